@@ -1,0 +1,139 @@
+//! The lesson socket: JSON text messages over a WebSocket between a member's page and its
+//! node, at `GET /lessons/{lesson}/socket`.
+//!
+//! The first message is [`ClientMessage::Join`], within [`JOIN_WITHIN_MS`]; the node answers
+//! with [`ServerMessage::Welcome`], then sends every later event in order, once. Requests
+//! carry an `id` of the client's choice, which the answer repeats.
+
+use crate::command::MemberCommand;
+use crate::event::Event;
+use crate::lesson::State;
+use crate::media::TrackId;
+use crate::member::Member;
+use crate::refusal::{Lang, Refusal};
+use serde::{Deserialize, Serialize};
+
+/// Largest message either side may send, in bytes. An SDP offer with many m-lines fits.
+pub const MAX_MESSAGE: usize = 256 * 1024;
+
+/// How long a new socket may take to say who it is.
+pub const JOIN_WITHIN_MS: u64 = 10_000;
+
+/// What one m-line of a member's watch connection shows. `track: null` empties it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The m-line's `a=mid` in the member's own offer.
+    pub mid: String,
+    pub track: Option<TrackId>,
+}
+
+/// From the page to its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum ClientMessage {
+    /// First message. A second socket of the same member replaces the first.
+    Join {
+        token: String,
+        #[serde(default)]
+        lang: Lang,
+    },
+    /// Asks something of the lesson.
+    Command { id: u64, command: MemberCommand },
+    /// The offer of the member's one watch connection: `recvonly` m-lines, as many as it
+    /// wants pictures and sounds at once. Sent again, with more m-lines, to renegotiate.
+    WatchOffer { id: u64, sdp: String },
+    /// Says what the m-lines of the watch connection are to show. M-lines not named stay.
+    Watch { id: u64, slots: Vec<Slot> },
+    /// The member leaves on purpose.
+    Leave,
+}
+
+/// Why a node closes a socket on its own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByeReason {
+    /// The token is missing, wrong or expired.
+    Unauthorized,
+    /// The same member joined elsewhere.
+    Replaced,
+    /// The lesson is over and its closing time has passed.
+    Ended,
+    /// The client broke the protocol.
+    Protocol,
+    /// The client did not read fast enough; it may come back at once.
+    TooSlow,
+    /// The node is going down; come back shortly.
+    Shutdown,
+}
+
+/// Where the page finds what other services show of this lesson.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Links {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+}
+
+/// From the node to the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum ServerMessage {
+    /// The member is in. `state` includes every event up to its `seq`.
+    Welcome {
+        you: Member,
+        state: Box<State>,
+        /// The node's clock, milliseconds since the Unix epoch.
+        now_ms: u64,
+        /// Whether the lesson's origin can be reached from this node.
+        campus: bool,
+        links: Links,
+    },
+    /// Something happened.
+    Event { event: Event },
+    /// Request `id` was done.
+    Done { id: u64 },
+    /// Request `id` was refused.
+    Refused { id: u64, code: Refusal, message: String },
+    /// Request `id` could not be understood or carried out.
+    Failed { id: u64, message: String },
+    /// The answer to a watch offer.
+    WatchAnswer { id: u64, sdp: String },
+    /// The connection from this node to the campus went away or came back.
+    Campus { reachable: bool },
+    /// Who is loud: audio tracks over the speech threshold, the loudest first, with the
+    /// RFC 6464 level (0 loudest, 127 silent). Sent at most five times a second, only on change.
+    Speakers { tracks: Vec<(TrackId, u8)> },
+    /// The node closes the socket after this.
+    Bye { reason: ByeReason, message: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_look_as_documented() {
+        let m: ClientMessage =
+            serde_json::from_str(r#"{"type":"command","id":1,"command":{"do":"raise-hand"}}"#)
+                .unwrap();
+        assert_eq!(m, ClientMessage::Command { id: 1, command: MemberCommand::RaiseHand });
+        let m: ClientMessage = serde_json::from_str(
+            r#"{"type":"watch","id":2,"slots":[{"mid":"0","track":"li/camera"},{"mid":"1","track":null}]}"#,
+        )
+        .unwrap();
+        let ClientMessage::Watch { slots, .. } = m else { panic!("not a watch") };
+        assert_eq!(slots[0].track.as_ref().unwrap().to_string(), "li/camera");
+        assert_eq!(slots[1].track, None);
+        let out = ServerMessage::Refused {
+            id: 3,
+            code: Refusal::HandAlreadyUp,
+            message: Refusal::HandAlreadyUp.sentence(Lang::En).into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&out).unwrap(),
+            r#"{"type":"refused","id":3,"code":"hand-already-up","message":"The hand is already raised."}"#
+        );
+    }
+}
