@@ -1,0 +1,81 @@
+# Cloudschool: the commands of a working day. `make help` lists them.
+#
+# Everything here may be run again at any time: what is already there is left alone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+WEB := classroom-client/web
+WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist -o -name e2e \) -prune -o -type f -print 2>/dev/null)
+# Stamps stand outside dist, which is embedded in the programs as it is.
+WEB_INSTALLED := $(WEB)/node_modules/.cloudschool-installed
+WEB_BUILT := target/.cloudschool-web-built
+DATA ?= ./data
+
+.PHONY: help
+help: ## This list.
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' \
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: ## Install what building and running need from Debian's packages.
+	@scripts/setup.sh
+
+.PHONY: setup-tests
+setup-tests:
+	@scripts/setup.sh --tests
+
+$(WEB_INSTALLED): $(WEB)/package-lock.json
+	@echo "web: installing what package-lock.json names"
+	npm ci --prefix $(WEB) --no-audit --no-fund
+	@touch $@
+
+$(WEB_BUILT): $(WEB_INSTALLED) $(WEB_SOURCES)
+	npm run build --prefix $(WEB)
+	@mkdir -p target && touch $@
+
+# A dist taken away by hand is built again although its stamp is fresh.
+.PHONY: web
+web:
+	@test -e $(WEB)/dist/index.html || rm -f $(WEB_BUILT)
+	@$(MAKE) --no-print-directory $(WEB_BUILT)
+
+.PHONY: build
+build: web ## Build everything in release mode into target/release.
+	cargo build --release --workspace
+
+.PHONY: run
+run: setup ## Start campus, school, recorder and analytics here, with links to open. Ctrl-C ends it.
+	@$(MAKE) --no-print-directory build
+	@target/release/loadtest up --data $(DATA)
+
+.PHONY: demo
+demo: setup ## A synthetic lesson through the same four processes, measured. Report in target/demo.json.
+	@$(MAKE) --no-print-directory build
+	@target/release/loadtest demo --json target/demo.json
+
+.PHONY: debug-build
+debug-build: web
+	cargo build --workspace
+
+.PHONY: test
+test: setup-tests ## All tests: unit, integration, the demo lesson, browsers.
+	@$(MAKE) --no-print-directory debug-build
+	cargo test --workspace
+	npm run lint --prefix $(WEB)
+	npm test --prefix $(WEB)
+	target/debug/loadtest demo --json target/demo.json
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: e2e
+e2e: setup-tests ## The browser tests alone, with real Chromium.
+	@$(MAKE) --no-print-directory debug-build
+	npm run e2e --prefix $(WEB)
+
+.PHONY: check
+check: setup-tests ## Formatting, clippy with warnings denied, licences and advisories of dependencies.
+	@$(MAKE) --no-print-directory web
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/deny.sh
