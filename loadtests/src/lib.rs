@@ -1,1 +1,10 @@
+//! The load generator: synthetic teachers and students on real WebRTC, the four processes of
+//! a small installation on one machine, and the demo lesson that measures them.
+//!
+//! Nothing here is used by a node; it only speaks to nodes as browsers and operators do.
 
+pub mod lesson_client;
+pub mod media;
+pub mod publisher;
+pub mod subscriber;
+pub mod tokens;
