@@ -149,6 +149,11 @@ impl State {
             EventBody::LessonOpened { info } => {
                 self.info = info.clone();
                 self.phase = Phase::Open;
+                // Opened again after an earlier run, it is a new one.
+                self.session = None;
+                self.started_ms = None;
+                self.ended_ms = None;
+                self.recording = None;
             }
             EventBody::LessonStarted { session, .. } => {
                 self.phase = Phase::Live;

@@ -5,6 +5,7 @@
 //! Nothing here knows what a program is for: no lesson, no media, no database.
 
 pub mod auth;
+pub mod clock;
 pub mod config;
 pub mod health;
 pub mod http;

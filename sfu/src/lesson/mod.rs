@@ -1,0 +1,20 @@
+//! Lessons: what may happen in them, what did, and who hears of it.
+//!
+//! [`rules`] turn a command into events, as values. At the origin a task per lesson applies
+//! them, writes each event to the lesson's [`log`] before anyone learns of it, and publishes
+//! it to the lesson's feed; an edge mirrors that feed and sends commands up. Whoever holds a
+//! [`LessonHandle`] need not know which of the two it is.
+//!
+//! Nothing here touches media, sockets or the trunk.
+
+mod feed;
+mod log;
+mod mirror;
+mod origin;
+mod registry;
+mod rules;
+
+pub use feed::{Reset, Subscription};
+pub use mirror::{FollowAgain, Forward};
+pub use registry::{LessonHandle, Lessons, LessonsError, Settings};
+pub use rules::Limits;

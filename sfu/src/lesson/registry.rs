@@ -1,0 +1,408 @@
+//! All lessons of a node, by id, and the handle others hold of one.
+
+use super::feed::{Feed, Subscription};
+use super::log::{Durability, EventLog, LogError};
+use super::mirror::{self, FollowAgain, Forward, Mirror};
+use super::origin::Origin;
+use super::rules::Limits;
+use cloudschool_protocol::command::Command;
+use cloudschool_protocol::event::{Event, EventBody, LeaveReason};
+use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
+use cloudschool_protocol::lesson::{LessonInfo, State};
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::trunk::LessonLine;
+use dashmap::DashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How long to wait before telling the origin again of members that did not come back.
+const SWEEP_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where lessons are kept and how much they may hold.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Directory with one directory per lesson.
+    pub dir: PathBuf,
+    /// This node.
+    pub node: NodeId,
+    pub limits: Limits,
+    /// How long members that were connected to an earlier life of this node may take to
+    /// come back before they count as lost.
+    pub rejoin_within: Duration,
+}
+
+/// The lessons can't be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the lessons' directory {} can't be used: {source}", dir.display())]
+pub struct LessonsError {
+    dir: PathBuf,
+    source: std::io::Error,
+}
+
+/// The list of lessons, and a way to hear of its changes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Board {
+    lines: watch::Sender<Arc<BTreeMap<LessonId, LessonLine>>>,
+}
+
+impl Board {
+    /// Shows the lesson as `state` has it.
+    pub(super) fn show(&self, state: &State) {
+        let line = LessonLine { info: state.info.clone(), phase: state.phase };
+        self.lines.send_if_modified(|lines| {
+            let known = lines.get(&state.info.id) == Some(&line);
+            if !known {
+                Arc::make_mut(lines).insert(state.info.id.clone(), line);
+            }
+            !known
+        });
+    }
+}
+
+/// Every lesson this node knows.
+#[derive(Debug)]
+pub struct Lessons {
+    settings: Settings,
+    lessons: DashMap<LessonId, Arc<LessonHandle>>,
+    board: Board,
+    /// The way up, at an edge.
+    up: Option<mpsc::Sender<Forward>>,
+    /// One lesson is opened at a time, so none is begun twice.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Lessons {
+    /// The lessons of a node that owns them, as it left them. Must be called in a runtime.
+    ///
+    /// # Errors
+    /// [`LessonsError`] when the directory can't be used. A lesson whose log is damaged is
+    /// reported in the process's log and left out; the others are served.
+    pub fn origin(settings: Settings) -> Result<Arc<Self>, LessonsError> {
+        let lessons = Self::new(settings, None);
+        for (id, dir) in lessons.stored()? {
+            match EventLog::open(&dir, Durability::Synced) {
+                Ok((log, events)) if !events.is_empty() => {
+                    lessons.restore(&id, Some(log), events);
+                }
+                // Its first event was never stored, so nobody was told of it.
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, lesson = %id, "a lesson is left out"),
+            }
+        }
+        Ok(lessons)
+    }
+
+    /// The lessons an edge mirrors, as far as it had come, and the commands it sends up.
+    ///
+    /// # Errors
+    /// [`LessonsError`] when the directory can't be used.
+    pub fn edge(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Forward>), LessonsError> {
+        let (up, forwards) = mpsc::channel(mirror::QUEUE);
+        let lessons = Self::new(settings, Some(up));
+        for (id, dir) in lessons.stored()? {
+            let (log, events) = open_copy(&id, &dir);
+            if !events.is_empty() {
+                lessons.restore(&id, log, events);
+            }
+        }
+        Ok((lessons, forwards))
+    }
+
+    fn new(settings: Settings, up: Option<mpsc::Sender<Forward>>) -> Arc<Self> {
+        let lessons = DashMap::new();
+        let opening = tokio::sync::Mutex::default();
+        Arc::new(Self { settings, lessons, board: Board::default(), up, opening })
+    }
+
+    /// The lesson, if this node knows it.
+    #[must_use]
+    pub fn get(&self, id: &LessonId) -> Option<Arc<LessonHandle>> {
+        self.lessons.get(id).map(|l| l.clone())
+    }
+
+    /// Every lesson this node knows.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<LessonHandle>> {
+        self.lessons.iter().map(|l| l.clone()).collect()
+    }
+
+    /// The list of lessons, by id.
+    #[must_use]
+    pub fn lines(&self) -> Vec<LessonLine> {
+        self.board.lines.borrow().values().cloned().collect()
+    }
+
+    /// Tells when [`lines`](Self::lines) is another.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Arc<BTreeMap<LessonId, LessonLine>>> {
+        self.board.lines.subscribe()
+    }
+
+    /// Opens a lesson of this node's own: a new one, or a known one as [`super::rules::open`]
+    /// has it. Says whether it is new.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAllowed`] at an edge, [`Refusal::AlreadyLive`] in mid-lesson and
+    /// [`Refusal::Storage`] when it can't be stored.
+    pub async fn open(&self, info: LessonInfo) -> Result<(Arc<LessonHandle>, bool), Refusal> {
+        if self.up.is_some() {
+            return Err(Refusal::NotAllowed);
+        }
+        let _one = self.opening.lock().await;
+        let id = info.id.clone();
+        let known = self.get(&id);
+        let new = known.is_none();
+        let lesson = match known {
+            Some(lesson) => lesson,
+            None => self.begin(&info).await?,
+        };
+        if let Authority::Origin(origin) = &lesson.authority {
+            origin.open(info).await?;
+        }
+        // Known to others only once it is stored.
+        self.lessons.insert(id, lesson.clone());
+        Ok((lesson, new))
+    }
+
+    async fn begin(&self, info: &LessonInfo) -> Result<Arc<LessonHandle>, Refusal> {
+        let dir = self.dir(&info.id);
+        let opened = tokio::task::spawn_blocking(move || EventLog::open(&dir, Durability::Synced));
+        let (log, events) = match opened.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => {
+                tracing::error!(%error, lesson = %info.id, "a lesson can't be opened");
+                return Err(Refusal::Storage);
+            }
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        Ok(self.handle(replayed(info, &events), events, Some(log)))
+    }
+
+    /// At an edge: what the campus has for this node, whole. New lessons are mirrored from
+    /// now on; those gone from the list are forgotten.
+    pub fn sync(&self, lines: Vec<LessonLine>) {
+        if self.up.is_none() {
+            return;
+        }
+        let listed: BTreeMap<_, _> = lines.into_iter().map(|l| (l.info.id.clone(), l)).collect();
+        for (id, line) in &listed {
+            if !self.lessons.contains_key(id) {
+                let (log, events) = open_copy(id, &self.dir(id));
+                let state = replayed(&line.info, &events);
+                self.lessons.insert(id.clone(), self.handle(state, events, log));
+            }
+        }
+        self.lessons.retain(|id, _| listed.contains_key(id));
+        self.board.lines.send_if_modified(|lines| {
+            let changed = **lines != listed;
+            if changed {
+                *lines = Arc::new(listed);
+            }
+            changed
+        });
+    }
+
+    fn restore(&self, id: &LessonId, log: Option<EventLog>, events: Vec<Event>) {
+        let Some(info) = events.iter().find_map(opened) else {
+            tracing::error!(lesson = %id, "a lesson that was never opened is left out");
+            return;
+        };
+        let state = replayed(&info, &events);
+        let here = state.members.values().filter(|m| m.node == self.settings.node);
+        let unseen: BTreeSet<MemberId> = here.map(|m| m.id.clone()).collect();
+        self.board.show(&state);
+        let handle = self.handle(state, events, log);
+        if !unseen.is_empty() {
+            *handle.unseen() = unseen;
+            tokio::spawn(handle.clone().sweep(self.settings.rejoin_within));
+        }
+        self.lessons.insert(id.clone(), handle);
+    }
+
+    fn handle(&self, state: State, events: Vec<Event>, log: Option<EventLog>) -> Arc<LessonHandle> {
+        let id = state.info.id.clone();
+        let feed = Feed::new(state, events);
+        let authority = match (&self.up, log) {
+            (Some(up), log) => Authority::Mirror(Mirror::new(feed.clone(), up.clone(), log)),
+            (None, Some(log)) => {
+                let board = self.board.clone();
+                Authority::Origin(Origin::start(feed.clone(), log, self.settings.limits, board))
+            }
+            (None, None) => Authority::Nobody,
+        };
+        let node = self.settings.node.clone();
+        Arc::new(LessonHandle { id, node, feed, authority, unseen: Mutex::default() })
+    }
+
+    fn dir(&self, id: &LessonId) -> PathBuf {
+        self.settings.dir.join(id.as_str())
+    }
+
+    fn stored(&self) -> Result<Vec<(LessonId, PathBuf)>, LessonsError> {
+        let dir = &self.settings.dir;
+        let failed = |source| LessonsError { dir: dir.clone(), source };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).map(LessonId::new);
+            match name {
+                Some(Ok(id)) if path.is_dir() => found.push((id, path)),
+                _ => tracing::warn!(path = %path.display(), "this is no lesson; it is left alone"),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An edge's copy. One that can't be read is thrown away: the origin has it all.
+fn open_copy(id: &LessonId, dir: &Path) -> (Option<EventLog>, Vec<Event>) {
+    let opened = EventLog::open(dir, Durability::Written).or_else(|error| {
+        tracing::warn!(%error, lesson = %id, "the copy of a lesson is taken anew");
+        std::fs::remove_dir_all(dir)
+            .map_err(|source| LogError::Io { path: dir.into(), source })
+            .and_then(|()| EventLog::open(dir, Durability::Written))
+    });
+    match opened {
+        Ok((log, events)) => (Some(log), events),
+        Err(error) => {
+            tracing::warn!(%error, lesson = %id, "this lesson is kept in memory alone");
+            (None, Vec::new())
+        }
+    }
+}
+
+fn replayed(info: &LessonInfo, events: &[Event]) -> State {
+    let mut state = State::new(info.clone());
+    for event in events {
+        // The log checked their numbers when it read them.
+        if let Err(gap) = state.apply(event) {
+            tracing::error!(lesson = %info.id, %gap, "a log was read with a gap");
+        }
+    }
+    state
+}
+
+fn opened(event: &Event) -> Option<LessonInfo> {
+    match &event.body {
+        EventBody::LessonOpened { info } => Some(info.clone()),
+        _ => None,
+    }
+}
+
+#[derive(Debug)]
+enum Authority {
+    /// This node decides.
+    Origin(Origin),
+    /// The node above decides.
+    Mirror(Mirror),
+    /// Nobody can: there is no log to write to.
+    Nobody,
+}
+
+/// One lesson at this node.
+#[derive(Debug)]
+pub struct LessonHandle {
+    id: LessonId,
+    node: NodeId,
+    feed: Arc<Feed>,
+    authority: Authority,
+    /// Members of an earlier life of this node that have not come back yet.
+    unseen: Mutex<BTreeSet<MemberId>>,
+}
+
+impl LessonHandle {
+    #[must_use]
+    pub fn id(&self) -> &LessonId {
+        &self.id
+    }
+
+    /// The lesson as it is now. Cheap.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.feed.state()
+    }
+
+    /// Every event after number `after`, in order, once. A subscriber ahead of the lesson
+    /// gets it from the beginning.
+    #[must_use]
+    pub fn subscribe(&self, after: u64) -> Subscription {
+        self.feed.subscribe(after)
+    }
+
+    /// The lesson as it is now, and every event after that.
+    #[must_use]
+    pub fn follow(&self) -> (Arc<State>, Subscription) {
+        self.feed.follow()
+    }
+
+    /// Has `command`, reported by node `from`, decided. When it is, its events are stored at
+    /// the origin and applied here.
+    ///
+    /// Who may send which command is decided by the member's role and node; that
+    /// [`Command::Archived`] comes from a recorder is for the trunk to check.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub async fn submit(&self, command: Command, from: &NodeId) -> Result<(), Refusal> {
+        if let Command::Join { member } = &command {
+            self.unseen().remove(&member.id);
+        }
+        match &self.authority {
+            Authority::Origin(origin) => origin.submit(command, from.clone()).await,
+            Authority::Mirror(mirror) => mirror.submit(command).await,
+            Authority::Nobody => Err(Refusal::Storage),
+        }
+    }
+
+    /// At an edge: after which event to follow the lesson at the origin.
+    #[must_use]
+    pub fn follow_after(&self) -> u64 {
+        match &self.authority {
+            Authority::Mirror(mirror) => mirror.follow_after(),
+            Authority::Origin(_) | Authority::Nobody => self.state().seq,
+        }
+    }
+
+    /// At an edge: takes over events from the origin.
+    ///
+    /// # Errors
+    /// [`FollowAgain`] when they don't follow what this node has.
+    pub async fn apply(&self, events: Vec<Event>) -> Result<(), FollowAgain> {
+        match &self.authority {
+            Authority::Mirror(mirror) => mirror.apply(events).await,
+            // An origin takes events from nobody.
+            Authority::Origin(_) | Authority::Nobody => Ok(()),
+        }
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, BTreeSet<MemberId>> {
+        // Whole after any panic: each change is one call.
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports as lost whoever was connected to an earlier life of this node and has not
+    /// come back in time.
+    async fn sweep(self: Arc<Self>, rejoin_within: Duration) {
+        tokio::time::sleep(rejoin_within).await;
+        loop {
+            let Some(member) = self.unseen().first().cloned() else { return };
+            let leave = Command::Leave { member: member.clone(), reason: LeaveReason::Lost };
+            match self.submit(leave, &self.node).await {
+                Ok(()) => {
+                    self.unseen().remove(&member);
+                }
+                Err(refusal) => {
+                    tracing::info!(lesson = %self.id, %member, %refusal, "can't report a loss yet");
+                    tokio::time::sleep(SWEEP_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
