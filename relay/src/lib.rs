@@ -1,1 +1,48 @@
+//! The trunk (干线): the QUIC connection from an edge, the recorder or analytics up to its
+//! upstream node. Mutual TLS with certificates of the campus CA, one control stream, media as
+//! RTP over QUIC, dialling with back-off, and [`Subscriber`] for programs that only listen.
+//!
+//! It carries what others decide: it knows nothing of lessons, roles or who may see what, and
+//! never looks into an RTP packet.
+//!
+//! | to | use |
+//! |---|---|
+//! | make a campus CA and node certificates | [`ca::init`], [`ca::issue`] |
+//! | be a node others dial | [`Listener`] |
+//! | dial upstream and speak the trunk's messages | [`Dialer`] |
+//! | follow lessons without speaking them | [`Subscriber`] and its [`Feed`] |
+//!
+//! `docs/trunk.md` is the wire format for whoever writes another peer.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod backoff;
+pub mod ca;
+mod close;
+mod congestion;
+mod controller;
+mod dialer;
+mod files;
+mod flows;
+mod follow;
+mod hello;
+mod identity;
+mod incoming;
+mod interest;
+mod listener;
+mod outgoing;
+mod peer;
+mod stats;
+mod tls;
+mod transport;
+mod trunk;
+
+pub use dialer::{DialError, DialStatus, Dialer};
+pub use follow::{Feed, Subscriber, SubscriberStats};
+pub use identity::{Identity, IdentityError};
+pub use incoming::Media;
+pub use listener::{BindError, Listener, ListenerStats};
+pub use outgoing::{AUDIO_PRIORITY, MEDIA_DEADLINE};
+pub use peer::Peer;
+pub use stats::TrunkStats;
+pub use trunk::{Closed, SendError, Trunk, TrunkReceiver};

@@ -1,0 +1,82 @@
+//! [`MediaController`] behind quinn's trait. The one place that reads a clock: quinn asks for
+//! the window without saying when, and in an outage the window depends on it.
+
+use crate::controller::MediaController;
+use quinn::congestion::{Controller, ControllerFactory};
+use quinn_proto::RttEstimator;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Makes a controller for every new path.
+pub struct MediaControllerFactory;
+
+impl ControllerFactory for MediaControllerFactory {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        let controller = MediaController::new(now, current_mtu);
+        Box::new(Adapter { initial_window: controller.window(now), controller })
+    }
+}
+
+#[derive(Clone)]
+struct Adapter {
+    controller: MediaController,
+    initial_window: u64,
+}
+
+impl Controller for Adapter {
+    fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet_number: u64) {
+        self.controller.on_sent(now, bytes);
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        _app_limited: bool,
+        _rtt: &RttEstimator,
+    ) {
+        self.controller.on_ack(now, sent, bytes);
+    }
+
+    fn on_end_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        _app_limited: bool,
+        _largest_packet_num_acked: Option<u64>,
+    ) {
+        self.controller.on_acks_end(now, in_flight);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        _is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
+        self.controller.on_lost(now, sent, lost_bytes);
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.controller.on_mtu(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.controller.window(Instant::now())
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.initial_window
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

@@ -1,0 +1,232 @@
+//! The first exchange on a connection: both ends say who they are and which version they
+//! speak, and each checks the other's words against its certificate.
+
+use crate::close::{self, REFUSED};
+use crate::identity::Identity;
+use crate::peer::Peer;
+use cloudschool_protocol::frame::{self, Decoder};
+use cloudschool_protocol::trunk::{Control, VERSION};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
+use rustls::pki_types::CertificateDer;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long TLS, and after it hello, may each take: a satellite's 0.6 s six times over, and
+/// no place for peers that connect and say nothing.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a refused peer is given to have received the reason.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Bytes taken from a stream in one go.
+pub const READ: usize = 64 * 1024;
+
+/// A connection whose ends know each other, with its control stream.
+pub struct Greeted {
+    pub connection: Connection,
+    pub peer: Peer,
+    /// Program and version of the peer, for people.
+    pub software: String,
+    pub send: SendStream,
+    pub recv: RecvStream,
+    /// Holds what came after hello.
+    pub decoder: Decoder,
+}
+
+/// Why there was no hello.
+#[derive(Debug, thiserror::Error)]
+pub enum HelloError {
+    /// The other end says goodbye.
+    #[error("{0}")]
+    Refused(String),
+    /// This end says goodbye.
+    #[error("{0}")]
+    Refusing(String),
+    #[error("{}", close::sentence(.0))]
+    Lost(#[from] ConnectionError),
+    #[error("the other end connected and said nothing")]
+    Silent,
+}
+
+/// The dialling end: opens the control stream and speaks first.
+pub async fn dial(
+    connection: Connection,
+    me: &Identity,
+    software: &str,
+) -> Result<Greeted, HelloError> {
+    let (send, recv) = connection.open_bi().await?;
+    let certificate = certificate(&connection);
+    let mut control = ControlStream { connection, send, recv, decoder: Decoder::default() };
+    control.say_hello(me, software).await?;
+    let first = control.first_message().await?;
+    if let Control::Goodbye { reason } = first {
+        return Err(HelloError::Refused(reason));
+    }
+    match check(first, certificate) {
+        Ok((peer, software)) => Ok(control.greeted(peer, software)),
+        Err(reason) => Err(control.say_goodbye(reason).await),
+    }
+}
+
+/// The listening end: hears who it is first. Gives up after `limit`.
+pub async fn answer(
+    connection: Connection,
+    me: &Identity,
+    software: &str,
+    limit: Duration,
+) -> Result<Greeted, HelloError> {
+    let heard = timeout(limit, async {
+        let (send, recv) = connection.accept_bi().await?;
+        let connection = connection.clone();
+        let mut control = ControlStream { connection, send, recv, decoder: Decoder::default() };
+        let first = control.first_message().await?;
+        Ok::<_, HelloError>((control, first))
+    });
+    let Ok(heard) = heard.await else {
+        let seconds = limit.as_secs_f32();
+        connection.close(REFUSED, format!("no hello within {seconds} seconds").as_bytes());
+        return Err(HelloError::Silent);
+    };
+    let (mut control, first) = heard?;
+    match check(first, certificate(&connection)) {
+        Ok((peer, their_software)) => {
+            control.say_hello(me, software).await?;
+            Ok(control.greeted(peer, their_software))
+        }
+        Err(reason) => Err(control.say_goodbye(reason).await),
+    }
+}
+
+/// Who the verified certificate of the other end names.
+fn certificate(connection: &Connection) -> Result<Peer, String> {
+    let chain = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .unwrap_or_default();
+    let leaf = chain.first().ok_or("the other end showed no certificate")?;
+    Peer::from_certificate(leaf).map_err(|e| e.to_string())
+}
+
+/// Checks a first message against the certificate; the error is the sentence of a goodbye.
+fn check(first: Control, certificate: Result<Peer, String>) -> Result<(Peer, String), String> {
+    let Control::Hello { version, node, kind, school, software } = first else {
+        return Err("the first message of a trunk is hello".into());
+    };
+    if version != VERSION {
+        return Err(format!(
+            "{node} ({software}) speaks version {version} of the trunk and this node version \
+             {VERSION}: bring both to the same release"
+        ));
+    }
+    let certificate = certificate?;
+    let said = Peer { node, kind, school };
+    if said == certificate {
+        return Ok((said, software));
+    }
+    Err(format!(
+        "hello says {} and the certificate says {}: use the certificate that was issued to \
+         this node",
+        said.uri(),
+        certificate.uri()
+    ))
+}
+
+struct ControlStream {
+    connection: Connection,
+    send: SendStream,
+    recv: RecvStream,
+    decoder: Decoder,
+}
+
+impl ControlStream {
+    fn greeted(self, peer: Peer, software: String) -> Greeted {
+        let Self { connection, send, recv, decoder } = self;
+        Greeted { connection, peer, software, send, recv, decoder }
+    }
+
+    async fn first_message(&mut self) -> Result<Control, HelloError> {
+        loop {
+            match self.decoder.next() {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                Err(e) => return Err(self.say_goodbye(e.to_string()).await),
+            }
+            match self.recv.read_chunk(READ, true).await {
+                Ok(Some(chunk)) => self.decoder.push(&chunk.bytes),
+                Ok(None) => {
+                    let reason = "the control stream ended before hello".to_owned();
+                    return Err(self.say_goodbye(reason).await);
+                }
+                Err(ReadError::ConnectionLost(e)) => return Err(e.into()),
+                Err(e) => return Err(self.say_goodbye(e.to_string()).await),
+            }
+        }
+    }
+
+    async fn say(&mut self, message: &Control) -> Result<(), HelloError> {
+        let bytes = frame::encode(message).map_err(|e| HelloError::Refusing(e.to_string()))?;
+        self.send.write_all(&bytes).await.map_err(|e| match e {
+            WriteError::ConnectionLost(e) => HelloError::Lost(e),
+            e => HelloError::Refused(e.to_string()),
+        })
+    }
+
+    async fn say_hello(&mut self, me: &Identity, software: &str) -> Result<(), HelloError> {
+        let Peer { node, kind, school } = me.me().clone();
+        let software = software.to_owned();
+        self.say(&Control::Hello { version: VERSION, node, kind, school, software }).await
+    }
+
+    /// Says why, waits until it is received, and closes.
+    async fn say_goodbye(&mut self, reason: String) -> HelloError {
+        let said = async {
+            self.say(&Control::Goodbye { reason: reason.clone() }).await.ok()?;
+            self.send.finish().ok()?;
+            self.send.stopped().await.ok()
+        };
+        if timeout(FAREWELL, said).await.ok().flatten().is_none() {
+            tracing::debug!("the reason of a refusal was not acknowledged");
+        }
+        self.connection.close(REFUSED, reason.as_bytes());
+        HelloError::Refusing(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloudschool_protocol::id::NodeId;
+    use cloudschool_protocol::trunk::NodeKind;
+
+    fn peer(node: &str, kind: NodeKind) -> Peer {
+        Peer { node: NodeId::new(node).unwrap(), kind, school: None }
+    }
+
+    fn hello(version: u16, peer: &Peer) -> Control {
+        let Peer { node, kind, school } = peer.clone();
+        Control::Hello { version, node, kind, school, software: "test 1".into() }
+    }
+
+    #[test]
+    fn a_peer_is_who_its_certificate_says() {
+        let edge = peer("school-01", NodeKind::Edge);
+        assert_eq!(check(hello(VERSION, &edge), Ok(edge.clone())).unwrap().0, edge);
+        for other in [peer("school-02", NodeKind::Edge), peer("school-01", NodeKind::Recorder)] {
+            let refused = check(hello(VERSION, &edge), Ok(other)).unwrap_err();
+            assert!(refused.contains("certificate says"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_both_versions() {
+        let edge = peer("school-01", NodeKind::Edge);
+        let refused = check(hello(VERSION + 1, &edge), Ok(edge)).unwrap_err();
+        assert!(refused.contains("version 2") && refused.contains("version 1"), "{refused}");
+    }
+
+    #[test]
+    fn anything_before_hello_is_refused() {
+        let edge = peer("school-01", NodeKind::Edge);
+        assert!(check(Control::Keyframe { flow: 1 }, Ok(edge)).is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! The upstream end: takes trunks of nodes whose certificate is of the campus CA.
+
+use crate::close::{self, DONE, REPLACED};
+use crate::hello::{self, HelloError};
+use crate::identity::Identity;
+use crate::transport;
+use crate::trunk::{Trunk, TrunkReceiver, WeakTrunk};
+use cloudschool_protocol::id::NodeId;
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+
+/// Handshakes at once. One costs under a millisecond of CPU and lives for a few round trips,
+/// so this is more than a thousand schools that all come back in the same second.
+const HANDSHAKES: usize = 256;
+
+/// From so many on, an address must first prove that it is its own (RFC 9000 §8.1.2).
+const PROVE_ADDRESS: usize = HANDSHAKES / 2;
+
+/// Trunks that wait for [`Listener::accept`].
+const ACCEPT_QUEUE: usize = 16;
+
+/// The node can't listen for trunks.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen for trunks on UDP {address}: {source}")]
+pub struct BindError {
+    pub address: SocketAddr,
+    #[source]
+    pub source: io::Error,
+}
+
+/// What became of everyone who knocked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenerStats {
+    pub accepted: u64,
+    /// No certificate, or one that is not accepted, on either side.
+    pub refused_certificate: u64,
+    /// Another version, or a hello that doesn't fit the certificate.
+    pub refused_hello: u64,
+    /// Connected and said nothing.
+    pub silent: u64,
+    /// Broke off on the way.
+    pub failed: u64,
+    /// Came when too many others were at it.
+    pub turned_away: u64,
+}
+
+/// Listens for trunks. Dropping it closes all of them.
+pub struct Listener {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    accepted: tokio::sync::Mutex<mpsc::Receiver<(Trunk, TrunkReceiver)>>,
+    stats: watch::Receiver<ListenerStats>,
+}
+
+impl Listener {
+    /// Listens on UDP `address`. `software` is program and version, for people. Needs a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`BindError`] when the port is taken or not allowed.
+    pub fn bind(
+        address: SocketAddr,
+        identity: &Identity,
+        software: impl Into<String>,
+    ) -> Result<Self, BindError> {
+        let error = |source| BindError { address, source };
+        let mut config = ServerConfig::with_crypto(identity.server());
+        config.transport_config(transport::config()).max_incoming(HANDSHAKES);
+        let socket = transport::bind(address).map_err(error)?;
+        let local = socket.local_addr().map_err(error)?;
+        let endpoint = Endpoint::new(
+            identity.keys().endpoint_config(),
+            Some(config),
+            socket,
+            Arc::new(TokioRuntime),
+        )
+        .map_err(error)?;
+        let (queue, accepted) = mpsc::channel(ACCEPT_QUEUE);
+        let (counts, stats) = watch::channel(ListenerStats::default());
+        let door = Door {
+            identity: identity.clone(),
+            software: software.into(),
+            counts,
+            newest: Mutex::default(),
+        };
+        tokio::spawn(Arc::new(door).serve(endpoint.clone(), queue));
+        Ok(Self { endpoint, address: local, accepted: accepted.into(), stats })
+    }
+
+    /// Where it listens, with the port the system gave when 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next trunk, after hello; `None` once the listener is closed. A node has one trunk:
+    /// its newer one closes the older. Cancel-safe.
+    pub async fn accept(&self) -> Option<(Trunk, TrunkReceiver)> {
+        self.accepted.lock().await.recv().await
+    }
+
+    /// Counters, and a way to wait for their change.
+    #[must_use]
+    pub fn stats(&self) -> watch::Receiver<ListenerStats> {
+        self.stats.clone()
+    }
+
+    /// Closes all trunks with `reason`, one sentence, and waits until the peers know.
+    pub async fn close(self, reason: &str) {
+        self.endpoint.close(DONE, reason.as_bytes());
+        self.endpoint.wait_idle().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // After `close` this does nothing.
+        self.endpoint.close(DONE, b"the node is going away");
+    }
+}
+
+struct Door {
+    identity: Identity,
+    software: String,
+    counts: watch::Sender<ListenerStats>,
+    /// The newest trunk of every node.
+    newest: Mutex<HashMap<NodeId, WeakTrunk>>,
+}
+
+impl Door {
+    async fn serve(
+        self: Arc<Self>,
+        endpoint: Endpoint,
+        queue: mpsc::Sender<(Trunk, TrunkReceiver)>,
+    ) {
+        let places = Arc::new(Semaphore::new(HANDSHAKES));
+        while let Some(incoming) = endpoint.accept().await {
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                self.counts.send_modify(|c| c.turned_away += 1);
+                incoming.refuse();
+                continue;
+            };
+            if places.available_permits() < PROVE_ADDRESS && incoming.may_retry() {
+                if let Err(error) = incoming.retry() {
+                    tracing::debug!(%error, "no proof of address asked for");
+                }
+                continue;
+            }
+            let (door, queue) = (self.clone(), queue.clone());
+            tokio::spawn(async move {
+                if let Some(trunk) = door.admit(incoming).await {
+                    // Fails when the listener is gone, and then the trunk may go too.
+                    queue.send(trunk).await.ok();
+                }
+                drop(place);
+            });
+        }
+    }
+
+    async fn admit(&self, incoming: Incoming) -> Option<(Trunk, TrunkReceiver)> {
+        let from = incoming.remote_address();
+        match self.greet(incoming).await {
+            Ok((trunk, receiver)) => {
+                tracing::info!(peer = %trunk.peer(), software = trunk.software(), %from, "trunk is up");
+                self.replace(&trunk);
+                self.counts.send_modify(|c| c.accepted += 1);
+                Some((trunk, receiver))
+            }
+            Err(error) => {
+                tracing::warn!(%from, "no trunk: {error}");
+                self.counts.send_modify(|c| match &error {
+                    HelloError::Lost(e) if close::is_certificate(e) => c.refused_certificate += 1,
+                    HelloError::Refusing(_) => c.refused_hello += 1,
+                    HelloError::Silent => c.silent += 1,
+                    HelloError::Lost(_) | HelloError::Refused(_) => c.failed += 1,
+                });
+                None
+            }
+        }
+    }
+
+    async fn greet(&self, incoming: Incoming) -> Result<(Trunk, TrunkReceiver), HelloError> {
+        let connecting = incoming.accept()?;
+        let connection =
+            timeout(hello::LIMIT, connecting).await.map_err(|_| HelloError::Silent)??;
+        let greeted =
+            hello::answer(connection, &self.identity, &self.software, hello::LIMIT).await?;
+        Ok(Trunk::start(greeted))
+    }
+
+    /// A node that comes again was restarted, or its line broke: its older trunk is a ghost.
+    fn replace(&self, trunk: &Trunk) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.retain(|_, trunk| trunk.upgrade().is_some());
+        let older = newest.insert(trunk.peer().node.clone(), trunk.downgrade());
+        if let Some(older) = older.and_then(|t| t.upgrade()) {
+            older.close_with(
+                REPLACED,
+                "another connection with this node's certificate has taken over",
+            );
+        }
+    }
+}

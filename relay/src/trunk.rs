@@ -1,0 +1,304 @@
+//! One end of a trunk: control messages that must arrive, media that may drop.
+
+use crate::close::{self, DONE, PROTOCOL};
+use crate::hello::{Greeted, READ};
+use crate::incoming::{self, Media, Sink};
+use crate::outgoing::Outgoing;
+use crate::peer::Peer;
+use crate::stats::{Counters, TrunkStats};
+use bytes::Bytes;
+use cloudschool_protocol::frame::{self, Decoder, FrameError};
+use cloudschool_protocol::media::Kind;
+use cloudschool_protocol::trunk::Control;
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Control messages that may wait in either direction: a burst of announcements of a whole
+/// lesson. Beyond it the sender waits.
+const CONTROL_QUEUE: usize = 64;
+
+/// Control goes before all media.
+const CONTROL_PRIORITY: i32 = i32::MAX;
+
+/// Nothing heard for this long, with both ends sending every two seconds: not reachable.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked at.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// The trunk is closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Closed {
+    /// One sentence for people.
+    pub reason: String,
+}
+
+/// Why a control message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// Split it; the trunk is as before.
+    #[error(transparent)]
+    Unsendable(#[from] FrameError),
+}
+
+/// The sending half of a trunk, and its handle. Cheap to clone; the trunk is closed when the
+/// last clone is gone.
+#[derive(Clone)]
+pub struct Trunk(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    peer: Peer,
+    software: String,
+    control: mpsc::Sender<Vec<u8>>,
+    outgoing: Arc<Outgoing>,
+    counters: Arc<Counters>,
+    reachable: watch::Receiver<bool>,
+    ending: Ending,
+}
+
+/// The receiving half of a trunk. Both channels end when the trunk is closed; closing either
+/// while the trunk lives is a way to say that one takes no more of it.
+pub struct TrunkReceiver {
+    /// Every message, in order. Not reading holds up the other end.
+    pub control: mpsc::Receiver<Control>,
+    /// Packets as they arrive. Not reading drops them.
+    pub media: mpsc::Receiver<Media>,
+}
+
+impl Trunk {
+    pub(crate) fn start(greeted: Greeted) -> (Self, TrunkReceiver) {
+        let Greeted { connection, peer, software, send, recv, decoder } = greeted;
+        let counters = Arc::new(Counters::default());
+        let ending = Ending { connection: connection.clone(), goodbye: Arc::default() };
+        let outgoing = Outgoing::new(connection.clone(), counters.clone());
+        let (sink, media) = Sink::new(counters.clone());
+        let (to_peer, queued) = mpsc::channel(CONTROL_QUEUE);
+        let (from_peer, control) = mpsc::channel(CONTROL_QUEUE);
+        let (pulse, reachable) = watch::channel(true);
+        tokio::spawn(write_control(connection.clone(), send, queued));
+        tokio::spawn(read_control(ending.clone(), recv, decoder, from_peer));
+        tokio::spawn(incoming::datagrams(connection.clone(), sink.clone()));
+        tokio::spawn(incoming::streams(connection.clone(), sink));
+        tokio::spawn(outgoing.clone().give_up_late());
+        tokio::spawn(take_pulse(connection.clone(), pulse));
+        let control_out = to_peer;
+        let inner = Inner {
+            connection,
+            peer,
+            software,
+            control: control_out,
+            outgoing,
+            counters,
+            reachable,
+            ending,
+        };
+        (Self(Arc::new(inner)), TrunkReceiver { control, media })
+    }
+
+    /// Who is at the other end, by its certificate.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// Program and version at the other end, for people.
+    #[must_use]
+    pub fn software(&self) -> &str {
+        &self.0.software
+    }
+
+    /// Sends a control message after those before it. Waits while the other end doesn't read.
+    ///
+    /// # Errors
+    /// [`SendError`]. A message taken just before the trunk breaks may not have arrived.
+    pub async fn send(&self, message: Control) -> Result<(), SendError> {
+        let bytes = frame::encode(&message)?;
+        if self.0.control.send(bytes).await.is_ok() {
+            return Ok(());
+        }
+        Err(Closed { reason: self.closed().await }.into())
+    }
+
+    /// Sends one RTP packet: audio as a datagram, or by stream when it is too large for one;
+    /// video as a stream of its own. Never waits, callable from any thread. False, and
+    /// counted, when there was no room for it.
+    pub fn send_packet(&self, flow: u64, kind: Kind, packet: &[u8]) -> bool {
+        self.0.outgoing.packet(flow, kind, packet)
+    }
+
+    /// Sends the RTP packets of one frame as a stream. Frames of a higher `priority` go
+    /// first, below [`AUDIO_PRIORITY`](crate::AUDIO_PRIORITY); what is not through within
+    /// `deadline` is given up. Never waits, callable from any thread. False, and counted,
+    /// when there was no room for it: then nothing of it was sent.
+    pub fn send_frame(
+        &self,
+        flow: u64,
+        priority: i32,
+        deadline: Duration,
+        packets: &[Bytes],
+    ) -> bool {
+        self.0.outgoing.frame(flow, priority, deadline, packets)
+    }
+
+    /// What the trunk has carried and how its path is.
+    #[must_use]
+    pub fn stats(&self) -> TrunkStats {
+        let connection = &self.0.connection;
+        TrunkStats::read(
+            &connection.stats(),
+            connection.remote_address(),
+            &self.0.counters,
+            self.0.outgoing.bytes_waiting(),
+        )
+    }
+
+    /// Whether the other end was heard in the last five seconds. A trunk outlives outages of
+    /// a minute; people should know of them sooner.
+    #[must_use]
+    pub fn reachable(&self) -> watch::Receiver<bool> {
+        self.0.reachable.clone()
+    }
+
+    /// Closes the trunk; `reason` is one sentence for the people at the other end. Messages
+    /// still queued are lost.
+    pub fn close(&self, reason: &str) {
+        self.close_with(DONE, reason);
+    }
+
+    pub(crate) fn close_with(&self, code: VarInt, reason: &str) {
+        self.0.connection.close(code, reason.as_bytes());
+    }
+
+    /// Waits until the trunk is closed, by whomever, and says why in one sentence.
+    pub async fn closed(&self) -> String {
+        self.0.ending.closed().await
+    }
+
+    pub(crate) fn ending(&self) -> Ending {
+        self.0.ending.clone()
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakTrunk {
+        WeakTrunk(Arc::downgrade(&self.0))
+    }
+}
+
+/// How a trunk ends. Does not keep it open.
+#[derive(Clone)]
+pub(crate) struct Ending {
+    connection: Connection,
+    /// What the other end said before it closed.
+    goodbye: Arc<OnceLock<String>>,
+}
+
+impl Ending {
+    pub async fn closed(&self) -> String {
+        let error = self.connection.closed().await;
+        self.sentence(&error)
+    }
+
+    /// Why the trunk is closed, and whether the next will end the same way; `None` while it
+    /// is open.
+    pub fn reason(&self) -> Option<(String, bool)> {
+        let error = self.connection.close_reason()?;
+        let lasting = self.goodbye.get().is_some() || close::is_lasting(&error);
+        Some((self.sentence(&error), lasting))
+    }
+
+    fn sentence(&self, error: &ConnectionError) -> String {
+        self.goodbye.get().cloned().unwrap_or_else(|| close::sentence(error))
+    }
+}
+
+/// A trunk that is not kept open by this.
+pub(crate) struct WeakTrunk(Weak<Inner>);
+
+impl WeakTrunk {
+    pub fn upgrade(&self) -> Option<Trunk> {
+        self.0.upgrade().map(Trunk)
+    }
+}
+
+impl std::fmt::Debug for Trunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Trunk").field(&self.0.peer).finish()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Does nothing to a connection that is closed already.
+        self.connection.close(DONE, b"the other end has no more use for the trunk");
+    }
+}
+
+async fn write_control(
+    connection: Connection,
+    mut stream: SendStream,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) {
+    // Fails only when the connection is closed, which the first write reports as well.
+    stream.set_priority(CONTROL_PRIORITY).ok();
+    while let Some(bytes) = queue.recv().await {
+        if let Err(error) = stream.write_all(&bytes).await {
+            // The peer may not stop reading control; a closed connection stays as it is.
+            connection.close(PROTOCOL, format!("the control stream broke: {error}").as_bytes());
+            return;
+        }
+    }
+}
+
+async fn read_control(
+    ending: Ending,
+    mut stream: RecvStream,
+    mut decoder: Decoder,
+    queue: mpsc::Sender<Control>,
+) {
+    // A connection that is closed already stays as it is.
+    let refuse = |reason: &str| ending.connection.close(PROTOCOL, reason.as_bytes());
+    loop {
+        match decoder.next() {
+            Ok(Some(Control::Goodbye { reason })) => {
+                ending.goodbye.get_or_init(|| reason);
+                return ending.connection.close(DONE, b"");
+            }
+            Ok(Some(Control::Hello { .. })) => return refuse("hello is said once"),
+            Ok(Some(message)) => {
+                if queue.send(message).await.is_err() {
+                    return ending.connection.close(DONE, b"the other end takes no messages");
+                }
+            }
+            Ok(None) => match stream.read_chunk(READ, true).await {
+                Ok(Some(chunk)) => decoder.push(&chunk.bytes),
+                Ok(None) => return refuse("the control stream ended"),
+                Err(error) => return refuse(&format!("the control stream broke: {error}")),
+            },
+            Err(error) => return refuse(&error.to_string()),
+        }
+    }
+}
+
+/// Watches whether anything is received.
+async fn take_pulse(connection: Connection, reachable: watch::Sender<bool>) {
+    let mut beat = tokio::time::interval(PULSE);
+    let mut heard = (connection.stats().udp_rx.datagrams, Instant::now());
+    loop {
+        tokio::select! {
+            _ = connection.closed() => break,
+            _ = beat.tick() => {}
+        }
+        let received = connection.stats().udp_rx.datagrams;
+        if received != heard.0 {
+            heard = (received, Instant::now());
+        }
+        let now_reachable = heard.1.elapsed() < SILENCE;
+        reachable.send_if_modified(|r| std::mem::replace(r, now_reachable) != now_reachable);
+    }
+    reachable.send_replace(false);
+}
