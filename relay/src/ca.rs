@@ -69,7 +69,10 @@ pub fn init(dir: &Path) -> Result<Init, CaError> {
     files::make_dir(dir)?;
     let key = KeyPair::generate().map_err(bad(dir))?;
     let mut params = CertificateParams::default();
-    params.distinguished_name = name("Cloudschool campus CA");
+    // Two campuses' CAs are told apart by name, so that a node of one says "another CA" to the
+    // other and not "bad signature".
+    params.distinguished_name =
+        name(&format!("Cloudschool campus CA {:08x}", rand::random::<u32>()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_life(&mut params, CA_LIFE);

@@ -1,7 +1,7 @@
 //! How a connection ends, in words: the codes this end closes with, and one sentence for every
 //! way the other end or the network may end it.
 
-use quinn::{ConnectionError, VarInt};
+use quinn::{Connection, ConnectionError, VarInt};
 
 /// Nothing is wrong; the program goes down or has no more use for the trunk.
 pub const DONE: VarInt = VarInt::from_u32(0);
@@ -19,6 +19,14 @@ pub const ROQ_FRAME_CANCELLED: VarInt = VarInt::from_u32(5);
 
 /// TLS alerts (RFC 8446 §6) begin here among QUIC's error codes (RFC 9001 §4.8).
 const TLS_ALERT: u64 = 0x100;
+
+/// Closes an open connection. One that has ended already keeps its reason, which quinn's own
+/// `close` would replace.
+pub fn close(connection: &Connection, code: VarInt, reason: &str) {
+    if connection.close_reason().is_none() {
+        connection.close(code, reason.as_bytes());
+    }
+}
 
 /// Whether the end of a connection will be the same at the next attempt: someone has to
 /// change a certificate, a program or a configuration first.
@@ -39,7 +47,8 @@ pub fn is_certificate(error: &ConnectionError) -> bool {
         ConnectionError::ConnectionClosed(c) => u64::from(c.error_code),
         _ => return false,
     };
-    code.checked_sub(TLS_ALERT).is_some_and(|alert| matches!(alert, 40 | 42..=46 | 48 | 49 | 116))
+    code.checked_sub(TLS_ALERT)
+        .is_some_and(|alert| matches!(alert, 40 | 42..=46 | 48 | 49 | 51 | 116))
 }
 
 /// One sentence for people.
@@ -81,7 +90,7 @@ fn alert_sentence(alert: u64) -> &'static str {
         44 => "the other end does not accept this node's certificate: it is revoked",
         48 => "the other end does not accept this node's certificate: it is of another CA",
         116 => "the other end asks for a certificate and this node showed none",
-        40 | 42 | 43 | 46 | 49 => "the other end does not accept this node's certificate",
+        40 | 42 | 43 | 46 | 49 | 51 => "the other end does not accept this node's certificate",
         70 | 120 => "the other end does not speak this version of the trunk",
         _ => "the other end refused the TLS handshake",
     }
@@ -102,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_certificate_problem_is_told_from_a_network_problem() {
-        for alert in [42, 45, 48, 116] {
+        for alert in [42, 45, 48, 51, 116] {
             assert!(is_certificate(&closed(alert)) && is_lasting(&closed(alert)));
             assert!(sentence(&closed(alert)).contains("certificate"));
         }

@@ -84,7 +84,7 @@ pub async fn answer(
     });
     let Ok(heard) = heard.await else {
         let seconds = limit.as_secs_f32();
-        connection.close(REFUSED, format!("no hello within {seconds} seconds").as_bytes());
+        close::close(&connection, REFUSED, &format!("no hello within {seconds} seconds"));
         return Err(HelloError::Silent);
     };
     let (mut control, first) = heard?;
@@ -187,7 +187,7 @@ impl ControlStream {
         if timeout(FAREWELL, said).await.ok().flatten().is_none() {
             tracing::debug!("the reason of a refusal was not acknowledged");
         }
-        self.connection.close(REFUSED, reason.as_bytes());
+        close::close(&self.connection, REFUSED, &reason);
         HelloError::Refusing(reason)
     }
 }
@@ -228,5 +228,33 @@ mod tests {
     fn anything_before_hello_is_refused() {
         let edge = peer("school-01", NodeKind::Edge);
         assert!(check(Control::Keyframe { flow: 1 }, Ok(edge)).is_err());
+    }
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_is_not_waited_for() {
+        use crate::{ca, tls, transport};
+        use std::sync::Arc;
+        let dir = tempfile::tempdir().unwrap();
+        let (ca, out) = (dir.path().join("ca"), dir.path().join("campus"));
+        ca::init(&ca).unwrap();
+        ca::issue(&ca, &NodeId::new("campus").unwrap(), NodeKind::Origin, None, &out).unwrap();
+        let me = Identity::load(&out).unwrap();
+        let endpoint = |server| {
+            let socket = transport::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let config = me.keys().endpoint_config();
+            quinn::Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime)).unwrap()
+        };
+        let listening = endpoint(Some(quinn::ServerConfig::with_crypto(me.server())));
+        let dialling = endpoint(None);
+        let config = quinn::ClientConfig::new(me.client());
+        let address = listening.local_addr().unwrap();
+        let dialled = dialling.connect_with(config, address, tls::SERVER_NAME).unwrap();
+        let (answered, dialled) =
+            tokio::join!(async { listening.accept().await.unwrap().await.unwrap() }, async {
+                dialled.await.unwrap()
+            });
+        let limit = Duration::from_millis(50);
+        let heard = answer(answered, &me, "test 1", limit).await;
+        assert!(matches!(heard, Err(HelloError::Silent)));
+        assert!(dialled.closed().await.to_string().contains("no hello within"));
     }
 }

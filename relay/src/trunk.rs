@@ -119,7 +119,8 @@ impl Trunk {
     /// [`SendError`]. A message taken just before the trunk breaks may not have arrived.
     pub async fn send(&self, message: Control) -> Result<(), SendError> {
         let bytes = frame::encode(&message)?;
-        if self.0.control.send(bytes).await.is_ok() {
+        let open = self.0.connection.close_reason().is_none();
+        if open && self.0.control.send(bytes).await.is_ok() {
             return Ok(());
         }
         Err(Closed { reason: self.closed().await }.into())
@@ -172,7 +173,7 @@ impl Trunk {
     }
 
     pub(crate) fn close_with(&self, code: VarInt, reason: &str) {
-        self.0.connection.close(code, reason.as_bytes());
+        close::close(&self.0.connection, code, reason);
     }
 
     /// Waits until the trunk is closed, by whomever, and says why in one sentence.
@@ -233,8 +234,7 @@ impl std::fmt::Debug for Trunk {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Does nothing to a connection that is closed already.
-        self.connection.close(DONE, b"the other end has no more use for the trunk");
+        close::close(&self.connection, DONE, "the other end has no more use for the trunk");
     }
 }
 
@@ -245,11 +245,15 @@ async fn write_control(
 ) {
     // Fails only when the connection is closed, which the first write reports as well.
     stream.set_priority(CONTROL_PRIORITY).ok();
-    while let Some(bytes) = queue.recv().await {
+    loop {
+        let bytes = tokio::select! {
+            bytes = queue.recv() => bytes,
+            _ = connection.closed() => return,
+        };
+        let Some(bytes) = bytes else { return };
         if let Err(error) = stream.write_all(&bytes).await {
-            // The peer may not stop reading control; a closed connection stays as it is.
-            connection.close(PROTOCOL, format!("the control stream broke: {error}").as_bytes());
-            return;
+            let reason = format!("the control stream broke: {error}");
+            return close::close(&connection, PROTOCOL, &reason);
         }
     }
 }
@@ -260,18 +264,21 @@ async fn read_control(
     mut decoder: Decoder,
     queue: mpsc::Sender<Control>,
 ) {
-    // A connection that is closed already stays as it is.
-    let refuse = |reason: &str| ending.connection.close(PROTOCOL, reason.as_bytes());
+    let refuse = |reason: &str| close::close(&ending.connection, PROTOCOL, reason);
     loop {
         match decoder.next() {
             Ok(Some(Control::Goodbye { reason })) => {
                 ending.goodbye.get_or_init(|| reason);
-                return ending.connection.close(DONE, b"");
+                return close::close(&ending.connection, DONE, "");
             }
             Ok(Some(Control::Hello { .. })) => return refuse("hello is said once"),
             Ok(Some(message)) => {
                 if queue.send(message).await.is_err() {
-                    return ending.connection.close(DONE, b"the other end takes no messages");
+                    return close::close(
+                        &ending.connection,
+                        DONE,
+                        "the other end takes no messages",
+                    );
                 }
             }
             Ok(None) => match stream.read_chunk(READ, true).await {
