@@ -47,6 +47,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`FrameError`]; the stream is of no use after one.
+    #[allow(clippy::should_implement_trait)] // `None` is not the end: more bytes may come.
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some(prefix) = self.buffer.first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*prefix) as usize;

@@ -96,6 +96,7 @@ impl StreamDecoder {
     ///
     /// # Errors
     /// [`RoqError::TooLong`]; the stream is of no use after it.
+    #[allow(clippy::should_implement_trait)] // Lends from its own buffer, as no iterator can.
     pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, RoqError> {
         let rest = self.buffer.get(self.read..).unwrap_or_default();
         let flow = match self.flow {
