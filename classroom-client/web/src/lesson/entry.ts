@@ -1,0 +1,62 @@
+// How someone enters: which page, which lesson, with which token.
+
+/** What the address says. The token never leaves the fragment, so no server logs it. */
+export interface Entry {
+  lesson: string;
+  token: string;
+  lang: string | null;
+}
+
+const TOKEN_KEY = "cloudschool.token:";
+
+/** The lesson in `/teacher/{lesson}` and its kin; empty where there is none. */
+export function lessonOf(path: string): string {
+  const [, , lesson = ""] = path.split("/");
+  try {
+    return decodeURIComponent(lesson);
+  } catch {
+    return "";
+  }
+}
+
+/** The fragment's parameters; an address without `=` has none. */
+export function fragmentOf(hash: string): URLSearchParams {
+  return new URLSearchParams(hash.replace(/^#/, ""));
+}
+
+/**
+ * Reads the address, keeps the token for a reload of this tab, and takes it out of the
+ * address bar: a teacher's shared screen shows it to the whole school.
+ */
+export function readEntry(): Entry {
+  const fragment = fragmentOf(location.hash);
+  const lesson = lessonOf(location.pathname);
+  const key = TOKEN_KEY + location.pathname;
+  const given = fragment.get("token");
+  if (given) {
+    sessionStorage.setItem(key, given);
+    fragment.delete("token");
+    const rest = fragment.toString();
+    history.replaceState(null, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
+  }
+  return {
+    lesson,
+    token: given ?? sessionStorage.getItem(key) ?? "",
+    lang: fragment.get("lang"),
+  };
+}
+
+/** `address` with the token (and more) in its fragment. */
+export function withToken(address: string, fragment: Record<string, string>): string {
+  const url = new URL(address, location.href);
+  const parameters = fragmentOf(url.hash);
+  for (const [key, value] of Object.entries(fragment)) parameters.set(key, value);
+  url.hash = parameters.toString();
+  return url.href;
+}
+
+/** The page a role belongs to. */
+export function pageOfRole(role: string): "teacher" | "classroom" | "student" {
+  if (role === "teacher") return "teacher";
+  return role === "classroom" || role === "assistant" ? "classroom" : "student";
+}

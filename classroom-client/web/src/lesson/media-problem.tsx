@@ -1,0 +1,33 @@
+// Why a camera, microphone or screen can't be used, and what helps.
+
+import { CircleAlert } from "lucide";
+import { t } from "../i18n/index.ts";
+import type { MediaProblem } from "../media/problem.ts";
+import { Button } from "../ui/controls.tsx";
+import { Icon } from "../ui/icon.tsx";
+
+interface Props {
+  of: "video" | "audio" | "screen";
+  problem: MediaProblem;
+  onRetry?: () => void;
+}
+
+export function MediaProblemView({ of, problem, onRetry }: Props) {
+  const words = t.value.problem;
+  const { what, advice } = words[problem];
+  const colon = t.value.lang === "en" ? ": " : ":";
+  return (
+    <div class="problem" role="alert" data-testid={`problem-${of}`} data-problem={problem}>
+      <Icon of={CircleAlert} />
+      <div>
+        <p class="problem-what">
+          {words[of]}
+          {colon}
+          {what}
+        </p>
+        <p>{advice}</p>
+        {onRetry && <Button onClick={onRetry}>{t.value.check.retry}</Button>}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,199 @@
+// One member's part in a lesson, as its page holds it: the lesson socket, what is watched,
+// what is published, and the figures of the line. Pages read its signals and call its verbs.
+
+import { computed, effect, signal } from "@preact/signals";
+import { lang } from "../i18n/index.ts";
+import { judgeLine, type Line, type LineSample, lineSample } from "../media/line.ts";
+import type { LocalMedia } from "../media/local.ts";
+import { Publisher, type VideoProfile } from "../media/publisher.ts";
+import { Sounds } from "../media/sounds.ts";
+import { Watcher } from "../media/watcher.ts";
+import { LessonSocket } from "../protocol/socket.ts";
+import { type LessonState, type Source, type TrackId, trackId } from "../protocol/words.ts";
+import { exposeDiagnostics } from "./diagnostics.ts";
+import type { Entry } from "./entry.ts";
+
+const LINE_EVERY_MS = 3_000;
+/** How long a node may know nothing of what we publish before we publish it anew. */
+const UNKNOWN_MS = 4_000;
+
+export class LessonSession {
+  readonly entry: Entry;
+  readonly socket: LessonSocket;
+  readonly watcher: Watcher;
+  readonly sounds = new Sounds();
+  readonly line = signal<Line | undefined>(undefined);
+  /** This machine's clock, once a second. */
+  readonly now = signal(Date.now());
+  /** Milliseconds since the lesson began. */
+  readonly elapsed = computed(() => {
+    const state = this.socket.state.value;
+    if (!state?.startedMs) return 0;
+    const end = state.endedMs ?? this.now.value + this.socket.clockOffset.value;
+    return Math.max(0, end - state.startedMs);
+  });
+
+  readonly #publishers = new Map<"camera" | "screen", Publisher>();
+  #lastSample: LineSample | undefined;
+
+  constructor(entry: Entry) {
+    this.entry = entry;
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.socket = new LessonSocket({
+      url: `${scheme}//${location.host}/lessons/${encodeURIComponent(entry.lesson)}/socket`,
+      token: entry.token,
+      lang: lang.value,
+    });
+    this.watcher = new Watcher(this.socket);
+    this.socket.onWelcome(() => this.watcher.joined());
+    effect(() => {
+      if (this.socket.link.value.at !== "joined") this.watcher.left();
+    });
+    effect(() => this.sounds.play(this.watcher.tracks.value));
+    setInterval(() => {
+      this.now.value = Date.now();
+    }, 1000);
+    setInterval(() => void this.#measure(), LINE_EVERY_MS);
+    window.addEventListener("online", () => this.socket.hurry());
+    window.addEventListener("pagehide", (event) => {
+      // A page kept for "back" may come again; any other is gone.
+      if (!event.persisted) this.#stopPublishing();
+    });
+    effect(() => {
+      if (this.inLesson.value) return;
+      this.#stopPublishing();
+      this.watcher.close();
+    });
+    exposeDiagnostics(this, this.#publishers);
+  }
+
+  /** Whether the lesson has ended. */
+  readonly over = computed(() => {
+    const link = this.socket.link.value;
+    const phase = this.socket.state.value?.phase;
+    return (
+      phase === "ended" || phase === "archived" || (link.at === "closed" && link.reason === "ended")
+    );
+  });
+
+  /** Whether the member takes part, be the line up or away for the moment. */
+  readonly inLesson = computed(
+    () =>
+      this.socket.you.value !== undefined &&
+      this.socket.link.value.at !== "closed" &&
+      !this.over.value,
+  );
+
+  /** The state, once the member is in. */
+  get state(): LessonState | undefined {
+    return this.socket.state.value;
+  }
+
+  /** Keeps watching what `wanted` says of each new state. */
+  watch(wanted: (state: LessonState, me: string) => TrackId[]): void {
+    effect(() => {
+      const state = this.socket.state.value;
+      const me = this.socket.you.value;
+      if (state && me && this.inLesson.value) this.watcher.want(wanted(state, me.id));
+    });
+  }
+
+  /** The picture or sound of a track, when it arrives. */
+  incoming(member: string, source: Source): MediaStreamTrack | undefined {
+    return this.watcher.tracks.value.get(trackId(member, source));
+  }
+
+  /** Whether a member publishes a source. */
+  publishes(member: string, source: Source): boolean {
+    return trackId(member, source) in (this.state?.tracks ?? {});
+  }
+
+  /** The loudness of a member, 0 loudest … 127 silent (RFC 6464). */
+  levelOf(member: string): number {
+    const id = trackId(member, "microphone");
+    return this.socket.speakers.value.find(([track]) => track === id)?.[1] ?? 127;
+  }
+
+  /** What publishes the camera and microphone, or the screen. Made once for each. */
+  publisher(source: "camera" | "screen", profile: VideoProfile): Publisher {
+    const existing = this.#publishers.get(source);
+    if (existing) return existing;
+    const publisher = new Publisher({
+      url: `/whip/${encodeURIComponent(this.entry.lesson)}`,
+      source,
+      token: this.entry.token,
+      lang: lang.value,
+      profile,
+    });
+    this.#publishers.set(source, publisher);
+    this.#guard(source, publisher);
+    return publisher;
+  }
+
+  /**
+   * Keeps the microphone shut while the teacher has muted this member, whatever its own
+   * switch says.
+   */
+  obeyMute(media: LocalMedia, ownSwitch: () => boolean): void {
+    effect(() => {
+      const track = media.microphone.value;
+      if (track) track.enabled = ownSwitch() && !this.mutedByTeacher.value;
+    });
+  }
+
+  readonly mutedByTeacher = computed(() => {
+    const me = this.socket.you.value?.id;
+    return me !== undefined && (this.socket.state.value?.muted.includes(me) ?? false);
+  });
+
+  readonly onStage = computed(() => {
+    const me = this.socket.you.value?.id;
+    return me !== undefined && (this.socket.state.value?.stage.includes(me) ?? false);
+  });
+
+  /** Place in the queue of hands from 1 on; 0 when the own hand is not up. */
+  readonly handPlace = computed(() => {
+    const me = this.socket.you.value?.id;
+    return (this.socket.state.value?.hands.findIndex((hand) => hand.member === me) ?? -1) + 1;
+  });
+
+  /** Publishes again what the lesson does not know of although it is being sent. */
+  #guard(source: "camera" | "screen", publisher: Publisher): void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    effect(() => {
+      clearTimeout(timer);
+      const me = this.socket.you.value?.id;
+      const joined = this.socket.link.value.at === "joined" && this.socket.campus.value;
+      if (!me || !joined || publisher.state.value.at !== "live") return;
+      const expected: Source[] =
+        source === "screen" ? ["screen"] : publisher.kinds().map(cameraSource);
+      if (expected.every((one) => this.publishes(me, one))) return;
+      timer = setTimeout(() => publisher.restart(), UNKNOWN_MS);
+    });
+  }
+
+  #stopPublishing(): void {
+    for (const publisher of this.#publishers.values()) publisher.stop();
+  }
+
+  async #measure(): Promise<void> {
+    const watched = await this.watcher.stats();
+    const sample = watched
+      ? lineSample(watched, "in")
+      : await this.#publishers
+          .get("camera")
+          ?.stats()
+          .then((r) => r && lineSample(r, "out"));
+    if (!sample) {
+      this.#lastSample = undefined;
+      this.line.value = undefined;
+      return;
+    }
+    if (this.#lastSample) this.line.value = judgeLine(this.#lastSample, sample);
+    this.#lastSample = sample;
+  }
+}
+
+function cameraSource(kind: "audio" | "video"): Source {
+  return kind === "video" ? "camera" : "microphone";
+}

@@ -1,0 +1,202 @@
+// Publishes one camera with its microphone, or one shared screen with its sound, to the
+// member's node over WHIP, and keeps it published: when the connection fails it comes back
+// under the same name, so viewers stay bound to it.
+
+import { signal } from "@preact/signals";
+import { HttpProblem } from "../http/problem.ts";
+import { retryDelay } from "../protocol/retry.ts";
+import type { Kind, Lang } from "../protocol/words.ts";
+import { opusForTeaching, publishOrder } from "./codec.ts";
+import { type WhipSession, whip } from "./whip.ts";
+
+/** How a video is sent. */
+export interface VideoProfile {
+  /** Upper limit in bit/s. */
+  maxBitrate: number;
+  maxFramerate: number;
+  /** What to keep when the line or the machine is too weak. */
+  keep: RTCDegradationPreference;
+}
+
+export const PROFILES = {
+  /** 1280×720 at 30: board writing must be readable, a face must move. */
+  teacher: { maxBitrate: 2_000_000, maxFramerate: 30, keep: "balanced" },
+  /** A class seen by the teacher: one of many, behind a village line. */
+  classroom: { maxBitrate: 600_000, maxFramerate: 20, keep: "maintain-framerate" },
+  student: { maxBitrate: 400_000, maxFramerate: 20, keep: "maintain-framerate" },
+  /** Text first; movement second. */
+  screen: { maxBitrate: 2_000_000, maxFramerate: 15, keep: "maintain-resolution" },
+} as const satisfies Record<string, VideoProfile>;
+
+/** Speech and a little music; FEC included. */
+const AUDIO_BITRATE = 40_000;
+
+/** A connection that is only disturbed usually heals within this time. */
+const DISTURBED_MS = 4_000;
+
+export type PublishState =
+  | { at: "off" }
+  | { at: "starting" }
+  | { at: "live" }
+  /** It failed and is tried again. */
+  | { at: "retrying"; message: string }
+  /** The node does not want it. */
+  | { at: "refused"; message: string };
+
+export interface PublisherOptions {
+  /** Without the source, as in `/whip/math-302`. */
+  url: string;
+  source: "camera" | "screen";
+  token: string;
+  lang: Lang;
+  profile: VideoProfile;
+}
+
+export class Publisher {
+  readonly state = signal<PublishState>({ at: "off" });
+
+  readonly #options: PublisherOptions;
+  readonly #tracks = new Map<Kind, MediaStreamTrack>();
+  #pc: RTCPeerConnection | undefined;
+  #session: WhipSession | undefined;
+  #abort = new AbortController();
+  #attempt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to publish `tracks`; of each kind at most one. */
+  start(tracks: readonly MediaStreamTrack[]): void {
+    this.#tracks.clear();
+    for (const track of tracks) this.#tracks.set(track.kind as Kind, track);
+    this.#attempt = 0;
+    this.state.value = { at: "starting" };
+    void this.#connect();
+  }
+
+  /**
+   * Sends `track` in place of the one of the same kind, without a break for viewers. A kind
+   * that was not published before needs a new session, which this begins.
+   */
+  async replace(track: MediaStreamTrack): Promise<void> {
+    const kind = track.kind as Kind;
+    this.#tracks.set(kind, track);
+    if (this.state.peek().at === "off") return;
+    const sender = this.#pc?.getSenders().find((s) => s.track?.kind === kind);
+    if (sender) await sender.replaceTrack(track);
+    else void this.#connect();
+  }
+
+  /** Ends the session; the node tells everyone that the tracks are gone. */
+  stop(): void {
+    if (this.state.peek().at === "off") return;
+    this.state.value = { at: "off" };
+    this.#hangUp();
+    this.#tracks.clear();
+  }
+
+  /** Publishes the same tracks over a new connection. */
+  restart(): void {
+    if (this.state.peek().at !== "off") void this.#connect();
+  }
+
+  /** Which kinds are published. */
+  kinds(): Kind[] {
+    return [...this.#tracks.keys()];
+  }
+
+  /** Figures of what is being sent, as the browser counts them. */
+  async stats(): Promise<RTCStatsReport | undefined> {
+    return this.#pc?.getStats();
+  }
+
+  #hangUp(): void {
+    clearTimeout(this.#timer);
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    void this.#session?.end();
+    this.#session = undefined;
+    if (this.#pc) this.#pc.onconnectionstatechange = null;
+    this.#pc?.close();
+    this.#pc = undefined;
+  }
+
+  async #connect(): Promise<void> {
+    this.#hangUp();
+    const { signal: aborted } = this.#abort;
+    const pc = new RTCPeerConnection();
+    this.#pc = pc;
+    pc.onconnectionstatechange = () => this.#changed(pc);
+    try {
+      for (const track of this.#tracks.values()) this.#add(pc, track);
+      await pc.setLocalDescription();
+      const { url, source, token, lang } = this.#options;
+      const offer = pc.localDescription?.sdp ?? "";
+      const session = await whip(`${url}?source=${source}`, offer, token, lang, aborted);
+      if (aborted.aborted) {
+        void session.end();
+        return;
+      }
+      this.#session = session;
+      await pc.setRemoteDescription({ type: "answer", sdp: opusForTeaching(session.answer) });
+    } catch (error) {
+      if (aborted.aborted) return;
+      const message = error instanceof HttpProblem ? error.message : "";
+      if (error instanceof HttpProblem && !error.passing) {
+        this.#hangUp();
+        this.state.value = { at: "refused", message };
+      } else {
+        this.#retry(message);
+      }
+    }
+  }
+
+  #add(pc: RTCPeerConnection, track: MediaStreamTrack): void {
+    const { profile } = this.#options;
+    if (track.kind === "audio") {
+      pc.addTransceiver(track, {
+        direction: "sendonly",
+        sendEncodings: [{ maxBitrate: AUDIO_BITRATE, priority: "high", networkPriority: "high" }],
+      });
+      return;
+    }
+    const { maxBitrate, maxFramerate } = profile;
+    const transceiver = pc.addTransceiver(track, {
+      direction: "sendonly",
+      sendEncodings: [{ maxBitrate, maxFramerate }],
+    });
+    const codecs = publishOrder(RTCRtpSender.getCapabilities("video")?.codecs ?? []);
+    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+    const parameters = transceiver.sender.getParameters();
+    parameters.degradationPreference = profile.keep;
+    // An older browser keeps its own preference.
+    transceiver.sender.setParameters(parameters).catch(() => undefined);
+  }
+
+  #changed(pc: RTCPeerConnection): void {
+    clearTimeout(this.#timer);
+    switch (pc.connectionState) {
+      case "connected":
+        this.#attempt = 0;
+        this.state.value = { at: "live" };
+        break;
+      case "disconnected":
+        this.#timer = setTimeout(() => this.#retry(""), DISTURBED_MS);
+        break;
+      case "failed":
+        this.#retry("");
+        break;
+    }
+  }
+
+  #retry(message: string): void {
+    this.#hangUp();
+    this.state.value = { at: "retrying", message };
+    this.#timer = setTimeout(
+      () => void this.#connect(),
+      retryDelay(this.#attempt++, Math.random()),
+    );
+  }
+}

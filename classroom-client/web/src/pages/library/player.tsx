@@ -1,0 +1,140 @@
+// Plays one recording. hls.js comes only now: the list is there without it. It is the full
+// build, because the light one has no separate audio playlists, and recordings have.
+
+import { useSignal } from "@preact/signals";
+import type Hls from "hls.js";
+import { ArrowLeft, CircleAlert } from "lucide";
+import { useEffect, useRef } from "preact/hooks";
+import { getJson } from "../../http/get.ts";
+import { HttpProblem } from "../../http/problem.ts";
+import { clock, dateTime } from "../../i18n/format.ts";
+import { lang, t } from "../../i18n/index.ts";
+import { Button, LanguageSwitch } from "../../ui/controls.tsx";
+import { Icon } from "../../ui/icon.tsx";
+import { type Recording, recordingAddress } from "./api.ts";
+
+interface Props {
+  id: string;
+  token: string;
+  onBack: () => void;
+}
+
+export function Player({ id, token, onBack }: Props) {
+  const video = useRef<HTMLVideoElement>(null);
+  const item = useSignal<Recording | undefined>(undefined);
+  const failed = useSignal<string | undefined>(undefined);
+  const ended = useSignal(false);
+  const words = t.value.library;
+
+  useEffect(() => {
+    let player: Hls | undefined;
+    let gone = false;
+    const begin = async () => {
+      try {
+        const recording = await getJson<Recording>(recordingAddress(id), token);
+        if (gone) return;
+        item.value = recording;
+        document.title = recording.title;
+        const element = video.current;
+        if (!element) return;
+        player = await play(element, recording.playlist, token, () => {
+          failed.value = t.peek().library.playerFailed;
+        });
+        if (gone) player.destroy();
+      } catch (error) {
+        if (gone) return;
+        const missing = error instanceof HttpProblem && error.status === 404;
+        if (missing) failed.value = t.peek().library.notFound;
+        else failed.value = error instanceof HttpProblem ? error.message : words.playerFailed;
+      }
+    };
+    void begin();
+    return () => {
+      gone = true;
+      player?.destroy();
+    };
+  }, [id]);
+
+  const recording = item.value;
+  const facts = recording
+    ? [
+        recording.teacher,
+        recording.subject,
+        recording.grade,
+        dateTime(recording.startedMs, lang.value),
+        clock(recording.durationMs),
+      ]
+    : [];
+  return (
+    <div class="library player-page" data-testid="player-page">
+      <header class="library-head">
+        <Button look="quiet" icon={ArrowLeft} onClick={onBack} testId="back">
+          {words.back}
+        </Button>
+        <LanguageSwitch />
+      </header>
+      <main>
+        <div class="frame player-frame">
+          <video
+            ref={video}
+            class="video video-whole"
+            controls
+            playsinline
+            aria-label={recording?.title ?? words.title}
+            data-testid="player"
+            onPlaying={() => {
+              ended.value = false;
+            }}
+            onEnded={() => {
+              ended.value = true;
+            }}
+          />
+          {failed.value && (
+            <div class="frame-empty player-failed" role="alert" data-testid="player-failed">
+              <Icon of={CircleAlert} size={40} />
+              <p>{failed.value}</p>
+            </div>
+          )}
+        </div>
+        {recording && (
+          <>
+            <h1 class="player-title">{recording.title}</h1>
+            <p class="player-facts">{facts.filter(Boolean).join(" · ")}</p>
+          </>
+        )}
+        <p class="quiet" role="status" data-testid="player-state">
+          {ended.value ? words.ended : ""}
+        </p>
+      </main>
+    </div>
+  );
+}
+
+async function play(
+  video: HTMLVideoElement,
+  playlist: string,
+  token: string,
+  onFailed: () => void,
+): Promise<Hls> {
+  const { default: Player } = await import("hls.js");
+  const hls = new Player({
+    xhrSetup: (request) => request.setRequestHeader("Authorization", `Bearer ${token}`),
+  });
+  let recovered = false;
+  hls.on(Player.Events.ERROR, (_event, data) => {
+    if (!data.fatal) return;
+    if (recovered) {
+      onFailed();
+      return;
+    }
+    recovered = true;
+    if (data.type === Player.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+    else if (data.type === Player.ErrorTypes.NETWORK_ERROR) hls.startLoad();
+    else onFailed();
+  });
+  hls.loadSource(playlist);
+  hls.attachMedia(video);
+  // Where the browser wants a touch first, its own play button is there.
+  hls.once(Player.Events.MANIFEST_PARSED, () => void video.play().catch(() => undefined));
+  return hls;
+}

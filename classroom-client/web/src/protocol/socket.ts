@@ -1,0 +1,358 @@
+// One member's conversation with its node. Keeps itself connected: after a break it comes
+// back by itself, takes the lesson's state anew from the node's welcome, and sends what was
+// asked meanwhile. It never gives up on its own, except where the node says to stop.
+
+import { signal } from "@preact/signals";
+import { retryDelay } from "./retry.ts";
+import { applyEvent } from "./state.ts";
+import {
+  type ByeReason,
+  type ClientMessage,
+  type Lang,
+  type LessonState,
+  type Links,
+  type Member,
+  type MemberCommand,
+  parseServerMessage,
+  type RefusalCode,
+  type ServerMessage,
+  type Slot,
+  type TrackId,
+} from "./words.ts";
+
+/** An answer is given in milliseconds; a line silent for this long is taken for dead. */
+const ANSWER_WITHIN_MS = 10_000;
+const CAMPUS_RETRY_MS = 3_000;
+
+/** Where the conversation stands. */
+export type SocketLink =
+  | { at: "connecting"; attempt: number }
+  | { at: "joined" }
+  /** Broken; the next attempt is at `retryAtMs` (of this machine's clock). */
+  | { at: "waiting"; retryAtMs: number }
+  /** The node said to stop. */
+  | { at: "closed"; reason: ByeReason; message: string };
+
+/** The node refused what was asked, with a sentence for people. */
+export class Refused extends Error {
+  constructor(
+    readonly code: RefusalCode | "failed",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The line broke before the node answered. */
+export class Disconnected extends Error {}
+
+/** Something asked for that the lesson has not heard yet. */
+export interface WaitingCommand {
+  id: number;
+  command: MemberCommand;
+}
+
+/** Refusals that say: it already is as was asked. */
+const ALREADY_SO: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  "hand-already-up",
+  "hand-not-up",
+  "already-on-stage",
+  "not-on-stage",
+  "already-muted",
+  "already-live",
+]);
+
+interface Pending {
+  command: MemberCommand;
+  sent: boolean;
+  /** Was sent over a line that broke: it may have been carried out. */
+  again: boolean;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+interface Ask {
+  resolve(message: ServerMessage): void;
+  reject(error: Error): void;
+}
+
+export interface LessonSocketOptions {
+  url: string;
+  token: string;
+  lang: Lang;
+  open?: (url: string) => WebSocket;
+  random?: () => number;
+}
+
+export class LessonSocket {
+  readonly link = signal<SocketLink>({ at: "connecting", attempt: 0 });
+  readonly you = signal<Member | undefined>(undefined);
+  readonly state = signal<LessonState | undefined>(undefined);
+  readonly campus = signal(true);
+  readonly links = signal<Links>({});
+  readonly speakers = signal<readonly [TrackId, number][]>([]);
+  /** Commands not yet answered by the lesson because the line or the campus is away. */
+  readonly waiting = signal<readonly WaitingCommand[]>([]);
+  /** What to add to this machine's clock to have the node's, in ms. */
+  readonly clockOffset = signal(0);
+
+  readonly #options: LessonSocketOptions;
+  #ws: WebSocket | undefined;
+  #attempt = 0;
+  #nextId = 1;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #answerTimer: ReturnType<typeof setTimeout> | undefined;
+  #campusTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #commands = new Map<number, Pending>();
+  readonly #asks = new Map<number, Ask>();
+  readonly #onWelcome = new Set<() => void>();
+
+  constructor(options: LessonSocketOptions) {
+    this.#options = options;
+  }
+
+  /** Begins, or begins again after the node closed the conversation. */
+  start(): void {
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  /** Calls `listener` after each (re)join. Returns how to stop that. */
+  onWelcome(listener: () => void): () => void {
+    this.#onWelcome.add(listener);
+    return () => this.#onWelcome.delete(listener);
+  }
+
+  /**
+   * Asks something of the lesson. While the line or the campus is away the command waits in
+   * {@link waiting} and is sent later. Rejects with {@link Refused} when it is not done.
+   */
+  command(command: MemberCommand): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#commands.set(id, { command, sent: false, again: false, resolve, reject });
+      this.#sendCommands();
+    });
+  }
+
+  /** Takes back a command that has not been answered. */
+  cancel(id: number): void {
+    const pending = this.#commands.get(id);
+    if (!pending) return;
+    this.#commands.delete(id);
+    pending.resolve();
+    this.#showWaiting();
+  }
+
+  /** Sends the watch connection's offer; resolves to the node's answer. */
+  async watchOffer(sdp: string): Promise<string> {
+    const answer = await this.#ask((id) => ({ type: "watch-offer", id, sdp }));
+    if (answer.type !== "watch-answer") throw new Refused("failed", "unexpected answer");
+    return answer.sdp;
+  }
+
+  /** Says what the m-lines of the watch connection are to show. */
+  async watch(slots: Slot[]): Promise<void> {
+    await this.#ask((id) => ({ type: "watch", id, slots }));
+  }
+
+  /** Tries at once instead of at the next planned time. */
+  hurry(): void {
+    if (this.link.peek().at === "waiting") {
+      this.#attempt = 0;
+      this.#connect();
+    }
+  }
+
+  /** Leaves the lesson on purpose. */
+  leave(): void {
+    this.#send({ type: "leave" });
+    this.#stop();
+    this.link.value = { at: "closed", reason: "ended", message: "" };
+  }
+
+  #connect(): void {
+    this.#stop();
+    this.link.value = { at: "connecting", attempt: this.#attempt };
+    const open = this.#options.open ?? ((url: string) => new WebSocket(url));
+    const ws = open(this.#options.url);
+    this.#ws = ws;
+    ws.onopen = () => {
+      this.#send({ type: "join", token: this.#options.token, lang: this.#options.lang });
+      this.#expectAnswer();
+    };
+    ws.onmessage = ({ data }) => {
+      if (typeof data !== "string") return;
+      if (this.#answerTimer !== undefined) this.#expectAnswer();
+      const message = parseServerMessage(data);
+      if (message) this.#receive(message);
+    };
+    ws.onclose = () => this.#retry();
+  }
+
+  /** Lets go of the current WebSocket and of everything that hung on it. */
+  #stop(): void {
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#answerTimer);
+    clearTimeout(this.#campusTimer);
+    this.#answerTimer = undefined;
+    const ws = this.#ws;
+    this.#ws = undefined;
+    if (ws) {
+      ws.onopen = ws.onmessage = ws.onclose = null;
+      ws.close();
+    }
+    for (const pending of this.#commands.values()) {
+      pending.again ||= pending.sent;
+      pending.sent = false;
+    }
+    const asks = [...this.#asks.values()];
+    this.#asks.clear();
+    for (const ask of asks) ask.reject(new Disconnected("the line broke"));
+    this.speakers.value = [];
+    this.#showWaiting();
+  }
+
+  #retry(): void {
+    this.#stop();
+    const delay = retryDelay(this.#attempt++, (this.#options.random ?? Math.random)());
+    this.link.value = { at: "waiting", retryAtMs: Date.now() + delay };
+    this.#retryTimer = setTimeout(() => this.#connect(), delay);
+  }
+
+  #receive(message: ServerMessage): void {
+    switch (message.type) {
+      case "welcome":
+        this.#welcome(message);
+        return;
+      case "event": {
+        const state = this.state.peek();
+        if (!state) return;
+        const next = applyEvent(state, message.event);
+        // Missing events can't be had one by one: the next welcome holds them all.
+        if (next === "gap") this.#retry();
+        else this.state.value = next;
+        return;
+      }
+      case "done":
+      case "refused":
+      case "failed":
+      case "watch-answer":
+        this.#answered(message);
+        return;
+      case "campus":
+        this.campus.value = message.reachable;
+        if (message.reachable) this.#sendCommands();
+        return;
+      case "speakers":
+        this.speakers.value = message.tracks;
+        return;
+      case "bye":
+        this.#bye(message.reason, message.message);
+        return;
+    }
+  }
+
+  #welcome(welcome: Extract<ServerMessage, { type: "welcome" }>): void {
+    this.#attempt = 0;
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = undefined;
+    this.you.value = welcome.you;
+    this.state.value = welcome.state;
+    this.campus.value = welcome.campus;
+    this.links.value = welcome.links;
+    this.clockOffset.value = welcome.nowMs - Date.now();
+    this.link.value = { at: "joined" };
+    this.#sendCommands();
+    for (const listener of this.#onWelcome) listener();
+  }
+
+  #bye(reason: ByeReason, message: string): void {
+    if (reason === "too-slow" || reason === "shutdown") {
+      this.#retry();
+      return;
+    }
+    this.#stop();
+    this.link.value = { at: "closed", reason, message };
+    const commands = [...this.#commands.values()];
+    this.#commands.clear();
+    this.waiting.value = [];
+    for (const command of commands) command.reject(new Disconnected(message));
+  }
+
+  #answered(
+    message: Extract<ServerMessage, { type: "done" | "refused" | "failed" | "watch-answer" }>,
+  ): void {
+    const ask = this.#asks.get(message.id);
+    const pending = this.#commands.get(message.id);
+    if (ask) {
+      this.#asks.delete(message.id);
+      if (message.type === "refused") ask.reject(new Refused(message.code, message.message));
+      else if (message.type === "failed") ask.reject(new Refused("failed", message.message));
+      else ask.resolve(message);
+    } else if (pending) {
+      if (message.type === "refused" && message.code === "campus-away") {
+        // The edge can't pass it on now. It says when the campus is back, but a trunk that
+        // was only slow never went away: ask again of ourselves too.
+        pending.sent = false;
+        clearTimeout(this.#campusTimer);
+        this.#campusTimer = setTimeout(() => this.#sendCommands(), CAMPUS_RETRY_MS);
+      } else {
+        this.#commands.delete(message.id);
+        if (message.type === "refused" && !(pending.again && ALREADY_SO.has(message.code))) {
+          pending.reject(new Refused(message.code, message.message));
+        } else if (message.type === "failed") {
+          pending.reject(new Refused("failed", message.message));
+        } else {
+          pending.resolve();
+        }
+      }
+      this.#showWaiting();
+    }
+    if (this.#asks.size === 0 && ![...this.#commands.values()].some((c) => c.sent)) {
+      clearTimeout(this.#answerTimer);
+      this.#answerTimer = undefined;
+    }
+  }
+
+  #ask(message: (id: number) => ClientMessage): Promise<ServerMessage> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      if (this.link.peek().at !== "joined") {
+        reject(new Disconnected("not connected"));
+        return;
+      }
+      this.#asks.set(id, { resolve, reject });
+      this.#send(message(id));
+      this.#expectAnswer();
+    });
+  }
+
+  #sendCommands(): void {
+    if (this.link.peek().at === "joined" && this.campus.peek()) {
+      for (const [id, pending] of this.#commands) {
+        if (pending.sent) continue;
+        pending.sent = true;
+        this.#send({ type: "command", id, command: pending.command });
+        this.#expectAnswer();
+      }
+    }
+    this.#showWaiting();
+  }
+
+  #showWaiting(): void {
+    const waiting = [...this.#commands]
+      .filter(([, pending]) => !pending.sent)
+      .map(([id, { command }]) => ({ id, command }));
+    if (waiting.length > 0 || this.waiting.peek().length > 0) this.waiting.value = waiting;
+  }
+
+  #expectAnswer(): void {
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = setTimeout(() => this.#retry(), ANSWER_WITHIN_MS);
+  }
+
+  #send(message: ClientMessage): void {
+    if (this.#ws?.readyState === 1) this.#ws.send(JSON.stringify(message));
+  }
+}

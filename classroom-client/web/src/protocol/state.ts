@@ -1,0 +1,73 @@
+// A lesson's state as a projection of its events: the same rules as the nodes' own
+// (`protocol/src/lesson.rs`). It decides nothing.
+
+import { type LessonEvent, type LessonState, type Member, trackMember } from "./words.ts";
+
+/** The next state, or `"gap"` when events between the last one and this are missing. */
+export function applyEvent(state: LessonState, event: LessonEvent): LessonState | "gap" {
+  if (event.seq <= state.seq) return state;
+  if (event.seq !== state.seq + 1) return "gap";
+  return { ...state, ...change(state, event), seq: event.seq };
+}
+
+function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
+  switch (event.type) {
+    case "lesson.opened":
+      return { info: event.info, phase: "open" };
+    case "lesson.started":
+      return { phase: "live", session: event.session, startedMs: event.atMs };
+    case "lesson.ended":
+      return { phase: "ended", endedMs: event.atMs, hands: [], stage: [] };
+    case "lesson.archived":
+      return { phase: "archived", recording: event.recording };
+    case "member.joined":
+      return { members: { ...state.members, [event.member.id]: event.member } };
+    case "member.left":
+      return {
+        members: without(state.members, (id) => id === event.member),
+        hands: state.hands.filter((hand) => hand.member !== event.member),
+        stage: state.stage.filter((member) => member !== event.member),
+        tracks: without(state.tracks, (_, { track }) => trackMember(track) === event.member),
+      };
+    case "hand.raised":
+      return { hands: [...state.hands, { member: event.member, atMs: event.atMs }] };
+    case "hand.lowered":
+      return { hands: state.hands.filter((hand) => hand.member !== event.member) };
+    case "member.muted": {
+      const others = state.muted.filter((member) => member !== event.member);
+      return { muted: event.muted ? [...others, event.member] : others };
+    }
+    case "stage.called":
+      return {
+        hands: state.hands.filter((hand) => hand.member !== event.member),
+        stage: state.stage.includes(event.member) ? state.stage : [...state.stage, event.member],
+      };
+    case "stage.left":
+      return { stage: state.stage.filter((member) => member !== event.member) };
+    case "track.published": {
+      const { track, codec, node } = event;
+      return { tracks: { ...state.tracks, [track]: { track, codec, node } } };
+    }
+    case "track.unpublished":
+      return { tracks: without(state.tracks, (id) => id === event.track) };
+    default:
+      // An event of a newer node: it counts, and changes nothing this page shows.
+      return {};
+  }
+}
+
+function without<T>(record: Record<string, T>, drop: (key: string, value: T) => boolean) {
+  return Object.fromEntries(Object.entries(record).filter(([key, value]) => !drop(key, value)));
+}
+
+/** The member that gives the lesson, when present. */
+export function teacherOf(state: LessonState): Member | undefined {
+  return Object.values(state.members).find((member) => member.role === "teacher");
+}
+
+/** Members of the given role, by school and then by name. */
+export function membersOf(state: LessonState, role: Member["role"]): Member[] {
+  return Object.values(state.members)
+    .filter((member) => member.role === role)
+    .sort((a, b) => a.school.localeCompare(b.school) || a.name.localeCompare(b.name));
+}

@@ -1,0 +1,203 @@
+// The words of the lesson socket, as the nodes' `protocol` crate writes them in JSON.
+
+export type Lang = "zh-CN" | "en";
+
+export type Role = "teacher" | "assistant" | "classroom" | "student" | "observer" | "operator";
+
+export type Source = "camera" | "microphone" | "screen" | "screen-audio";
+
+export type Kind = "audio" | "video";
+
+export type Codec = "opus" | "h264" | "vp8";
+
+/** `member/source`, as in `li/camera`. Stays the same when a member publishes again. */
+export type TrackId = `${string}/${Source}`;
+
+export interface Member {
+  id: string;
+  name: string;
+  role: Role;
+  school: string;
+  node: string;
+}
+
+export interface LessonInfo {
+  id: string;
+  title: string;
+  subject: string;
+  grade: string;
+  teacher: string;
+  campus: string;
+  schools: string[];
+  plannedStartMs?: number;
+  plannedMinutes?: number;
+}
+
+export type Phase = "scheduled" | "open" | "live" | "ended" | "archived";
+
+export interface PublishedTrack {
+  track: TrackId;
+  codec: Codec;
+  node: string;
+}
+
+export interface Hand {
+  member: string;
+  /** Milliseconds since the Unix epoch. */
+  atMs: number;
+}
+
+/** A lesson as everyone in it sees it, after the event numbered `seq`. */
+export interface LessonState {
+  info: LessonInfo;
+  phase: Phase;
+  seq: number;
+  session?: string;
+  startedMs?: number;
+  endedMs?: number;
+  members: Record<string, Member>;
+  /** The longest waiting first. */
+  hands: Hand[];
+  /** In the order they were called. */
+  stage: string[];
+  muted: string[];
+  tracks: Record<string, PublishedTrack>;
+  recording?: string;
+}
+
+export type LeaveReason = "left" | "lost" | "ended";
+
+export type EventBody =
+  | { type: "lesson.opened"; info: LessonInfo }
+  | { type: "lesson.started"; by: string; session: string }
+  | { type: "lesson.ended"; by: string }
+  | { type: "lesson.archived"; recording: string; durationMs: number }
+  | { type: "member.joined"; member: Member }
+  | { type: "member.left"; member: string; reason: LeaveReason }
+  | { type: "hand.raised"; member: string }
+  | { type: "hand.lowered"; member: string; by: string }
+  | { type: "member.muted"; member: string; muted: boolean; by: string }
+  | { type: "stage.called"; member: string; by: string }
+  | { type: "stage.left"; member: string; by: string }
+  | { type: "track.published"; track: TrackId; codec: Codec; node: string }
+  | { type: "track.unpublished"; track: TrackId };
+
+export type LessonEvent = { seq: number; id: string; atMs: number } & EventBody;
+
+export type MemberCommand =
+  | { do: "start" }
+  | { do: "end" }
+  | { do: "raise-hand" }
+  | { do: "lower-hand"; member?: string }
+  | { do: "mute"; member: string; muted: boolean }
+  | { do: "call"; member: string }
+  | { do: "dismiss"; member?: string };
+
+export type RefusalCode =
+  | "no-such-lesson"
+  | "not-invited"
+  | "not-open"
+  | "not-live"
+  | "already-live"
+  | "ended"
+  | "not-a-member"
+  | "no-such-member"
+  | "not-allowed"
+  | "hand-already-up"
+  | "hand-not-up"
+  | "already-on-stage"
+  | "not-on-stage"
+  | "already-muted"
+  | "no-such-track"
+  | "lesson-full"
+  | "campus-away"
+  | "storage";
+
+/** What one m-line of the watch connection shows; `null` empties it. */
+export interface Slot {
+  mid: string;
+  track: TrackId | null;
+}
+
+export type ClientMessage =
+  | { type: "join"; token: string; lang: Lang }
+  | { type: "command"; id: number; command: MemberCommand }
+  | { type: "watch-offer"; id: number; sdp: string }
+  | { type: "watch"; id: number; slots: Slot[] }
+  | { type: "leave" };
+
+export type ByeReason =
+  | "unauthorized"
+  | "replaced"
+  | "ended"
+  | "protocol"
+  | "too-slow"
+  | "shutdown";
+
+export interface Links {
+  library?: string;
+  report?: string;
+}
+
+export type ServerMessage =
+  | {
+      type: "welcome";
+      you: Member;
+      state: LessonState;
+      nowMs: number;
+      campus: boolean;
+      links: Links;
+    }
+  | { type: "event"; event: LessonEvent }
+  | { type: "done"; id: number }
+  | { type: "refused"; id: number; code: RefusalCode; message: string }
+  | { type: "failed"; id: number; message: string }
+  | { type: "watch-answer"; id: number; sdp: string }
+  | { type: "campus"; reachable: boolean }
+  | { type: "speakers"; tracks: [TrackId, number][] }
+  | { type: "bye"; reason: ByeReason; message: string };
+
+const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
+  "welcome",
+  "event",
+  "done",
+  "refused",
+  "failed",
+  "watch-answer",
+  "campus",
+  "speakers",
+  "bye",
+]);
+
+/**
+ * Reads one message of the node. `null` for a kind this client does not know: a newer node
+ * may say more than an older page understands.
+ */
+export function parseServerMessage(text: string): ServerMessage | null {
+  let message: unknown;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof message !== "object" || message === null || !("type" in message)) return null;
+  const { type } = message;
+  return typeof type === "string" && SERVER_MESSAGES.has(type) ? (message as ServerMessage) : null;
+}
+
+export function trackId(member: string, source: Source): TrackId {
+  return `${member}/${source}`;
+}
+
+export function trackMember(track: TrackId): string {
+  return track.slice(0, track.lastIndexOf("/"));
+}
+
+export function trackSource(track: TrackId): Source {
+  return track.slice(track.lastIndexOf("/") + 1) as Source;
+}
+
+export function trackKind(track: TrackId): Kind {
+  const source = trackSource(track);
+  return source === "camera" || source === "screen" ? "video" : "audio";
+}
