@@ -187,8 +187,8 @@ impl Derivation {
     fn end_call(&mut self, now: Since, member: &MemberId, out: &mut Vec<Behaviour>) {
         let Some(call) = self.calls.remove(member) else { return };
         let mut record = self.leading(call.since, &call.by, Code::T12);
-        // Where the floor went says more than where the teacher is, and so does its school:
-        // item 10 names the person; items 04 stay those of the actor.
+        // Item 04 is the actor's, as in every record; whoever needs the school the floor went
+        // to finds it by the person, in its L03.
         record.object = Some(Object { kind: ObjectKind::Person, id: self.pseudonyms.of(member) });
         record.cause = call.hand;
         out.push(until(record, now.at_ms));

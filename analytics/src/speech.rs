@@ -96,8 +96,9 @@ impl Detector {
         }
         let over = self.pause(level.at_ms, HANGOVER_MS);
         let loud = -f32::from(level.level.min(127));
-        self.follow_floor(loud, level.at_ms);
-        self.last_ms = level.at_ms + u64::from(level.lasts_ms);
+        let end_ms = level.at_ms + u64::from(level.lasts_ms);
+        self.follow_floor(loud, end_ms);
+        self.last_ms = end_ms;
         let begins = loud > ON_DBOV && loud > self.floor + ON_ABOVE_FLOOR;
         let goes_on = loud > OFF_DBOV && loud > self.floor + OFF_ABOVE_FLOOR;
         self.phase = match self.phase {
@@ -157,11 +158,11 @@ impl Detector {
         }
     }
 
-    fn follow_floor(&mut self, loud: f32, at_ms: u64) {
-        let seconds = at_ms.saturating_sub(self.last_ms).min(1000) as f32 / 1000.0;
-        // The level lasts as long as it is from the last to this one: that is how long the
-        // floor had time to rise.
-        let risen = self.floor + FLOOR_RISE * (seconds + 0.02);
+    /// The floor rises with the time that passed since the end of the last level, and falls at
+    /// once to what is quieter.
+    fn follow_floor(&mut self, loud: f32, end_ms: u64) {
+        let seconds = end_ms.saturating_sub(self.last_ms).min(1000) as f32 / 1000.0;
+        let risen = self.floor + FLOOR_RISE * seconds;
         self.floor = risen.min(loud).clamp(FLOOR_MIN, FLOOR_MAX);
     }
 
