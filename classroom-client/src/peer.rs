@@ -110,14 +110,14 @@ impl Peer {
         let handler = Handler { state: state_tx, gathering: gathering_tx, tracks: tracks_tx };
         let (engine, registry) = engine(way)?;
         let settings = SettingEngineBuilder::new().with_include_loopback_candidate(true).build();
-        let connection = PeerConnectionBuilder::new()
+        let builder = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_setting_engine(settings)
             .with_handler(Arc::new(handler))
-            .with_udp_addrs(vec![local_address(host)])
-            .build()
-            .await?;
+            .with_udp_addrs(vec![local_address(host)]);
+        // The engine's future is 20 kB; it need not be part of ours.
+        let connection = Box::pin(builder.build()).await?;
         Ok(Self { connection: Arc::new(connection), state, gathering, tracks })
     }
 
@@ -201,11 +201,8 @@ fn over(state: RTCPeerConnectionState) -> bool {
 fn engine(way: Way) -> Result<(MediaEngine, Registry), PeerError> {
     let mut engine = MediaEngine::default();
     for (what, kind) in [(Codec::Opus, RtpCodecKind::Audio), (Codec::H264, RtpCodecKind::Video)] {
-        let parameters = RTCRtpCodecParameters {
-            rtp_codec: codec(what),
-            payload_type: what.payload_type(),
-            ..Default::default()
-        };
+        let parameters =
+            RTCRtpCodecParameters { rtp_codec: codec(what), payload_type: what.payload_type() };
         engine.register_codec(parameters, kind)?;
     }
     let fir = RTCPFeedback { typ: "ccm".into(), parameter: "fir".into() };

@@ -249,7 +249,11 @@ impl Follower {
         };
         if let Some(id) = id {
             // Whoever asked may have given up waiting.
-            if let Some(Err(_)) = self.waiting.remove(&id).map(|w| w.send(message)) {
+            let late = match self.waiting.remove(&id) {
+                Some(waiting) => waiting.send(message).is_err(),
+                None => true,
+            };
+            if late {
                 tracing::debug!(id, "an answer came too late");
             }
             return Ok(());

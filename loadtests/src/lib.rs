@@ -3,8 +3,12 @@
 //!
 //! Nothing here is used by a node; it only speaks to nodes as browsers and operators do.
 
+pub mod demo;
 pub mod lesson_client;
 pub mod media;
 pub mod publisher;
+pub mod services;
+pub mod stack;
 pub mod subscriber;
 pub mod tokens;
+pub mod up;

@@ -1,1 +1,144 @@
-fn main() {}
+//! `loadtest`: a small installation on this machine, and the demo lesson that measures it.
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use loadtests::demo::{self, Plan};
+use loadtests::stack::{Ports, Settings, find_configs};
+use loadtests::up;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(name = "loadtest", version, about = "Cloudschool on one machine, and under load")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start campus, school, recorder and analytics here, with a lesson ready.
+    Up {
+        #[command(flatten)]
+        place: Place,
+        /// Where everything is kept.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// The ports of the configuration files, or any that are free.
+        #[arg(long, value_enum, default_value_t = PortChoice::Default)]
+        ports: PortChoice,
+        /// Print the links as one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a synthetic lesson and report what was measured. Fails when a figure is wrong.
+    Demo {
+        #[command(flatten)]
+        place: Place,
+        /// Where everything is kept; emptied first.
+        #[arg(long, default_value = "target/demo")]
+        data: PathBuf,
+        /// Also write the report to this file, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Students behind the school's node.
+        #[arg(long, default_value_t = 20)]
+        students: usize,
+        /// Length of the measured part of the lesson.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
+}
+
+#[derive(Args)]
+struct Place {
+    /// Directory of the programs; by default the one this program is in.
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
+    /// Directory of the configuration files.
+    #[arg(long)]
+    configs: Option<PathBuf>,
+    /// Log level of the processes, as in info or info,sfu=debug.
+    #[arg(long)]
+    log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PortChoice {
+    Default,
+    Free,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| "warn,rtc=error,webrtc=error".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// On the main thread, which the processes started here live and die with.
+#[tokio::main]
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up { place, data, ports, json } => {
+            let ports = match ports {
+                PortChoice::Default => Ports::default(),
+                PortChoice::Free => Ports::free()?,
+            };
+            let (programs, configs) = place.find()?;
+            let settings = Settings { programs, configs, data, ports, log_level: place.log_level };
+            up::up(settings, json).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo { place, data, json, students, seconds } => {
+            let (programs, configs) = place.find()?;
+            let plan = Plan {
+                programs,
+                configs,
+                data,
+                students,
+                length: Duration::from_secs(seconds),
+                log_level: place.log_level,
+            };
+            let outcome = demo::demo(&plan).await;
+            let written = match &outcome {
+                Ok(report) => serde_json::to_string_pretty(report)?,
+                Err(error) => {
+                    serde_json::json!({ "ok": false, "error": format!("{error:#}") }).to_string()
+                }
+            };
+            if let Some(file) = json {
+                std::fs::write(&file, written + "\n")
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            let report = outcome?;
+            print!("{}", report.text());
+            println!(
+                "           to watch it: loadtest up --data {}, then open the library",
+                plan.data.display()
+            );
+            Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+impl Place {
+    fn find(&self) -> Result<(PathBuf, PathBuf)> {
+        let me = std::env::current_exe().context("where this program is")?;
+        let programs = match &self.bin_dir {
+            Some(dir) => dir.clone(),
+            None => me.parent().context("where this program is")?.to_path_buf(),
+        };
+        let configs = self.configs.clone().unwrap_or_else(|| find_configs(&me));
+        Ok((programs, configs))
+    }
+}

@@ -163,7 +163,7 @@ fn listen(
 ) -> Result<()> {
     let mut next = 0;
     while let Some(index) = clock.wait(next, PACKETS_PER_S) {
-        if sounds.blocking_send((index, microphone.next()?)).is_err() {
+        if sounds.blocking_send((index, microphone.listen()?)).is_err() {
             break;
         }
         next = index + 1;

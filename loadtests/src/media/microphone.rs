@@ -44,7 +44,7 @@ impl Microphone {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub fn next(&mut self) -> Result<Sound> {
+    pub fn listen(&mut self) -> Result<Sound> {
         self.speech.speak(&mut self.samples);
         let level = level(&self.samples);
         let payload = self.encoder.encode_vec_float(&self.samples, 1275).context("encoding")?;

@@ -35,7 +35,7 @@ impl Picture {
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
         assert!(
-            width >= 320 && height >= 180 && width % 2 == 0 && height % 2 == 0,
+            width >= 320 && height >= 180 && width.is_multiple_of(2) && height.is_multiple_of(2),
             "a test picture has even sides of at least 320 × 180 pixels"
         );
         let chroma = width / 2 * (height / 2);
