@@ -8,6 +8,7 @@
 use cloudschool_protocol::id::{NodeId, SchoolId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -120,6 +121,14 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// This process's environment, as [`load`] takes it. What isn't Unicode can't be ours.
+pub fn env() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text)
 }
 
 /// Reads `file`, lays `env` over it and checks every key against `T`, whose structs are to

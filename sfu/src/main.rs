@@ -1,1 +1,100 @@
-fn main() {}
+//! `sfu`: a Cloudschool media node. Reads top to bottom: configuration, node, serve, drain.
+
+mod cli;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use cloudschool_protocol::trunk::NodeKind;
+use cloudschool_relay::Identity;
+use cloudschool_service::auth::Auth;
+use cloudschool_service::{config, health::Readiness, http, shutdown, telemetry};
+use cloudschool_sfu::config::Config;
+use cloudschool_sfu::http::{App, router};
+use cloudschool_sfu::node::Node;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let done = match (cli.command, cli.serve.config) {
+        (Some(command), _) => cli::run(command).map(|said| println!("{said}")),
+        (None, Some(file)) if cli.serve.check_config => check(&file),
+        (None, Some(file)) => load(&file).and_then(serve),
+        (None, None) => Err(anyhow::anyhow!("name a configuration: sfu --config FILE")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sfu: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(file: &Path) -> anyhow::Result<Config> {
+    Ok(Config::load(file, config::env())?)
+}
+
+fn check(file: &Path) -> anyhow::Result<()> {
+    let config = load(file)?;
+    Auth::from_section(&config.auth, config.http.bind)?;
+    check_identity(&config)?;
+    let role = if config.is_edge() { "a school's node" } else { "the campus's node" };
+    println!("{} is good: {}, {role}", file.display(), config.node.name);
+    Ok(())
+}
+
+#[tokio::main]
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config.log)?;
+    let shutdown = shutdown::token().context("signals can't be watched")?;
+    let listener = http::bind(config.http.bind).await?;
+    check_identity(&config)?;
+    let node = Node::start(&config).await?;
+
+    let readiness = Readiness::default();
+    if config.is_edge() {
+        readiness.not_ready("campus", "the campus has not been reached yet");
+        tokio::spawn(first_contact(node.clone(), readiness.clone()));
+    }
+    let app = App::new(node.clone(), &config.limits, shutdown.clone());
+    tracing::info!(node = %config.node.name, url = %config.http.url(), "serving");
+    http::serve_on(listener, router(app.clone(), readiness), shutdown).await?;
+
+    app.drained().await;
+    node.stop().await;
+    tracing::info!("gone down");
+    Ok(())
+}
+
+/// The node's certificate, which must be for this node in this role.
+fn check_identity(config: &Config) -> anyhow::Result<()> {
+    let dir = &config.trunk.identity;
+    let identity = Identity::load(dir)?;
+    let (name, dir) = (&config.node.name, dir.display());
+    ensure!(
+        identity.node() == name,
+        "the certificate in {dir} ([trunk] identity) is of {}, not of {name} ([node] name)",
+        identity.node()
+    );
+    let needed = if config.is_edge() { NodeKind::Edge } else { NodeKind::Origin };
+    ensure!(
+        identity.kind() == needed,
+        "the certificate in {dir} ([trunk] identity) is of kind {}; this node, by its [trunk] \
+         upstream, needs {}",
+        identity.kind().as_str(),
+        needed.as_str()
+    );
+    Ok(())
+}
+
+/// A school's node can do its work once it knows the campus's lessons. A line that breaks
+/// later doesn't change that: the local class goes on.
+async fn first_contact(node: Arc<Node>, readiness: Readiness) {
+    let mut reachable = node.campus_reachable();
+    // An error means that the node is gone, and with it who would ask.
+    if reachable.wait_for(|reachable| *reachable).await.is_ok() {
+        readiness.ready("campus");
+    }
+}

@@ -10,7 +10,7 @@ use super::log::EventLog;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::Event;
 use cloudschool_protocol::id::LessonId;
-use cloudschool_protocol::lesson::State;
+use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::refusal::Refusal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +100,9 @@ impl Mirror {
     }
 
     pub(super) async fn submit(&self, command: Command) -> Result<(), Refusal> {
+        if self.is_so(&command) {
+            return Ok(());
+        }
         let (reply, answer) = oneshot::channel();
         let lesson = self.feed.state().info.id.clone();
         let forward = Forward { lesson, command, reply };
@@ -107,6 +110,18 @@ impl Mirror {
         match tokio::time::timeout(ANSWER_WITHIN, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(Refusal::CampusAway),
+        }
+    }
+
+    /// A member this node already has comes back to it, as after a page was reloaded.
+    fn is_so(&self, command: &Command) -> bool {
+        let state = self.feed.state();
+        match command {
+            Command::Join { member } => {
+                matches!(state.phase, Phase::Open | Phase::Live)
+                    && state.members.get(&member.id) == Some(member)
+            }
+            _ => false,
         }
     }
 }

@@ -12,14 +12,14 @@ use cloudschool_protocol::lesson::{LessonInfo, State};
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::trunk::LessonLine;
 use dashmap::DashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// How long to wait before telling the origin again of members that did not come back.
-const SWEEP_AGAIN: Duration = Duration::from_secs(5);
+/// How long to wait before telling the origin again of members that are gone.
+const REPORT_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where lessons are kept and how much they may hold.
 #[derive(Debug, Clone)]
@@ -129,6 +129,12 @@ impl Lessons {
         self.lessons.iter().map(|l| l.clone()).collect()
     }
 
+    /// Whether this node is their origin.
+    #[must_use]
+    pub fn are_ours(&self) -> bool {
+        self.up.is_none()
+    }
+
     /// The list of lessons, by id.
     #[must_use]
     pub fn lines(&self) -> Vec<LessonLine> {
@@ -212,12 +218,12 @@ impl Lessons {
         };
         let state = replayed(&info, &events);
         let here = state.members.values().filter(|m| m.node == self.settings.node);
-        let unseen: BTreeSet<MemberId> = here.map(|m| m.id.clone()).collect();
+        let members: BTreeMap<_, _> = here.map(|m| (m.id.clone(), LeaveReason::Lost)).collect();
         self.board.show(&state);
         let handle = self.handle(state, events, log);
-        if !unseen.is_empty() {
-            *handle.unseen() = unseen;
-            tokio::spawn(handle.clone().sweep(self.settings.rejoin_within));
+        if !members.is_empty() {
+            handle.missing().members = members;
+            handle.report_missing(self.settings.rejoin_within);
         }
         self.lessons.insert(id.clone(), handle);
     }
@@ -234,7 +240,7 @@ impl Lessons {
             (None, None) => Authority::Nobody,
         };
         let node = self.settings.node.clone();
-        Arc::new(LessonHandle { id, node, feed, authority, unseen: Mutex::default() })
+        Arc::new(LessonHandle { id, node, feed, authority, missing: Mutex::default() })
     }
 
     fn dir(&self, id: &LessonId) -> PathBuf {
@@ -303,6 +309,15 @@ enum Authority {
     Nobody,
 }
 
+/// Members to report as gone: connected to an earlier life of this node and not back yet, or
+/// gone while the origin could not be told.
+#[derive(Debug, Default)]
+struct Missing {
+    members: BTreeMap<MemberId, LeaveReason>,
+    /// A task is about to report them.
+    reporting: bool,
+}
+
 /// One lesson at this node.
 #[derive(Debug)]
 pub struct LessonHandle {
@@ -310,8 +325,8 @@ pub struct LessonHandle {
     node: NodeId,
     feed: Arc<Feed>,
     authority: Authority,
-    /// Members of an earlier life of this node that have not come back yet.
-    unseen: Mutex<BTreeSet<MemberId>>,
+    /// Members that are gone as far as this node knows, while the lesson still has them.
+    missing: Mutex<Missing>,
 }
 
 impl LessonHandle {
@@ -342,18 +357,35 @@ impl LessonHandle {
     /// Has `command`, reported by node `from`, decided. When it is, its events are stored at
     /// the origin and applied here.
     ///
+    /// Two things need no campus to be reached: a member this node already has comes back,
+    /// and a member leaves (the origin is told as soon as it can be).
+    ///
     /// Who may send which command is decided by the member's role and node; that
     /// [`Command::Archived`] comes from a recorder is for the trunk to check.
     ///
     /// # Errors
     /// The [`Refusal`] to answer with.
-    pub async fn submit(&self, command: Command, from: &NodeId) -> Result<(), Refusal> {
+    pub async fn submit(self: &Arc<Self>, command: Command, from: &NodeId) -> Result<(), Refusal> {
         if let Command::Join { member } = &command {
-            self.unseen().remove(&member.id);
+            self.missing().members.remove(&member.id);
         }
         match &self.authority {
             Authority::Origin(origin) => origin.submit(command, from.clone()).await,
-            Authority::Mirror(mirror) => mirror.submit(command).await,
+            Authority::Mirror(mirror) => {
+                let left = match &command {
+                    Command::Leave { member, reason } => Some((member.clone(), *reason)),
+                    _ => None,
+                };
+                let outcome = mirror.submit(command).await;
+                match left {
+                    Some((member, reason)) if outcome == Err(Refusal::CampusAway) => {
+                        self.missing().members.insert(member, reason);
+                        self.report_missing(REPORT_AGAIN);
+                        Ok(())
+                    }
+                    _ => outcome,
+                }
+            }
             Authority::Nobody => Err(Refusal::Storage),
         }
     }
@@ -379,28 +411,47 @@ impl LessonHandle {
         }
     }
 
-    fn unseen(&self) -> MutexGuard<'_, BTreeSet<MemberId>> {
+    fn missing(&self) -> MutexGuard<'_, Missing> {
         // Whole after any panic: each change is one call.
-        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports as lost whoever was connected to an earlier life of this node and has not
-    /// come back in time.
-    async fn sweep(self: Arc<Self>, rejoin_within: Duration) {
-        tokio::time::sleep(rejoin_within).await;
-        loop {
-            let Some(member) = self.unseen().first().cloned() else { return };
-            let leave = Command::Leave { member: member.clone(), reason: LeaveReason::Lost };
-            match self.submit(leave, &self.node).await {
-                Ok(()) => {
-                    self.unseen().remove(&member);
+    /// Tells the origin after `delay` of members that are gone, until it knows of all.
+    fn report_missing(self: &Arc<Self>, delay: Duration) {
+        if !std::mem::replace(&mut self.missing().reporting, true) {
+            let lesson = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                while let Some((member, reason)) = lesson.next_missing() {
+                    let leave = Command::Leave { member: member.clone(), reason };
+                    let outcome = match &lesson.authority {
+                        Authority::Origin(origin) => {
+                            origin.submit(leave, lesson.node.clone()).await
+                        }
+                        Authority::Mirror(mirror) => mirror.submit(leave).await,
+                        Authority::Nobody => return,
+                    };
+                    match outcome {
+                        Ok(()) => {
+                            lesson.missing().members.remove(&member);
+                        }
+                        Err(refusal) => {
+                            let id = &lesson.id;
+                            tracing::info!(lesson = %id, %member, %refusal, "can't report a loss yet");
+                            tokio::time::sleep(REPORT_AGAIN).await;
+                        }
+                    }
                 }
-                Err(refusal) => {
-                    tracing::info!(lesson = %self.id, %member, %refusal, "can't report a loss yet");
-                    tokio::time::sleep(SWEEP_AGAIN).await;
-                }
-            }
+            });
         }
+    }
+
+    fn next_missing(&self) -> Option<(MemberId, LeaveReason)> {
+        let mut missing = self.missing();
+        let next =
+            missing.members.first_key_value().map(|(member, reason)| (member.clone(), *reason));
+        missing.reporting = next.is_some();
+        next
     }
 }
 

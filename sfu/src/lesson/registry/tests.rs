@@ -252,6 +252,39 @@ async fn without_the_campus_a_command_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn without_the_campus_members_come_back_and_the_campus_hears_later_of_who_left() {
+    let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = Lessons::origin(settings(up_dir.path())).unwrap().open(info()).await.unwrap().0;
+    let hurried = Settings { node: edge_node(), ..settings(down_dir.path()) };
+    let (lessons, forwards) = Lessons::edge(hurried).unwrap();
+    lessons.sync(vec![line()]);
+    let down = lessons.get(&id()).unwrap();
+    for name in ["wang", "zhao"] {
+        up.submit(edge_join(name), &edge_node()).await.unwrap();
+    }
+    down.apply(up.subscribe(0).next().await.unwrap()).await.unwrap();
+    let away = tokio::spawn(async move {
+        let mut forwards = forwards;
+        // The line is down for the first command; whoever waits for it is told at once.
+        drop(forwards.recv().await.unwrap());
+        forwards
+    });
+    down.submit(edge_join("wang"), &edge_node()).await.unwrap();
+    let member = MemberId::new("zhao").unwrap();
+    let leave = Command::Leave { member: member.clone(), reason: LeaveReason::Lost };
+    down.submit(leave, &edge_node()).await.unwrap();
+    let forwards = away.await.unwrap();
+    assert!(up.state().members.contains_key(&member));
+    let (_, mut news) = up.follow();
+    let bridge = tokio::spawn(bridge(forwards, up.clone(), down.clone()));
+    let told = tokio::time::timeout(Duration::from_secs(20), news.next()).await;
+    let left = EventBody::MemberLeft { member, reason: LeaveReason::Lost };
+    assert_eq!(told.unwrap().unwrap()[0].body, left);
+    assert_eq!(up.state().members.len(), 1);
+    bridge.abort();
+}
+
+#[tokio::test]
 async fn an_edge_that_knows_another_history_takes_over_the_campuss() {
     let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let up = Lessons::origin(settings(up_dir.path())).unwrap().open(info()).await.unwrap().0;

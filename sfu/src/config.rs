@@ -1,0 +1,295 @@
+//! The configuration of a node. `configs/campus.toml` and `configs/school.toml` explain every
+//! key to an operator; this is what the program reads.
+
+use crate::lesson::Limits;
+use cloudschool_protocol::id::{LessonId, SchoolId};
+use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_service::config::{
+    AuthSection, ConfigError, HttpSection, LogSection, NodeSection, TrunkSection,
+};
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+/// Everything a node is told.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub node: NodeSection,
+    pub http: HttpSection,
+    pub media: MediaSection,
+    pub trunk: TrunkSection,
+    pub auth: AuthSection,
+    #[serde(default)]
+    pub links: LinksSection,
+    #[serde(default)]
+    pub limits: LimitsSection,
+    #[serde(default)]
+    pub log: LogSection,
+    /// Lessons the origin opens when it starts.
+    #[serde(default)]
+    pub lessons: Vec<Seed>,
+}
+
+/// `[media]`: the UDP ports of WebRTC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaSection {
+    /// Address of the first shard; shard `n` has port + n.
+    pub bind: SocketAddr,
+    /// Addresses told to browsers; empty for the one in `bind`.
+    #[serde(default)]
+    pub announce: Vec<IpAddr>,
+    #[serde(default = "one_shard")]
+    pub shards: NonZeroUsize,
+}
+
+fn one_shard() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+/// `[links]`: pages where people find what other services show of a lesson. `{lesson}` in
+/// an address stands for the lesson's id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinksSection {
+    pub library: Option<String>,
+    pub report: Option<String>,
+}
+
+/// `[limits]`: what one lesson and one member may take.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// Most members of one lesson.
+    pub members: usize,
+    /// Messages a second one lesson socket may send.
+    pub messages_per_second: f64,
+    /// Messages it may send at once after having been quiet.
+    pub message_burst: u32,
+    /// Seconds a member whose connection broke has to come back before it counts as gone.
+    pub return_within_s: u64,
+    /// The same, after this node was restarted.
+    pub rejoin_within_s: u64,
+    /// Seconds a lesson's page stays connected after the end.
+    pub closing_s: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self {
+            members: 2000,
+            messages_per_second: 50.0,
+            message_burst: 100,
+            return_within_s: 5,
+            rejoin_within_s: 30,
+            closing_s: 600,
+        }
+    }
+}
+
+impl LimitsSection {
+    #[must_use]
+    pub fn lesson(&self) -> Limits {
+        Limits { members: self.members }
+    }
+
+    #[must_use]
+    pub fn return_within(&self) -> Duration {
+        Duration::from_secs(self.return_within_s)
+    }
+
+    #[must_use]
+    pub fn rejoin_within(&self) -> Duration {
+        Duration::from_secs(self.rejoin_within_s)
+    }
+
+    #[must_use]
+    pub fn closing(&self) -> Duration {
+        Duration::from_secs(self.closing_s)
+    }
+}
+
+/// `[[lessons]]`: a lesson the origin opens when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    pub id: LessonId,
+    pub title: String,
+    #[serde(default)]
+    pub subject: String,
+    #[serde(default)]
+    pub grade: String,
+    pub teacher: String,
+    /// The teacher's campus; this node's school when left out.
+    #[serde(default)]
+    pub campus: Option<SchoolId>,
+    #[serde(default)]
+    pub schools: Vec<SchoolId>,
+    #[serde(default)]
+    pub planned_start_ms: Option<u64>,
+    #[serde(default)]
+    pub planned_minutes: Option<u32>,
+}
+
+impl Seed {
+    /// The lesson it describes, at `here` where it names no campus.
+    #[must_use]
+    pub fn info(&self, here: &SchoolId) -> LessonInfo {
+        LessonInfo {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            subject: self.subject.clone(),
+            grade: self.grade.clone(),
+            teacher: self.teacher.clone(),
+            campus: self.campus.clone().unwrap_or_else(|| here.clone()),
+            schools: self.schools.clone(),
+            planned_start_ms: self.planned_start_ms,
+            planned_minutes: self.planned_minutes,
+        }
+    }
+}
+
+/// Keys that don't go together. The text says which.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    #[error(transparent)]
+    Load(#[from] ConfigError),
+    #[error(
+        "[media] bind = \"{0}\" is every address of this machine, which browsers can't be told: \
+         name the addresses they reach it at in [media] announce"
+    )]
+    AnnounceMissing(SocketAddr),
+    #[error("[media] announce has {0}, which is no address a browser can send to")]
+    AnnounceUseless(IpAddr),
+    #[error("[media] bind port {port} with {shards} shards goes past the last port, 65535")]
+    PortsMissing { port: u16, shards: usize },
+    #[error("[trunk] needs upstream (a school's node) or listen (the campus's node)")]
+    TrunkMissing,
+    #[error("[[lessons]] belong to the campus's node; this one has [trunk] upstream")]
+    LessonsAtEdge,
+    #[error("[[lessons]] has {0} twice")]
+    LessonTwice(LessonId),
+    #[error("[limits] {0} must be more than 0")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// Reads `file` with `env` over it, and checks that it makes sense.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`], naming the key.
+    pub fn load(
+        file: &Path,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, InvalidConfig> {
+        let config: Self = cloudschool_service::config::load(file, env)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the node mirrors lessons of a node above it.
+    #[must_use]
+    pub fn is_edge(&self) -> bool {
+        self.trunk.upstream.is_some()
+    }
+
+    fn check(&self) -> Result<(), InvalidConfig> {
+        let MediaSection { bind, announce, shards } = &self.media;
+        if bind.ip().is_unspecified() && announce.is_empty() {
+            return Err(InvalidConfig::AnnounceMissing(*bind));
+        }
+        if let Some(ip) = announce.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
+            return Err(InvalidConfig::AnnounceUseless(*ip));
+        }
+        let last = usize::from(bind.port()) + shards.get() - 1;
+        if last > usize::from(u16::MAX) {
+            return Err(InvalidConfig::PortsMissing { port: bind.port(), shards: shards.get() });
+        }
+        if self.trunk.upstream.is_none() && self.trunk.listen.is_none() {
+            return Err(InvalidConfig::TrunkMissing);
+        }
+        if self.is_edge() && !self.lessons.is_empty() {
+            return Err(InvalidConfig::LessonsAtEdge);
+        }
+        for (n, seed) in self.lessons.iter().enumerate() {
+            if self.lessons.iter().take(n).any(|s| s.id == seed.id) {
+                return Err(InvalidConfig::LessonTwice(seed.id.clone()));
+            }
+        }
+        let limits = &self.limits;
+        for (key, zero) in [
+            ("members", limits.members == 0),
+            (
+                "messages_per_second",
+                limits.messages_per_second.is_nan() || limits.messages_per_second <= 0.0,
+            ),
+            ("message_burst", limits.message_burst == 0),
+        ] {
+            if zero {
+                return Err(InvalidConfig::Zero(key));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAMPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/campus.toml");
+    const SCHOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/school.toml");
+
+    fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
+        let env = env.iter().map(|(k, v)| (format!("CLOUDSCHOOL__{k}"), (*v).to_owned()));
+        Config::load(Path::new(file), env)
+    }
+
+    #[test]
+    fn the_configurations_we_ship_are_good() {
+        let campus = load(CAMPUS, &[]).unwrap();
+        assert!(!campus.is_edge());
+        assert_eq!(campus.lessons[0].info(&campus.node.school).campus, campus.node.school);
+        let school = load(SCHOOL, &[]).unwrap();
+        assert!(school.is_edge() && school.lessons.is_empty());
+        assert!(campus.lessons[0].schools.contains(&school.node.school));
+    }
+
+    #[test]
+    fn the_manual_names_every_key_with_its_default() {
+        let manual = std::fs::read_to_string(CAMPUS).unwrap();
+        let limits = LimitsSection::default();
+        for (key, value) in [
+            ("members", limits.members.to_string()),
+            ("messages_per_second", format!("{:?}", limits.messages_per_second)),
+            ("message_burst", limits.message_burst.to_string()),
+            ("return_within_s", limits.return_within_s.to_string()),
+            ("rejoin_within_s", limits.rejoin_within_s.to_string()),
+            ("closing_s", limits.closing_s.to_string()),
+        ] {
+            assert!(manual.contains(&format!("# {key} = {value}\n")), "{key} = {value}");
+        }
+        assert_eq!(load(CAMPUS, &[]).unwrap().limits, limits);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_with_the_key() {
+        for (env, part) in [
+            (("MEDIA__BIND", "0.0.0.0:8081"), "[media] announce"),
+            (("MEDIA__ANNOUNCE", r#"["0.0.0.0"]"#), "[media] announce"),
+            (("MEDIA__SHARDS", "60000"), "65535"),
+            (("MEDIA__SHARDS", "0"), "media.shards"),
+            (("TRUNK__UPSTREAM", "campus.example:443"), "[[lessons]]"),
+            (("LIMITS__MEMBERS", "0"), "[limits] members"),
+            (("MEDIA__PORT", "1"), "media"),
+        ] {
+            let err = load(CAMPUS, &[env]).unwrap_err().to_string();
+            assert!(err.contains(part), "{env:?}: {err}");
+        }
+        load(CAMPUS, &[("MEDIA__BIND", "0.0.0.0:1"), ("MEDIA__ANNOUNCE", r#"["10.0.0.1"]"#)])
+            .unwrap();
+    }
+}

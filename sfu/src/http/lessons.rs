@@ -1,0 +1,110 @@
+//! The lessons API: a platform opens lessons, anyone with a token lists those it is good for.
+
+use super::state::App;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::member::Role;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::trunk::LessonLine;
+use cloudschool_service::auth::Bearer;
+use cloudschool_service::problem::Problem;
+use serde::Serialize;
+
+/// Longest title, name, subject or grade, in characters.
+const MAX_TEXT: usize = 200;
+/// Most schools invited to one lesson.
+const MAX_SCHOOLS: usize = 1000;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/lessons", get(list).post(open))
+}
+
+#[derive(Serialize)]
+struct List {
+    lessons: Vec<LessonLine>,
+}
+
+async fn list(State(app): State<App>, Bearer(claims): Bearer) -> Json<List> {
+    let mut lessons = app.node.lessons().lines();
+    lessons.retain(|line| claims.admits_to(&line.info.id));
+    Json(List { lessons })
+}
+
+async fn open(
+    State(app): State<App>,
+    Bearer(claims): Bearer,
+    info: Result<Json<LessonInfo>, JsonRejection>,
+) -> Result<(StatusCode, Json<LessonLine>), Problem> {
+    if claims.role != Role::Operator {
+        return Err(Refusal::NotAllowed.into());
+    }
+    let Json(info) = info.map_err(malformed)?;
+    check(&info)?;
+    if !app.node.lessons().are_ours() {
+        return Err(Problem::forbidden(
+            "课要在总部校区的节点上创建。",
+            "Lessons are opened at the campus's node.",
+        ));
+    }
+    let (lesson, new) = app.node.lessons().open(info).await?;
+    let state = lesson.state();
+    let line = LessonLine { info: state.info.clone(), phase: state.phase };
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(line)))
+}
+
+fn malformed(rejection: JsonRejection) -> Problem {
+    let why = rejection.body_text();
+    match rejection.status() {
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => Problem::bad_request(
+            format!("这不是一节课的描述:{why}"),
+            format!("This does not describe a lesson: {why}"),
+        ),
+        status => Problem::of_status(status),
+    }
+}
+
+fn check(info: &LessonInfo) -> Result<(), Problem> {
+    let short =
+        |text: &str| text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control);
+    let named = |text: &str| short(text) && !text.trim().is_empty();
+    let good = named(&info.title)
+        && named(&info.teacher)
+        && short(&info.subject)
+        && short(&info.grade)
+        && info.schools.len() <= MAX_SCHOOLS;
+    if good {
+        return Ok(());
+    }
+    Err(Problem::bad_request(
+        format!("课名和教师不能为空,文字最多 {MAX_TEXT} 字,学校最多 {MAX_SCHOOLS} 所。"),
+        format!(
+            "Title and teacher must not be empty, texts have at most {MAX_TEXT} characters and \
+             a lesson at most {MAX_SCHOOLS} schools."
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(title: &str) -> LessonInfo {
+        serde_json::from_value(serde_json::json!({
+            "id": "math", "title": title, "teacher": "李老师", "campus": "campus"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_lesson_has_a_title_of_bearable_length() {
+        assert!(check(&info("二次函数的图像")).is_ok());
+        assert!(check(&info(&"课".repeat(MAX_TEXT))).is_ok());
+        for bad in ["", "  ", "a\nb", &"课".repeat(MAX_TEXT + 1)] {
+            assert!(check(&info(bad)).is_err(), "{bad:?}");
+        }
+    }
+}

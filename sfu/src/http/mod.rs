@@ -1,0 +1,33 @@
+//! What a node serves over HTTP: pages, WHIP, WHEP, the lesson socket, the lessons API and
+//! metrics. `docs/http-api.md` and `docs/lesson-socket.md` describe it for whoever calls it.
+//!
+//! Everything here goes through [`Node`](crate::node::Node): it checks who asks and how it
+//! was asked, and never touches media or the trunk.
+
+mod lessons;
+mod metrics;
+mod problems;
+mod sdp;
+mod socket;
+mod state;
+mod whep;
+mod whip;
+
+pub use state::App;
+
+use axum::Router;
+use cloudschool_service::health::{self, Readiness};
+use cloudschool_service::pages;
+
+/// All routes of a node.
+pub fn router(app: App, readiness: Readiness) -> Router {
+    Router::new()
+        .merge(lessons::routes())
+        .merge(metrics::routes())
+        .merge(socket::routes())
+        .merge(whep::routes())
+        .merge(whip::routes())
+        .with_state(app)
+        .merge(health::routes(readiness))
+        .merge(pages::router())
+}

@@ -1,0 +1,332 @@
+//! The conversation over a lesson socket: join, welcome, then events out and requests in.
+
+use super::bucket::Bucket;
+use super::line::{Ending, Line, PING_EVERY, Sentence};
+use crate::http::state::App;
+use crate::lesson::{LessonHandle, Reset, Subscription};
+use crate::node::MediaError;
+use cloudschool_protocol::command::{Command, MemberCommand};
+use cloudschool_protocol::event::{EventBody, LeaveReason};
+use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::member::Member;
+use cloudschool_protocol::refusal::{Lang, Refusal};
+use cloudschool_protocol::socket::{ByeReason, ClientMessage, JOIN_WITHIN_MS, ServerMessage, Slot};
+use cloudschool_protocol::token::Claims;
+use cloudschool_service::auth::admit;
+use cloudschool_service::clock::now_ms;
+use cloudschool_service::problem::Problem;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Requests of one page that may wait while one is being carried out.
+const WAITING: usize = 128;
+
+/// Carries on the conversation with one page, to its end and the member's going.
+pub(super) async fn run(
+    app: App,
+    lesson: Arc<LessonHandle>,
+    peer: IpAddr,
+    lang: Lang,
+    socket: axum::extract::ws::WebSocket,
+) {
+    let mut line = Line::new(socket);
+    let (claims, lang) = match introduced(&app, &lesson, &mut line, peer).await {
+        Ok(introduced) => introduced,
+        Err(ending) => return line.end(ending, lang).await,
+    };
+    let join = app.node.join(lesson.id(), &claims);
+    let sat = app.seats.sit(lesson.id().clone(), claims.sub.clone(), join).await;
+    let (me, hold) = match sat {
+        Ok(sat) => sat,
+        Err(refusal) => return refuse(line, refusal, lang).await,
+    };
+
+    let mut session = Session::new(&app, &lesson, me, lang);
+    let ending = tokio::select! {
+        ending = session.talk(&mut line) => ending,
+        () = hold.replaced.cancelled() => replaced(),
+        () = app.shutdown.cancelled() => {
+            let zh = "节点正在重启,请稍候,会自动重新连接。";
+            let en = "The node is going down; the page reconnects by itself.";
+            Ending::Bye(ByeReason::Shutdown, Sentence::new(zh, en))
+        }
+    };
+    drop(session);
+    tracing::debug!(lesson = %lesson.id(), member = %claims.sub, ?ending, "a lesson socket ends");
+    let (reason, wait) = match &ending {
+        Ending::Left => (LeaveReason::Left, Duration::ZERO),
+        // The seat is another's, or the member's when the node is back.
+        Ending::Bye(ByeReason::Replaced | ByeReason::Shutdown, _) => {
+            return line.end(ending, lang).await;
+        }
+        _ if lesson.state().phase >= Phase::Ended => (LeaveReason::Ended, Duration::ZERO),
+        Ending::Lost | Ending::Bye(..) => (LeaveReason::Lost, app.limits.return_within()),
+    };
+    // On its own, so that a shutdown need not wait for who may come back.
+    tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        let leave = app.node.leave(lesson.id(), &claims.sub, reason);
+        app.seats.rise(&hold, leave).await;
+    });
+    line.end(ending, lang).await;
+}
+
+/// The page's first message and what its token says.
+async fn introduced(
+    app: &App,
+    lesson: &LessonHandle,
+    line: &mut Line,
+    peer: IpAddr,
+) -> Result<(Claims, Lang), Ending> {
+    let within = Duration::from_millis(JOIN_WITHIN_MS);
+    let first = tokio::time::timeout(within, line.next()).await.map_err(|_| {
+        Ending::protocol("没有及时收到 join 消息。", "The join message did not come in time.")
+    })??;
+    let ClientMessage::Join { token, lang } = first else {
+        let zh = "第一条消息必须是 join。";
+        return Err(Ending::protocol(zh, "The first message must be a join."));
+    };
+    let checked = app.auth.check(&token, peer).and_then(|claims| {
+        admit(&claims, lesson.id())?;
+        Ok(claims)
+    });
+    match checked {
+        Ok(claims) => Ok((claims, lang)),
+        Err(problem) => Err(Ending::Bye(ByeReason::Unauthorized, sentence(&problem))),
+    }
+}
+
+fn sentence(problem: &Problem) -> Sentence {
+    Sentence::new(problem.sentence(Lang::Zh), problem.sentence(Lang::En))
+}
+
+/// Says why the member may not come in: as the answer to request 0, the join.
+async fn refuse(mut line: Line, refusal: Refusal, lang: Lang) {
+    if refusal == Refusal::Ended {
+        return line.end(over(), lang).await;
+    }
+    let ending = match line.send(&refused(0, refusal, lang)).await {
+        Ok(()) => Ending::Left,
+        Err(ending) => ending,
+    };
+    line.end(ending, lang).await;
+}
+
+fn refused(id: u64, code: Refusal, lang: Lang) -> ServerMessage {
+    ServerMessage::Refused { id, code, message: code.sentence(lang).into() }
+}
+
+fn over() -> Ending {
+    let ended = Refusal::Ended;
+    let sentence = Sentence::new(ended.sentence(Lang::Zh), ended.sentence(Lang::En));
+    Ending::Bye(ByeReason::Ended, sentence)
+}
+
+fn replaced() -> Ending {
+    let zh = "您已在别处进入这节课。";
+    let en = "You have joined this lesson elsewhere.";
+    Ending::Bye(ByeReason::Replaced, Sentence::new(zh, en))
+}
+
+/// What a page may ask, carried out one after the other.
+enum Request {
+    Command { id: u64, command: MemberCommand },
+    WatchOffer { id: u64, sdp: String },
+    Watch { id: u64, slots: Vec<Slot> },
+}
+
+struct Session<'a> {
+    app: &'a App,
+    lesson: &'a Arc<LessonHandle>,
+    me: Member,
+    lang: Lang,
+    bucket: Bucket,
+    waiting: VecDeque<Request>,
+    current: Option<BoxFuture<'static, ServerMessage>>,
+    /// When the closing period is over, once the lesson is.
+    close_at: Option<tokio::time::Instant>,
+}
+
+impl<'a> Session<'a> {
+    fn new(app: &'a App, lesson: &'a Arc<LessonHandle>, me: Member, lang: Lang) -> Self {
+        let limits = &app.limits;
+        let bucket = Bucket::new(limits.messages_per_second, limits.message_burst, Instant::now());
+        let waiting = VecDeque::new();
+        Self { app, lesson, me, lang, bucket, waiting, current: None, close_at: None }
+    }
+
+    async fn talk(&mut self, line: &mut Line) -> Ending {
+        match self.converse(line).await {
+            Ok(never) => match never {},
+            Err(ending) => ending,
+        }
+    }
+
+    async fn converse(&mut self, line: &mut Line) -> Result<std::convert::Infallible, Ending> {
+        let node = &self.app.node;
+        let mut campus = node.campus_reachable();
+        let mut speakers = node.speakers(self.lesson.id()).ok();
+        let (state, mut news) = self.lesson.follow();
+        let welcome = ServerMessage::Welcome {
+            you: self.me.clone(),
+            state: Box::new((*state).clone()),
+            now_ms: now_ms(),
+            campus: *campus.borrow_and_update(),
+            links: node.links(self.lesson.id()),
+        };
+        drop(state);
+        line.send(&welcome).await?;
+        let mut pings = pings();
+        loop {
+            tokio::select! {
+                message = line.next() => self.heard(message?)?,
+                events = news.next() => self.tell(line, events, &news).await?,
+                answer = ready(&mut self.current) => {
+                    self.current = None;
+                    line.send(&answer).await?;
+                }
+                tracks = loud(&mut speakers) => {
+                    line.send(&ServerMessage::Speakers { tracks: tracks.to_vec() }).await?;
+                }
+                Ok(()) = campus.changed() => {
+                    let reachable = *campus.borrow_and_update();
+                    line.send(&ServerMessage::Campus { reachable }).await?;
+                }
+                () = reached(self.close_at) => return Err(over()),
+                _ = pings.tick() => line.ping().await?,
+            }
+            if self.current.is_none() {
+                self.current = self.waiting.pop_front().map(|request| self.carry_out(request));
+            }
+        }
+    }
+
+    fn heard(&mut self, message: ClientMessage) -> Result<(), Ending> {
+        if !self.bucket.take(Instant::now()) {
+            let zh = "消息发送得太频繁。";
+            return Err(Ending::protocol(zh, "Messages came faster than allowed."));
+        }
+        let request = match message {
+            ClientMessage::Command { id, command } => Request::Command { id, command },
+            ClientMessage::WatchOffer { id, sdp } => Request::WatchOffer { id, sdp },
+            ClientMessage::Watch { id, slots } => Request::Watch { id, slots },
+            ClientMessage::Leave => return Err(Ending::Left),
+            ClientMessage::Join { .. } => {
+                let zh = "已经进入课堂,不能再次 join。";
+                return Err(Ending::protocol(zh, "A second join came on one socket."));
+            }
+        };
+        if self.waiting.len() >= WAITING {
+            let zh = "等待处理的请求太多。";
+            return Err(Ending::protocol(zh, "Too many requests are waiting."));
+        }
+        self.waiting.push_back(request);
+        Ok(())
+    }
+
+    async fn tell(
+        &mut self,
+        line: &mut Line,
+        events: Result<Vec<cloudschool_protocol::event::Event>, Reset>,
+        news: &Subscription,
+    ) -> Result<(), Ending> {
+        let events = events.map_err(|Reset| {
+            let zh = "课堂状态已更新,正在重新连接。";
+            let en = "The lesson was taken up anew; please reconnect.";
+            Ending::Bye(ByeReason::TooSlow, Sentence::new(zh, en))
+        })?;
+        for event in events {
+            match &event.body {
+                EventBody::LessonEnded { .. } => {
+                    let closing = self.app.limits.closing();
+                    self.close_at = Some(tokio::time::Instant::now() + closing);
+                }
+                // Another run begins: whoever stayed comes into it by joining.
+                EventBody::LessonOpened { .. } if self.close_at.is_some() => return Err(over()),
+                _ => {}
+            }
+            line.send(&ServerMessage::Event { event }).await?;
+        }
+        let state = self.lesson.state();
+        let elsewhere = state.members.get(&self.me.id).is_some_and(|m| m.node != self.me.node);
+        if elsewhere && news.delivered() == state.seq {
+            return Err(replaced());
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, request: Request) -> BoxFuture<'static, ServerMessage> {
+        let (node, lesson, lang) = (self.app.node.clone(), self.lesson.clone(), self.lang);
+        let me = self.me.id.clone();
+        async move {
+            match request {
+                Request::Command { id, command } => {
+                    let command = Command::Member { by: me, command };
+                    match lesson.submit(command, node.name()).await {
+                        Ok(()) => ServerMessage::Done { id },
+                        Err(refusal) => refused(id, refusal, lang),
+                    }
+                }
+                Request::WatchOffer { id, sdp } => match node.watch(lesson.id(), &me, sdp).await {
+                    Ok(answer) => ServerMessage::WatchAnswer { id, sdp: answer.sdp },
+                    Err(error) => failed(id, error, lang),
+                },
+                Request::Watch { id, slots } => match node.bind(lesson.id(), &me, slots).await {
+                    Ok(()) => ServerMessage::Done { id },
+                    Err(error) => failed(id, error, lang),
+                },
+            }
+        }
+        .boxed()
+    }
+}
+
+fn failed(id: u64, error: MediaError, lang: Lang) -> ServerMessage {
+    match error {
+        MediaError::Refused(refusal) => refused(id, refusal, lang),
+        other => {
+            ServerMessage::Failed { id, message: Problem::from(other).sentence(lang).to_owned() }
+        }
+    }
+}
+
+fn pings() -> Interval {
+    let first = tokio::time::Instant::now() + PING_EVERY;
+    let mut pings = tokio::time::interval_at(first, PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings
+}
+
+async fn ready(current: &mut Option<BoxFuture<'static, ServerMessage>>) -> ServerMessage {
+    match current {
+        Some(request) => request.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn reached(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Tracks = Arc<Vec<(cloudschool_protocol::media::TrackId, u8)>>;
+
+/// The latest of who is loud; what a slow page missed of it is old.
+async fn loud(speakers: &mut Option<broadcast::Receiver<Tracks>>) -> Tracks {
+    while let Some(receiver) = speakers {
+        match receiver.recv().await {
+            Ok(tracks) => return tracks,
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => *speakers = None,
+        }
+    }
+    std::future::pending().await
+}

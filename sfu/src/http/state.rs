@@ -1,0 +1,70 @@
+//! What handlers share, and the lesson named in a request's path.
+
+use super::socket::Seats;
+use crate::config::LimitsSection;
+use crate::lesson::LessonHandle;
+use crate::node::Node;
+use axum::extract::{FromRef, FromRequestParts, Path};
+use axum::http::request::Parts;
+use cloudschool_protocol::id::LessonId;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_service::auth::Auth;
+use cloudschool_service::problem::Problem;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long lesson sockets may take to say goodbye when the node goes down.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// State of every handler. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub node: Arc<Node>,
+    pub(super) auth: Arc<Auth>,
+    pub(super) limits: Arc<LimitsSection>,
+    pub(super) seats: Arc<Seats>,
+    /// Lesson sockets that are open.
+    pub(super) sockets: TaskTracker,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl App {
+    #[must_use]
+    pub fn new(node: Arc<Node>, limits: &LimitsSection, shutdown: CancellationToken) -> Self {
+        let auth = Arc::new(node.auth().clone());
+        let limits = Arc::new(limits.clone());
+        let seats = Arc::default();
+        Self { node, auth, limits, seats, sockets: TaskTracker::new(), shutdown }
+    }
+
+    /// Waits until the lesson sockets have said goodbye, after a shutdown was asked for.
+    pub async fn drained(&self) {
+        self.sockets.close();
+        if tokio::time::timeout(GOODBYE, self.sockets.wait()).await.is_err() {
+            tracing::info!(open = self.sockets.len(), "some lesson sockets did not close in time");
+        }
+    }
+}
+
+impl FromRef<App> for Arc<Auth> {
+    fn from_ref(app: &App) -> Self {
+        app.auth.clone()
+    }
+}
+
+/// The lesson in the path's `{lesson}`, or 404.
+pub(super) struct Lesson(pub Arc<LessonHandle>);
+
+impl FromRequestParts<App> for Lesson {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = Path::<HashMap<String, String>>::from_request_parts(parts, app).await;
+        let id = path.ok().and_then(|Path(names)| LessonId::new(names.get("lesson")?).ok());
+        let lesson = id.and_then(|id| app.node.lessons().get(&id));
+        lesson.map(Self).ok_or_else(|| Refusal::NoSuchLesson.into())
+    }
+}
