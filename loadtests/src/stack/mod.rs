@@ -119,10 +119,8 @@ impl Stack {
     fn specs(&self, log_level: Option<&str>) -> Vec<Spec> {
         let Site { ports, installation, .. } = &*self.site;
         let urls: BTreeMap<&str, Url> = self.urls();
-        let links = [
-            ("LINKS__LIBRARY", format!("{}library", urls["recorder"])),
-            ("LINKS__REPORT", format!("{}report", urls["analytics"])),
-        ];
+        let base = |name: &str| urls[name].as_str().trim_end_matches('/').to_owned();
+        let links = [("LINKS__LIBRARY", base("recorder")), ("LINKS__REPORT", base("analytics"))];
         let nodes = [
             ("campus", "sfu", "campus.toml", CAMPUS),
             ("school", "sfu", "school.toml", SCHOOL),
@@ -135,7 +133,7 @@ impl Stack {
                 ("TRUNK__IDENTITY", installation.identity(node)),
                 ("AUTH__LOCAL", installation.issuer().display().to_string()),
                 ("HTTP__BIND", ports.http(name).to_string()),
-                ("HTTP__PUBLIC_URL", urls[name].as_str().trim_end_matches('/').to_owned()),
+                ("HTTP__PUBLIC_URL", base(name)),
             ];
             if program == "sfu" {
                 environment.push(("MEDIA__BIND", ports.media(name).to_string()));
