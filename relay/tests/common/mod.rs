@@ -2,20 +2,21 @@
 //! line that can be cut.
 #![allow(dead_code)]
 
+pub mod line;
+
 use bytes::Bytes;
 use cloudschool_protocol::frame;
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::trunk::{ALPN, Control, NodeKind, VERSION};
 use cloudschool_relay::{Dialer, Identity, Listener, Trunk, TrunkReceiver, ca};
+pub use line::Line;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// Longer than anything here takes on a busy machine.
@@ -163,57 +164,4 @@ pub fn rtp(sequence: u16, len: usize) -> Bytes {
     packet[..12].copy_from_slice(&[0x80, 111, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]);
     packet[2..4].copy_from_slice(&sequence.to_be_bytes());
     packet.into()
-}
-
-/// A line between a dialler and a listener: UDP both ways, unless it is cut.
-pub struct Line {
-    pub address: SocketAddr,
-    up: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Line {
-    pub async fn to(listener: SocketAddr) -> Self {
-        let near = UdpSocket::bind(loopback()).await.unwrap();
-        let far = UdpSocket::bind(loopback()).await.unwrap();
-        far.connect(listener).await.unwrap();
-        let address = near.local_addr().unwrap();
-        let up = Arc::new(AtomicBool::new(true));
-        let is_up = up.clone();
-        let task = tokio::spawn(async move {
-            let (mut there, mut back) = (vec![0; 65_536], vec![0; 65_536]);
-            let mut dialler = None;
-            loop {
-                // What a dead line or a closed port does to a datagram is to lose it.
-                tokio::select! {
-                    Ok((n, from)) = near.recv_from(&mut there) => {
-                        dialler = Some(from);
-                        if is_up.load(Ordering::Relaxed) {
-                            far.send(&there[..n]).await.ok();
-                        }
-                    }
-                    Ok(n) = far.recv(&mut back) => {
-                        if let (true, Some(to)) = (is_up.load(Ordering::Relaxed), dialler) {
-                            near.send_to(&back[..n], to).await.ok();
-                        }
-                    }
-                }
-            }
-        });
-        Self { address, up, task }
-    }
-
-    pub fn cut(&self) {
-        self.up.store(false, Ordering::Relaxed);
-    }
-
-    pub fn mend(&self) {
-        self.up.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
