@@ -174,8 +174,9 @@ fn vp8_starts_keyframe(payload: &[u8]) -> bool {
     begins && payload.get(len).is_some_and(|b| b & 0x01 == 0)
 }
 
-/// Length of the VP8 payload descriptor.
-fn vp8_descriptor_len(payload: &[u8]) -> Option<usize> {
+/// Length of the VP8 payload descriptor (RFC 7741 §4.2).
+#[must_use]
+pub fn vp8_descriptor_len(payload: &[u8]) -> Option<usize> {
     let first = *payload.first()?;
     let mut len = 1;
     if first & 0x80 != 0 {
