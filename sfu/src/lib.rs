@@ -1,0 +1,12 @@
+//! A Cloudschool media node: takes in what teachers, classrooms and students send, hands it
+//! on to everyone who watches, and links schools by trunks.
+//!
+//! Arrows point down only: `main → node → http, trunk → lesson, media → peer → protocol`.
+
+pub mod config;
+pub mod http;
+pub mod lesson;
+pub mod media;
+pub mod node;
+pub mod peer;
+pub mod trunk;

@@ -1,0 +1,366 @@
+//! The handle by which the node steers its shards.
+
+use super::batch::{TrackBatch, TrackKey};
+use super::lane::{Lane, Outlet, OutletId, ShardLane};
+use super::shard::{Command, Counters, ShardHandle};
+use crate::peer::{Answer, OfferError};
+use cloudschool_protocol::media::{Codec, Kind};
+use dashmap::DashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// One peer connection of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// How the packet path is set up.
+#[derive(Debug, Clone)]
+pub struct MediaConfig {
+    /// Where the first shard listens; the others take the ports after it (or any, for port 0).
+    pub bind: SocketAddr,
+    /// Addresses told to peers instead of the bound one, for a node behind NAT or on all
+    /// interfaces.
+    pub announce: Vec<IpAddr>,
+    /// Threads.
+    pub shards: usize,
+}
+
+/// Which tracks a publishing peer's lines feed.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishTracks {
+    pub audio: TrackKey,
+    pub video: TrackKey,
+}
+
+impl PublishTracks {
+    /// The track for packets of that kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> TrackKey {
+        match kind {
+            Kind::Audio => self.audio,
+            Kind::Video => self.video,
+        }
+    }
+}
+
+/// What the shards report.
+#[derive(Debug)]
+pub enum MediaEvent {
+    /// A peer's ICE and DTLS are through.
+    Connected { session: SessionId },
+    /// A peer is gone by itself: it closed, or fell silent.
+    Closed { session: SessionId },
+    /// The first packet of a published track came, in this codec.
+    TrackStarted { session: SessionId, track: TrackKey, codec: Codec },
+    /// A track that is handed in to this shard needs a keyframe.
+    KeyframeWanted { shard: usize, track: TrackKey },
+    /// How loud the audio tracks of one shard are that are not silent (RFC 6464).
+    Levels { shard: usize, levels: Vec<(TrackKey, u8)> },
+    /// A shard's counters, cumulative, once a second.
+    Counters { shard: usize, counters: Box<Counters> },
+}
+
+/// The shards are gone: the node is going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the packet path has stopped")]
+pub struct Stopped;
+
+/// Where a track lives.
+struct Home {
+    shard: usize,
+    kind: Kind,
+    /// Shards that get it from there.
+    replicas: Vec<usize>,
+}
+
+/// Handle to all shards.
+pub struct Media {
+    shards: Vec<ShardHandle>,
+    sessions: DashMap<SessionId, usize>,
+    homes: DashMap<TrackKey, Home>,
+    load: Vec<AtomicUsize>,
+    next_track: AtomicU32,
+    next_outlet: AtomicU64,
+}
+
+impl Media {
+    /// Binds the sockets and starts the threads.
+    ///
+    /// # Errors
+    /// When a port can't be bound or a thread not started.
+    pub fn start(
+        config: &MediaConfig,
+        events: &mpsc::UnboundedSender<MediaEvent>,
+    ) -> io::Result<Self> {
+        let count = config.shards.max(1);
+        let mut shards = Vec::with_capacity(count);
+        for index in 0..count {
+            let mut bind = config.bind;
+            if bind.port() != 0 {
+                let port = usize::from(bind.port()) + index;
+                let too_high = || io::Error::new(io::ErrorKind::InvalidInput, "port over 65535");
+                bind.set_port(u16::try_from(port).map_err(|_| too_high())?);
+            }
+            shards.push(ShardHandle::start(index, bind, &config.announce, events.clone())?);
+        }
+        let load = shards.iter().map(|_| AtomicUsize::new(0)).collect();
+        Ok(Self {
+            shards,
+            sessions: DashMap::new(),
+            homes: DashMap::new(),
+            load,
+            next_track: AtomicU32::new(0),
+            next_outlet: AtomicU64::new(0),
+        })
+    }
+
+    /// The addresses the shards listen on.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.shards.iter().map(|s| s.address).collect()
+    }
+
+    fn least_loaded(&self) -> usize {
+        let load = |(_, n): &(usize, &AtomicUsize)| n.load(Ordering::Relaxed);
+        self.load.iter().enumerate().min_by_key(load).map_or(0, |(index, _)| index)
+    }
+
+    fn send(&self, shard: usize, command: Command) {
+        if let Some(handle) = self.shards.get(shard) {
+            handle.send(command);
+        }
+    }
+
+    fn shard_of(&self, session: SessionId) -> Option<usize> {
+        self.sessions.get(&session).map(|s| *s)
+    }
+
+    fn admit(&self, shard: usize) -> SessionId {
+        let session = SessionId(rand::random());
+        self.sessions.insert(session, shard);
+        if let Some(n) = self.load.get(shard) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
+        session
+    }
+
+    /// A new track of this node, fed by nobody yet.
+    #[must_use]
+    pub fn open_track(&self, kind: Kind) -> TrackKey {
+        let track = TrackKey(self.next_track.fetch_add(1, Ordering::Relaxed));
+        let shard = self.least_loaded();
+        self.homes.insert(track, Home { shard, kind, replicas: Vec::new() });
+        self.send(shard, Command::OpenTrack { track, kind, lane: false });
+        track
+    }
+
+    /// Says that a track is handed in by a trunk; the lane to hand it in by.
+    #[must_use]
+    pub fn feed_by_lane(&self, track: TrackKey) -> Option<ShardLane> {
+        let (shard, kind) = self.homes.get(&track).map(|h| (h.shard, h.kind))?;
+        self.send(shard, Command::OpenTrack { track, kind, lane: true });
+        self.shards.get(shard).map(|s| s.lane.clone())
+    }
+
+    /// Forgets a track everywhere.
+    pub fn close_track(&self, track: TrackKey) {
+        let Some((_, home)) = self.homes.remove(&track) else { return };
+        for shard in home.replicas.into_iter().chain([home.shard]) {
+            self.send(shard, Command::CloseTrack { track });
+        }
+    }
+
+    /// Lets a peer publish: answers its offer.
+    ///
+    /// # Errors
+    /// [`OfferError`] when the offer is of no use.
+    pub async fn publish(
+        &self,
+        offer: String,
+        tracks: PublishTracks,
+    ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
+        let shard = self.homes.get(&tracks.video).map_or(0, |h| h.shard);
+        // Both tracks of a peer live where the peer does.
+        self.rehome(tracks.audio, shard);
+        let session = self.admit(shard);
+        let (reply, answer) = oneshot::channel();
+        self.send(shard, Command::Publish { session, offer, tracks, reply });
+        self.answered(session, answer).await
+    }
+
+    /// Moves a track nobody feeds yet to another shard.
+    fn rehome(&self, track: TrackKey, shard: usize) {
+        let Some(mut home) = self.homes.get_mut(&track) else { return };
+        if home.shard == shard {
+            return;
+        }
+        let kind = home.kind;
+        let old = std::mem::replace(&mut home.shard, shard);
+        home.replicas.clear();
+        drop(home);
+        self.send(old, Command::CloseTrack { track });
+        self.send(shard, Command::OpenTrack { track, kind, lane: false });
+    }
+
+    /// Lets a peer watch: answers its offer. What its lines show is said by [`Self::bind`].
+    ///
+    /// # Errors
+    /// [`OfferError`] when the offer is of no use.
+    pub async fn watch(
+        &self,
+        offer: String,
+    ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
+        let shard = self.least_loaded();
+        let session = self.admit(shard);
+        let (reply, answer) = oneshot::channel();
+        self.send(shard, Command::Watch { session, offer, reply });
+        self.answered(session, answer).await
+    }
+
+    async fn answered(
+        &self,
+        session: SessionId,
+        answer: oneshot::Receiver<Result<Answer, OfferError>>,
+    ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
+        match answer.await {
+            Ok(Ok(answer)) => Ok(Ok((session, answer))),
+            Ok(Err(refused)) => {
+                self.forget(session);
+                Ok(Err(refused))
+            }
+            Err(_) => {
+                self.forget(session);
+                Err(Stopped)
+            }
+        }
+    }
+
+    /// Answers a later offer of a watching peer.
+    ///
+    /// # Errors
+    /// [`OfferError`]; the connection goes on as it was.
+    pub async fn renegotiate(
+        &self,
+        session: SessionId,
+        offer: String,
+    ) -> Result<Result<Answer, OfferError>, Stopped> {
+        let shard = self.shard_of(session).ok_or(Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(shard, Command::Renegotiate { session, offer, reply });
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Whether the session is still there.
+    #[must_use]
+    pub fn has(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
+    /// Says what a line of a watching peer shows.
+    pub fn bind(&self, session: SessionId, mid: String, track: Option<TrackKey>) {
+        let Some(shard) = self.shard_of(session) else { return };
+        if let Some(track) = track {
+            self.replicate(track, shard);
+        }
+        self.send(shard, Command::Bind { session, mid, track });
+    }
+
+    fn replicate(&self, track: TrackKey, shard: usize) {
+        let Some(mut home) = self.homes.get_mut(&track) else { return };
+        if home.shard == shard || home.replicas.contains(&shard) {
+            return;
+        }
+        let Some(handle) = self.shards.get(shard) else { return };
+        home.replicas.push(shard);
+        let (at, kind) = (home.shard, home.kind);
+        drop(home);
+        self.send(shard, Command::OpenTrack { track, kind, lane: true });
+        let outlet = Outlet { id: self.new_outlet(), lane: Lane::Shard(handle.lane.clone()) };
+        self.send(at, Command::AddOutlet { track, outlet });
+    }
+
+    fn new_outlet(&self) -> OutletId {
+        OutletId(self.next_outlet.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Hands a track's packets, beginning with a keyframe where one is near, to `lane`.
+    #[must_use]
+    pub fn add_outlet(&self, track: TrackKey, lane: mpsc::Sender<TrackBatch>) -> OutletId {
+        let id = self.new_outlet();
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            let outlet = Outlet { id, lane: Lane::Trunk(lane) };
+            self.send(shard, Command::AddOutlet { track, outlet });
+        }
+        id
+    }
+
+    /// Takes an outlet off again.
+    pub fn remove_outlet(&self, track: TrackKey, id: OutletId) {
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            self.send(shard, Command::RemoveOutlet { track, id });
+        }
+    }
+
+    /// Lets nothing of a track through, or again everything.
+    pub fn mute(&self, track: TrackKey, muted: bool) {
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            self.send(shard, Command::Mute { track, muted });
+        }
+    }
+
+    /// Asks for a keyframe of a track, now or, when one was asked for just before, shortly.
+    pub fn want_keyframe(&self, track: TrackKey) {
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            self.send(shard, Command::WantKeyframe { track });
+        }
+    }
+
+    /// Forgets a session that ended by itself.
+    pub fn forget(&self, session: SessionId) {
+        if let Some((_, shard)) = self.sessions.remove(&session)
+            && let Some(n) = self.load.get(shard)
+        {
+            n.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a session.
+    pub fn close(&self, session: SessionId) {
+        if let Some(shard) = self.shard_of(session) {
+            self.send(shard, Command::Close { session });
+        }
+        self.forget(session);
+    }
+
+    /// Passes a [`MediaEvent::KeyframeWanted`] on. Returns true when the track came to `shard`
+    /// by a trunk, which is then to be asked; otherwise the shard it came from was.
+    #[must_use]
+    pub fn keyframe_is_upstream(&self, track: TrackKey, shard: usize) -> bool {
+        let Some(home) = self.homes.get(&track).map(|h| h.shard) else { return false };
+        if home != shard {
+            self.send(home, Command::WantKeyframe { track });
+        }
+        home == shard
+    }
+}
+
+impl Media {
+    /// Ends all sessions and waits until the threads have said goodbye to their peers.
+    pub async fn stop(&self) {
+        for shard in &self.shards {
+            let (done, stopped) = oneshot::channel();
+            shard.send(Command::Stop { done });
+            // An error says that the shard had stopped already.
+            let _stopped = stopped.await;
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A shard: the peers and tracks that one thread owns. This is the machine itself, without a
+//! socket, thread or clock; [`thread`] runs it.
+
+mod commands;
+mod forward;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+pub use thread::ShardHandle;
+
+use super::batch::TrackKey;
+use super::control::{MediaEvent, PublishTracks, SessionId};
+use super::egress::Egress;
+use super::lane::{Outlet, OutletId};
+use super::socket::Outbox;
+use super::srtp::Sealer;
+use super::track::Track;
+use crate::peer::{Answer, Engine, EngineConfig, OfferError, PeerEvent};
+use cloudschool_protocol::media::{Codec, Kind};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// A timer that fires later than this counts as a late turn.
+const LATE: Duration = Duration::from_millis(20);
+
+/// Sender reports per line (RFC 3550 allows as little as one in 5 s; lip sync wants the first soon).
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Levels go out at most this often.
+const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
+
+const COUNTER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the node may ask of a shard. Commands arrive, in order.
+pub enum Command {
+    Publish {
+        session: SessionId,
+        offer: String,
+        tracks: PublishTracks,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Watch {
+        session: SessionId,
+        offer: String,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Renegotiate {
+        session: SessionId,
+        offer: String,
+        reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    Close {
+        session: SessionId,
+    },
+    OpenTrack {
+        track: TrackKey,
+        kind: Kind,
+        /// Fed by another shard or a trunk, not by a peer here.
+        lane: bool,
+    },
+    CloseTrack {
+        track: TrackKey,
+    },
+    Bind {
+        session: SessionId,
+        mid: String,
+        track: Option<TrackKey>,
+    },
+    AddOutlet {
+        track: TrackKey,
+        outlet: Outlet,
+    },
+    RemoveOutlet {
+        track: TrackKey,
+        id: OutletId,
+    },
+    Mute {
+        track: TrackKey,
+        muted: bool,
+    },
+    WantKeyframe {
+        track: TrackKey,
+    },
+    /// Say goodbye to all peers and end; `done` is answered, or dropped, after that.
+    Stop {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What a shard counts, since it started.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    pub packets_in: u64,
+    pub packets_out: u64,
+    /// IP bytes of all datagrams received and sent, media and everything else.
+    pub ip_bytes_in: u64,
+    pub ip_bytes_out: u64,
+    pub retransmitted: u64,
+    /// Datagrams the kernel would not take.
+    pub refused: u64,
+    /// Batches that other shards or trunks were too slow for.
+    pub lane_drops: u64,
+    pub keyframe_requests: u64,
+    /// Datagrams from nobody known.
+    pub unknown: u64,
+    /// Turns that began later than they should have.
+    pub late_turns: u64,
+    pub peers: u64,
+    pub tracks: u64,
+}
+
+impl Counters {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.packets_in += other.packets_in;
+        self.packets_out += other.packets_out;
+        self.ip_bytes_in += other.ip_bytes_in;
+        self.ip_bytes_out += other.ip_bytes_out;
+        self.retransmitted += other.retransmitted;
+        self.refused += other.refused;
+        self.lane_drops += other.lane_drops;
+        self.keyframe_requests += other.keyframe_requests;
+        self.unknown += other.unknown;
+        self.late_turns += other.late_turns;
+        self.peers += other.peers;
+        self.tracks += other.tracks;
+    }
+}
+
+/// A line towards a viewer.
+struct Slot {
+    mid: String,
+    kind: Kind,
+    ssrc: u32,
+    codecs: Vec<(Codec, u8)>,
+    egress: Egress,
+    track: Option<usize>,
+}
+
+struct Peer {
+    session: SessionId,
+    engine: Engine,
+    ufrag: Option<String>,
+    /// Where its ICE checks nominate us to send.
+    address: Option<SocketAddr>,
+    routes: Vec<SocketAddr>,
+    sealer: Option<Sealer>,
+    publishes: Option<PublishTracks>,
+    started: [bool; 2],
+    slots: Vec<Slot>,
+    timeout: Instant,
+}
+
+/// A shard's peers and tracks, without its socket: datagrams, packets, commands and the time
+/// go in; datagrams gather in the outbox, and events go to the node.
+pub struct Shard {
+    index: usize,
+    config: EngineConfig,
+    outbox: Outbox,
+    events: mpsc::UnboundedSender<MediaEvent>,
+    peers: Vec<Option<Peer>>,
+    sessions: HashMap<SessionId, usize>,
+    routes: HashMap<SocketAddr, usize>,
+    ufrags: HashMap<String, usize>,
+    tracks: Vec<Option<Track>>,
+    keys: HashMap<TrackKey, usize>,
+    /// Tracks with packets that have not gone out yet.
+    dirty: Vec<usize>,
+    scratch: Vec<PeerEvent>,
+    counters: Counters,
+    next_report: Instant,
+    next_levels: Instant,
+    next_counters: Instant,
+    had_levels: bool,
+    /// Whoever waits for the end of this shard, once it was told to end.
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl Shard {
+    /// A shard with nobody in it. `max_segments` is what its socket sends at once.
+    #[must_use]
+    pub fn new(
+        index: usize,
+        config: EngineConfig,
+        max_segments: usize,
+        events: mpsc::UnboundedSender<MediaEvent>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            index,
+            config,
+            outbox: Outbox::new(max_segments),
+            events,
+            peers: Vec::new(),
+            sessions: HashMap::new(),
+            routes: HashMap::new(),
+            ufrags: HashMap::new(),
+            tracks: Vec::new(),
+            keys: HashMap::new(),
+            dirty: Vec::new(),
+            scratch: Vec::new(),
+            counters: Counters::default(),
+            next_report: now + REPORT_INTERVAL,
+            next_levels: now + LEVEL_INTERVAL,
+            next_counters: now + COUNTER_INTERVAL,
+            had_levels: false,
+            stopping: None,
+        }
+    }
+
+    /// False once it was told to stop.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        self.stopping.is_none()
+    }
+
+    /// Datagrams to send.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Counts datagrams the kernel would not take.
+    pub fn refused(&mut self, datagrams: u64) {
+        self.counters.refused += datagrams;
+    }
+
+    /// When [`Self::handle_timeout`] is wanted next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        let peers = self.peers.iter().flatten().map(|p| p.timeout);
+        let keyframes = self.tracks.iter().flatten().filter_map(|t| t.keyframes.deadline());
+        let own = [self.next_report, self.next_levels, self.next_counters];
+        let next = peers.chain(keyframes).chain(own).min();
+        next.unwrap_or(self.next_counters)
+    }
+
+    /// Lets timers fire.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for at in 0..self.peers.len() {
+            let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
+            if peer.timeout <= now {
+                if now - peer.timeout > LATE {
+                    self.counters.late_turns += 1;
+                }
+                peer.engine.handle_timeout(now);
+                self.pump(at, now);
+            }
+        }
+        for at in 0..self.tracks.len() {
+            let Some(Some(track)) = self.tracks.get_mut(at) else { continue };
+            if track.keyframes.due(now) {
+                self.request_keyframe(at, now);
+            }
+        }
+        if self.next_report <= now {
+            self.next_report = now + REPORT_INTERVAL;
+            self.send_reports(now);
+        }
+        if self.next_levels <= now {
+            self.next_levels = now + LEVEL_INTERVAL;
+            self.report_levels(now);
+        }
+        if self.next_counters <= now {
+            self.next_counters = now + COUNTER_INTERVAL;
+            self.report_counters();
+        }
+    }
+
+    fn report_levels(&mut self, now: Instant) {
+        let audible = self.tracks.iter().flatten().filter(|t| t.kind == Kind::Audio);
+        let levels: Vec<_> =
+            audible.map(|t| (t.key, t.level(now))).filter(|(_, level)| *level < 127).collect();
+        if !levels.is_empty() || self.had_levels {
+            self.had_levels = !levels.is_empty();
+            self.emit(MediaEvent::Levels { shard: self.index, levels });
+        }
+    }
+
+    fn report_counters(&mut self) {
+        self.counters.peers = self.sessions.len() as u64;
+        self.counters.tracks = self.keys.len() as u64;
+        let counters = Box::new(self.counters.clone());
+        self.emit(MediaEvent::Counters { shard: self.index, counters });
+    }
+
+    fn emit(&self, event: MediaEvent) {
+        if self.events.send(event).is_err() {
+            tracing::debug!("nobody listens to the shard any more");
+        }
+    }
+}

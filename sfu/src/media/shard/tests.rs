@@ -1,0 +1,480 @@
+//! A shard and real WebRTC peers in one thread, on a simulated clock and wire: the peers are
+//! the `rtc` engine as a browser would use it, and decrypt what the packet path seals.
+
+use super::*;
+use crate::media::batch::TrackKey;
+use crate::media::lane::Outlet;
+use bytes::{Bytes, BytesMut};
+use rtc::interceptor::Registry;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCConfigurationBuilder;
+use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::configuration::media_engine::MediaEngine;
+use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::message::RTCMessage;
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::state::RTCPeerConnectionState;
+use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
+use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::sender_report::SenderReport;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RtpCodecKind,
+};
+use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use rtc::sansio::Protocol;
+use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+
+const AUDIO: TrackKey = TrackKey(1);
+const VIDEO: TrackKey = TrackKey(2);
+const PUBLISHER_SSRC: u32 = 77;
+
+/// A browser, as far as the shard can tell.
+struct Browser {
+    pc: RTCPeerConnection,
+    address: SocketAddr,
+    sender: Option<RTCRtpSenderId>,
+    connected: bool,
+    packets: Vec<rtc::rtp::Packet>,
+    reports: Vec<SenderReport>,
+    keyframes_asked: usize,
+}
+
+fn h264() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: "video/H264".into(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+            .into(),
+        rtcp_feedback: vec![],
+    }
+}
+
+impl Browser {
+    fn new(port: u16, profile: SrtpProtectionProfile, now: Instant) -> Self {
+        let settings = SettingEngineBuilder::new()
+            .with_srtp_protection_profiles(vec![profile])
+            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+            .build();
+        let mut media = MediaEngine::default();
+        media.register_default_codecs().unwrap();
+        let chain = register_default_interceptors(Registry::new(), &mut media).unwrap();
+        let chain = chain.with(crate::peer::rtcp::SLOT, crate::peer::rtcp::DeliverRtcp::default());
+        let pc = RTCPeerConnectionBuilder::new()
+            .with_configuration(RTCConfigurationBuilder::new().build())
+            .with_setting_engine(settings)
+            .with_media_engine(media)
+            .with_interceptor_registry(chain)
+            .build(now)
+            .unwrap();
+        Self {
+            pc,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            sender: None,
+            connected: false,
+            packets: vec![],
+            reports: vec![],
+            keyframes_asked: 0,
+        }
+    }
+
+    fn publisher(port: u16, now: Instant) -> Self {
+        let mut browser = Self::new(port, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm, now);
+        let track = MediaStreamTrack::new(
+            "s".into(),
+            "v".into(),
+            "v".into(),
+            RtpCodecKind::Video,
+            vec![RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    ssrc: Some(PUBLISHER_SSRC),
+                    ..Default::default()
+                },
+                codec: h264(),
+                ..Default::default()
+            }],
+        );
+        browser.sender = Some(browser.pc.add_track(track).unwrap());
+        browser
+    }
+
+    fn viewer(port: u16, profile: SrtpProtectionProfile, now: Instant) -> Self {
+        let mut browser = Self::new(port, profile, now);
+        browser.add_line(RtpCodecKind::Video);
+        browser
+    }
+
+    fn add_line(&mut self, kind: RtpCodecKind) {
+        let init = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Recvonly,
+            streams: vec![],
+            send_encodings: vec![],
+        };
+        self.pc.add_transceiver_from_kind(kind, Some(init)).unwrap();
+    }
+
+    fn offer(&mut self, now: Instant) -> String {
+        let host = CandidateHostConfig {
+            base_config: CandidateConfig {
+                network: "udp".into(),
+                address: self.address.ip().to_string(),
+                port: self.address.port(),
+                component: 1,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let host = host.new_candidate_host().unwrap();
+        self.pc.add_local_candidate(RTCIceCandidate::from(&host).to_json().unwrap()).unwrap();
+        let offer = self.pc.create_offer(None).unwrap();
+        self.pc.set_local_description(now, offer).unwrap();
+        self.pc.local_description().unwrap().sdp
+    }
+
+    fn accept(&mut self, answer: &Answer, now: Instant) {
+        let answer = RTCSessionDescription::answer(answer.sdp.clone()).unwrap();
+        self.pc.set_remote_description(now, answer).unwrap();
+    }
+
+    fn collect(&mut self) {
+        while let Some(event) = self.pc.poll_event() {
+            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
+                self.connected = state == RTCPeerConnectionState::Connected;
+            }
+        }
+        while let Some(message) = self.pc.poll_read() {
+            match message.message {
+                RTCMessage::RtpPacket(_, packet) => self.packets.push(packet),
+                RTCMessage::RtcpPacket(_, packets) => {
+                    for packet in packets {
+                        let any = packet.as_any();
+                        self.reports.extend(any.downcast_ref::<SenderReport>().cloned());
+                        self.keyframes_asked += usize::from(any.is::<PictureLossIndication>());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, sequence: u16, timestamp: u32, payload: &[u8], now: Instant) {
+        let mut sender = self.pc.rtp_sender(self.sender.unwrap()).unwrap();
+        let codecs = &sender.get_parameters().rtp_parameters.codecs;
+        let taken = |c: &&RTCRtpCodecParameters| c.rtp_codec.mime_type == "video/H264";
+        let payload_type = codecs.iter().find(taken).unwrap().payload_type;
+        let packet = rtc::rtp::Packet {
+            header: rtc::rtp::Header {
+                version: 2,
+                marker: true,
+                payload_type,
+                sequence_number: sequence,
+                timestamp,
+                ssrc: PUBLISHER_SSRC,
+                ..Default::default()
+            },
+            payload: Bytes::copy_from_slice(payload),
+        };
+        sender.write_rtp(now, packet).unwrap();
+    }
+}
+
+/// The shard, the browsers and the wire between them.
+struct World {
+    shard: Shard,
+    browsers: Vec<Browser>,
+    now: Instant,
+    here: SocketAddr,
+    events: mpsc::UnboundedReceiver<MediaEvent>,
+    /// Share of the shard's media datagrams that are lost, as one in so many.
+    lose_one_in: Option<usize>,
+    sent: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Instant::now();
+        let here = SocketAddr::from(([127, 0, 0, 1], 5000));
+        let (sender, events) = mpsc::unbounded_channel();
+        let config = EngineConfig { local: here, candidates: vec![here] };
+        let mut shard = Shard::new(0, config, 64, sender, now);
+        for (track, kind) in [(AUDIO, Kind::Audio), (VIDEO, Kind::Video)] {
+            shard.command(Command::OpenTrack { track, kind, lane: false }, now);
+        }
+        Self { shard, browsers: vec![], now, here, events, lose_one_in: None, sent: 0 }
+    }
+
+    fn publish(&mut self) -> usize {
+        let mut browser = Browser::publisher(6000 + self.browsers.len() as u16, self.now);
+        let offer = browser.offer(self.now);
+        let (reply, mut answer) = oneshot::channel();
+        let tracks = PublishTracks { audio: AUDIO, video: VIDEO };
+        let session = SessionId(self.browsers.len() as u64);
+        self.shard.command(Command::Publish { session, offer, tracks, reply }, self.now);
+        browser.accept(&answer.try_recv().unwrap().unwrap(), self.now);
+        self.browsers.push(browser);
+        self.browsers.len() - 1
+    }
+
+    fn watch(&mut self, profile: SrtpProtectionProfile) -> usize {
+        let mut browser = Browser::viewer(6000 + self.browsers.len() as u16, profile, self.now);
+        let offer = browser.offer(self.now);
+        let (reply, mut answer) = oneshot::channel();
+        let session = SessionId(self.browsers.len() as u64);
+        self.shard.command(Command::Watch { session, offer, reply }, self.now);
+        let answer = answer.try_recv().unwrap().unwrap();
+        let mid = answer.slots[0].mid.clone();
+        browser.accept(&answer, self.now);
+        self.shard.command(Command::Bind { session, mid, track: Some(VIDEO) }, self.now);
+        self.browsers.push(browser);
+        self.browsers.len() - 1
+    }
+
+    fn deliver(&self, from: SocketAddr, bytes: &[u8]) -> TaggedBytesMut {
+        TaggedBytesMut {
+            now: self.now,
+            transport: TransportContext {
+                local_addr: from,
+                peer_addr: self.here,
+                ecn: None,
+                transport_protocol: TransportProtocol::UDP,
+            },
+            message: BytesMut::from(bytes),
+        }
+    }
+
+    /// Carries datagrams both ways until nobody has any.
+    fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            for at in 0..self.browsers.len() {
+                while let Some(out) = self.browsers[at].pc.poll_write() {
+                    moved = true;
+                    let from = self.browsers[at].address;
+                    self.shard.handle_datagram(from, &out.message, self.now);
+                }
+            }
+            while self.shard.forward(self.now) {}
+            for (to, bytes) in self.shard.outbox().drain() {
+                moved = true;
+                let media = bytes[0] >= 128 && !(192..=223).contains(&bytes[1]);
+                self.sent += usize::from(media);
+                if media && self.lose_one_in.is_some_and(|n| self.sent.is_multiple_of(n)) {
+                    continue;
+                }
+                let Some(at) = self.browsers.iter().position(|b| b.address == to) else {
+                    continue;
+                };
+                let message = self.deliver(to, &bytes);
+                self.browsers[at].pc.handle_read(message).unwrap();
+                self.browsers[at].collect();
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, by: Duration) {
+        self.now += by;
+        self.shard.handle_timeout(self.now);
+        for browser in &mut self.browsers {
+            browser.pc.handle_timeout(self.now).unwrap();
+            browser.collect();
+        }
+        self.settle();
+    }
+
+    fn connect(&mut self) {
+        self.settle();
+        for _ in 0..200 {
+            if self.browsers.iter().all(|b| b.connected) {
+                return;
+            }
+            self.step(Duration::from_millis(20));
+        }
+        panic!("not everybody was connected within four simulated seconds");
+    }
+
+    /// One second of video: a keyframe, then frames of one packet.
+    fn second(&mut self, publisher: usize, first: u16) {
+        for i in 0..30u16 {
+            let payload =
+                if i == 0 { [&SPS[..], &[0; 50]].concat() } else { slice(first.wrapping_add(i)) };
+            let number = first.wrapping_add(i);
+            let timestamp = u32::from(i) * 3000;
+            let now = self.now;
+            self.browsers[publisher].send(number, timestamp, &payload, now);
+            self.step(Duration::from_millis(33));
+        }
+    }
+
+    fn heard(&mut self, wanted: impl Fn(&MediaEvent) -> bool) -> bool {
+        std::iter::from_fn(|| self.events.try_recv().ok()).any(|e| wanted(&e))
+    }
+}
+
+const SPS: [u8; 3] = [0x67, 0x42, 0xe0];
+
+fn slice(number: u16) -> Vec<u8> {
+    let mut payload = vec![0x41];
+    payload.extend_from_slice(&number.to_be_bytes());
+    payload.resize(400, 7);
+    payload
+}
+
+const GCM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
+const CM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
+
+#[test]
+fn what_is_published_is_decrypted_by_every_viewer_whatever_its_cipher() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    let viewers = [world.watch(GCM), world.watch(CM)];
+    world.connect();
+    world.second(publisher, 65_520);
+    for viewer in viewers {
+        let got = &world.browsers[viewer].packets;
+        assert_eq!(got.len(), 30, "through a wrap of the publisher's numbers");
+        assert_eq!(got[5].payload[..], slice(65_525)[..]);
+        let steps = got.windows(2).map(|w| {
+            let (a, b) = (&w[0].header, &w[1].header);
+            (
+                b.sequence_number.wrapping_sub(a.sequence_number),
+                b.timestamp.wrapping_sub(a.timestamp),
+            )
+        });
+        assert!(steps.clone().all(|s| s.0 == 1));
+    }
+    assert!(
+        world.heard(|e| matches!(
+            e,
+            MediaEvent::TrackStarted { track: VIDEO, codec: Codec::H264, .. }
+        ))
+    );
+}
+
+#[test]
+fn a_late_joiner_gets_a_picture_without_a_new_keyframe() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    world.connect();
+    world.second(publisher, 100);
+    let asked = world.browsers[publisher].keyframes_asked;
+    let viewer = world.watch(GCM);
+    world.connect();
+    world.step(Duration::from_millis(1));
+    let got = &world.browsers[viewer].packets;
+    assert_eq!(got.len(), 30, "the group of pictures so far");
+    assert_eq!(got[0].payload[..3], SPS);
+    assert_eq!(world.browsers[publisher].keyframes_asked, asked);
+}
+
+#[test]
+fn a_viewer_without_a_picture_makes_the_publisher_send_a_keyframe() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    world.connect();
+    let now = world.now;
+    world.browsers[publisher].send(1, 0, &slice(1), now);
+    world.step(Duration::from_millis(10));
+    for _ in 0..3 {
+        world.watch(GCM);
+    }
+    world.connect();
+    world.step(Duration::from_millis(10));
+    assert_eq!(world.browsers[publisher].keyframes_asked, 1, "three viewers, one request");
+}
+
+#[test]
+fn lost_packets_are_sent_again() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    let viewer = world.watch(GCM);
+    world.connect();
+    world.lose_one_in = Some(10);
+    world.second(publisher, 100);
+    world.lose_one_in = None;
+    for _ in 0..30 {
+        world.step(Duration::from_millis(33));
+    }
+    let mut numbers: Vec<_> =
+        world.browsers[viewer].packets.iter().map(|p| p.header.sequence_number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(numbers.len() >= 29, "{} of 30 arrived", numbers.len());
+    assert!(world.sent > 30, "some were sent again");
+}
+
+#[test]
+fn lip_sync_survives_the_node() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    let viewer = world.watch(GCM);
+    world.connect();
+    for second in 0..4 {
+        world.second(publisher, 100 + second * 30);
+    }
+    let report = world.browsers[viewer].reports.last().expect("a sender report");
+    let packet = world.browsers[viewer].packets.last().unwrap();
+    assert_eq!(report.ssrc, packet.header.ssrc);
+    let apart = report.rtp_time.wrapping_sub(packet.header.timestamp) as i32;
+    assert!(apart.abs() < 2 * 90_000, "the report speaks of the viewer's own time line: {apart}");
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_gone() {
+    let mut world = World::new();
+    world.publish();
+    world.connect();
+    let browsers = std::mem::take(&mut world.browsers);
+    let closed = |e: &MediaEvent| matches!(e, MediaEvent::Closed { session: SessionId(0) });
+    for _ in 0..200 {
+        world.step(Duration::from_millis(100));
+    }
+    assert!(world.heard(closed));
+    drop(browsers);
+}
+
+#[test]
+fn an_outlet_begins_with_a_keyframe_and_carries_normalised_packets() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    world.connect();
+    world.second(publisher, 100);
+    let (lane, mut batches) = mpsc::channel(64);
+    let outlet = Outlet { id: OutletId(1), lane: crate::media::lane::Lane::Trunk(lane) };
+    let now = world.now;
+    world.shard.command(Command::AddOutlet { track: VIDEO, outlet }, now);
+    let replay = batches.try_recv().unwrap();
+    assert_eq!(replay.len(), 30);
+    let first = replay.packets().next().unwrap();
+    let header = cloudschool_protocol::rtp::Header::parse(first).unwrap();
+    assert_eq!(header.payload_type, Codec::H264.payload_type());
+    assert_eq!(header.payload(first)[..3], SPS);
+    world.second(publisher, 130);
+    assert!(batches.try_recv().is_ok());
+}
+
+#[test]
+fn what_is_not_an_offer_is_refused_and_disturbs_nobody() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    let viewer = world.watch(GCM);
+    for (n, bad) in ["", "hello", "v=0\r\n", "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"]
+        .into_iter()
+        .enumerate()
+    {
+        let (reply, mut answer) = oneshot::channel();
+        let session = SessionId(1000 + n as u64);
+        let offer = bad.to_owned();
+        world.shard.command(Command::Watch { session, offer, reply }, world.now);
+        assert!(answer.try_recv().unwrap().is_err(), "{bad:?} was accepted");
+    }
+    world.connect();
+    world.second(publisher, 1);
+    assert_eq!(world.browsers[viewer].packets.len(), 30);
+}

@@ -1,0 +1,182 @@
+//! What a node measures of itself, for `/metrics` (OpenMetrics).
+
+use super::Node;
+use crate::media::Counters;
+use cloudschool_protocol::id::NodeId;
+use cloudschool_relay::{ListenerStats, TrunkStats};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+/// Shards' counters as they last reported them, and those of trunks that have ended.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    shards: BTreeMap<usize, Counters>,
+    ended: BTreeMap<NodeId, (u64, u64)>,
+}
+
+/// Everything measured, at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    media: Counters,
+    sessions: u64,
+    lessons: u64,
+    members: u64,
+    campus: bool,
+    trunks: Vec<(NodeId, Option<TrunkStats>, (u64, u64))>,
+    knocks: Option<ListenerStats>,
+}
+
+impl Node {
+    pub(super) fn count(&self, shard: usize, counters: Counters) {
+        let mut totals = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.shards.insert(shard, counters);
+    }
+
+    /// Keeps what an ended trunk carried, so that the peer's counters never fall.
+    pub(crate) fn keep_trunk_totals(&self, peer: &NodeId, stats: &TrunkStats) {
+        let mut totals = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sent, received) = totals.ended.entry(peer.clone()).or_default();
+        *sent += stats.ip_bytes_sent;
+        *received += stats.ip_bytes_received;
+    }
+
+    /// The metrics page.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let mut registry = Registry::with_prefix("cloudschool");
+        registry.register_collector(Box::new(self.snapshot()));
+        let mut text = String::new();
+        if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        text
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let totals = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut media = Counters::default();
+        totals.shards.values().for_each(|c| media.add(c));
+        let live = self.trunks.iter().map(|l| l.clone()).chain(self.uplink());
+        let mut trunks: BTreeMap<NodeId, Option<TrunkStats>> =
+            live.map(|l| (l.peer.clone(), Some(l.stats()))).collect();
+        totals.ended.keys().for_each(|peer| {
+            trunks.entry(peer.clone()).or_default();
+        });
+        let ended = |peer: &NodeId| totals.ended.get(peer).copied().unwrap_or_default();
+        let trunks = trunks.into_iter().map(|(p, s)| (p.clone(), s, ended(&p))).collect();
+        let states: Vec<_> = self.lessons.all().iter().map(|l| l.state()).collect();
+        let here = |s: &Arc<_>| {
+            let s: &cloudschool_protocol::lesson::State = s;
+            s.members.values().filter(|m| m.node == self.name).count() as u64
+        };
+        Snapshot {
+            media,
+            sessions: self.sessions.len() as u64,
+            lessons: states.len() as u64,
+            members: states.iter().map(here).sum(),
+            campus: *self.campus.borrow(),
+            trunks,
+            knocks: self.listener.as_ref().map(|l| *l.stats().borrow()),
+        }
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let media = &self.media;
+        for (name, help, value) in [
+            ("media_packets_received", "RTP packets taken in", media.packets_in),
+            ("media_packets_sent", "RTP packets sent to viewers", media.packets_out),
+            ("media_packets_retransmitted", "RTP packets sent again", media.retransmitted),
+            ("media_ip_bytes_received", "IP bytes received from peers", media.ip_bytes_in),
+            ("media_ip_bytes_sent", "IP bytes sent to peers", media.ip_bytes_out),
+            ("media_datagrams_refused", "Datagrams the kernel did not take", media.refused),
+            ("media_datagrams_unknown", "Datagrams from nobody known", media.unknown),
+            ("media_lane_drops", "Batches a slow trunk or shard lost", media.lane_drops),
+            ("media_keyframe_requests", "Keyframes asked for", media.keyframe_requests),
+            ("media_late_turns", "Timers that fired over 20 ms late", media.late_turns),
+        ] {
+            let metric = ConstCounter::new(value);
+            let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+            metric.encode(encoder)?;
+        }
+        for (name, help, value) in [
+            ("media_sessions", "Peer connections", self.sessions),
+            ("media_tracks", "Tracks in the packet path", media.tracks),
+            ("lessons", "Lessons known", self.lessons),
+            ("members", "Members connected to this node", self.members),
+            ("campus_reachable", "1 when the campus can be reached", u64::from(self.campus)),
+        ] {
+            let metric = ConstGauge::new(value);
+            let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
+            metric.encode(encoder)?;
+        }
+        self.encode_knocks(&mut encoder)?;
+        self.encode_trunks(&mut encoder)
+    }
+}
+
+impl Snapshot {
+    fn encode_knocks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let Some(knocks) = self.knocks else { return Ok(()) };
+        let kind = ConstCounter::new(0u64).metric_type();
+        let help = "Trunks that were dialled to this node, by what became of them";
+        let mut family = encoder.encode_descriptor("trunk_knocks", help, None, kind)?;
+        for (outcome, value) in [
+            ("accepted", knocks.accepted),
+            ("refused_certificate", knocks.refused_certificate),
+            ("refused_hello", knocks.refused_hello),
+            ("silent", knocks.silent),
+            ("failed", knocks.failed),
+            ("turned_away", knocks.turned_away),
+        ] {
+            ConstCounter::new(value).encode(family.encode_family(&[("outcome", outcome)])?)?;
+        }
+        Ok(())
+    }
+
+    fn encode_trunks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        type Read = fn(&Option<TrunkStats>, (u64, u64)) -> u64;
+        let counters: [(&str, &str, Read); 6] = [
+            ("trunk_ip_bytes_sent", "IP bytes sent by trunk", |s, (sent, _)| {
+                sent + s.as_ref().map_or(0, |s| s.ip_bytes_sent)
+            }),
+            ("trunk_ip_bytes_received", "IP bytes received by trunk", |s, (_, received)| {
+                received + s.as_ref().map_or(0, |s| s.ip_bytes_received)
+            }),
+            ("trunk_packets_lost", "QUIC packets lost, of this connection", |s, _| {
+                s.as_ref().map_or(0, |s| s.lost_packets)
+            }),
+            ("trunk_frames_late", "Frames given up at their deadline", |s, _| {
+                s.as_ref().map_or(0, |s| s.frames_late)
+            }),
+            ("trunk_frames_not_sent", "Frames there was no room for", |s, _| {
+                s.as_ref().map_or(0, |s| s.frames_not_sent)
+            }),
+            ("trunk_packets_unread", "Packets this node was too slow for", |s, _| {
+                s.as_ref().map_or(0, |s| s.packets_unread)
+            }),
+        ];
+        for (name, help, read) in counters {
+            let kind = ConstCounter::new(0u64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for (peer, stats, ended) in &self.trunks {
+                let metric = ConstCounter::new(read(stats, *ended));
+                metric.encode(family.encode_family(&[("peer", peer.as_str())])?)?;
+            }
+        }
+        let kind = ConstGauge::new(0u64).metric_type();
+        let mut family =
+            encoder.encode_descriptor("trunk_rtt_seconds", "Round trip by trunk", None, kind)?;
+        for (peer, stats, _) in &self.trunks {
+            let rtt = stats.as_ref().map_or(0.0, |s| s.rtt.as_secs_f64());
+            ConstGauge::new(rtt).encode(family.encode_family(&[("peer", peer.as_str())])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,386 @@
+//! One running node: ties lessons (who is there, what happens), media (what is sent) and the
+//! trunk (what other nodes have and want) together. HTTP speaks to the node through [`Node`]
+//! alone.
+
+mod events;
+mod metrics;
+mod room;
+mod routing;
+
+pub use metrics::Snapshot;
+pub use room::{Room, Want};
+
+use crate::config::{Config, LinksSection};
+use crate::lesson::{Lessons, LessonsError, Settings};
+use crate::media::{Media, MediaConfig, MediaEvent, SessionId, Stopped, TrackKey};
+use crate::peer::OfferError;
+use crate::trunk::{LinkHandle, SOFTWARE, down, up};
+use cloudschool_protocol::command::Command;
+use cloudschool_protocol::event::LeaveReason;
+use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
+use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::media::{Source, TrackId};
+use cloudschool_protocol::member::Member;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::socket::{Links, Slot};
+use cloudschool_protocol::token::Claims;
+use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener};
+use cloudschool_service::auth::{Auth, AuthError};
+use dashmap::DashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// The answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Names the connection, to hang it up by.
+    pub session: String,
+    pub sdp: String,
+}
+
+/// Why a connection was not made or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaError {
+    /// The body is no session description.
+    #[error("the offer is not SDP: {0}")]
+    NotSdp(String),
+    /// It is one, and nothing can be made of it.
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error("there is no such connection")]
+    NoSuchSession,
+    /// As many connections as this node is configured for.
+    #[error("this node is full")]
+    Busy,
+    /// The node is going down.
+    #[error("this node is going down")]
+    Stopped,
+}
+
+impl From<OfferError> for MediaError {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::NotSdp(why) => Self::NotSdp(why),
+            OfferError::Unsupported(why) => Self::Unsupported(why),
+        }
+    }
+}
+
+impl From<Stopped> for MediaError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Why a node can't begin. The text says what an operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Lessons(#[from] LessonsError),
+    #[error("[auth]: {0}")]
+    Auth(#[from] AuthError),
+    #[error("[media] bind: {0}")]
+    Media(#[from] io::Error),
+    #[error("[trunk] identity: {0}")]
+    Identity(#[from] IdentityError),
+    #[error("[trunk] listen: {0}")]
+    Listen(#[from] BindError),
+    #[error("[[lessons]] {lesson} can't be opened: {refusal}")]
+    Seed { lesson: LessonId, refusal: Refusal },
+}
+
+/// Most peer connections of one node: a guard against a flood, not a measure of its strength.
+const MAX_SESSIONS: usize = 8192;
+
+/// A running node.
+pub struct Node {
+    name: NodeId,
+    lessons: Arc<Lessons>,
+    auth: Auth,
+    media: Media,
+    links: LinksSection,
+    rooms: DashMap<LessonId, Arc<Room>>,
+    /// Which room a track belongs to.
+    tracks: DashMap<TrackKey, (LessonId, TrackId)>,
+    /// Which room a peer connection belongs to.
+    sessions: DashMap<SessionId, LessonId>,
+    trunks: DashMap<NodeId, LinkHandle>,
+    /// The trunk upwards, at an edge.
+    upstream: Option<Mutex<Option<LinkHandle>>>,
+    campus: watch::Sender<bool>,
+    counters: Mutex<metrics::Totals>,
+    /// Trunks from below.
+    listener: Option<Arc<Listener>>,
+}
+
+impl Node {
+    /// Takes up the lessons as they were left, binds the media and trunk ports and begins.
+    ///
+    /// # Errors
+    /// [`StartError`], naming the configuration's section.
+    pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
+        let auth = Auth::from_section(&config.auth, config.http.bind)?;
+        let identity = Identity::load(&config.trunk.identity)?;
+        let settings = Settings {
+            dir: config.node.data.join("lessons"),
+            node: config.node.name.clone(),
+            limits: config.limits.lesson(),
+            rejoin_within: config.limits.rejoin_within(),
+        };
+        let (lessons, forwards) = match config.is_edge() {
+            true => Lessons::edge(settings).map(|(lessons, up)| (lessons, Some(up)))?,
+            false => (Lessons::origin(settings)?, None),
+        };
+        for seed in &config.lessons {
+            let info = seed.info(&config.node.school);
+            match lessons.open(info).await {
+                // One that is being given, or was, stays as it is.
+                Ok(_) | Err(Refusal::AlreadyLive | Refusal::Ended) => {}
+                Err(refusal) => {
+                    return Err(StartError::Seed { lesson: seed.id.clone(), refusal });
+                }
+            }
+        }
+        let (events, received) = mpsc::unbounded_channel::<MediaEvent>();
+        let media = MediaConfig {
+            bind: config.media.bind,
+            announce: config.media.announce.clone(),
+            shards: config.media.shards.get(),
+        };
+        let listen = |address| Listener::bind(address, &identity, SOFTWARE).map(Arc::new);
+        let listener = config.trunk.listen.map(listen).transpose()?;
+        let node = Arc::new(Self {
+            name: config.node.name.clone(),
+            lessons,
+            auth,
+            media: Media::start(&media, &events)?,
+            links: config.links.clone(),
+            rooms: DashMap::new(),
+            tracks: DashMap::new(),
+            sessions: DashMap::new(),
+            trunks: DashMap::new(),
+            campus: watch::Sender::new(!config.is_edge()),
+            upstream: config.is_edge().then(Mutex::default),
+            counters: Mutex::default(),
+            listener: listener.clone(),
+        });
+        tokio::spawn(events::run(Arc::downgrade(&node), received));
+        if let Some(listener) = listener {
+            tokio::spawn(down::serve(node.clone(), listener));
+        }
+        if let (Some(upstream), Some(forwards)) = (&config.trunk.upstream, forwards) {
+            let dialer = Dialer::new(upstream.clone(), identity, SOFTWARE);
+            tokio::spawn(up::run(node.clone(), dialer, forwards));
+        }
+        Ok(node)
+    }
+
+    /// Ends every peer connection and trunk, so that browsers and nodes know at once.
+    pub async fn stop(&self) {
+        let sessions: Vec<SessionId> = self.sessions.iter().map(|s| *s.key()).collect();
+        sessions.into_iter().for_each(|s| self.media.close(s));
+        let links = self.trunks.iter().map(|l| l.clone()).chain(self.uplink());
+        links.for_each(|l| l.close("this node is going down"));
+        self.media.stop().await;
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &NodeId {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn lessons(&self) -> &Arc<Lessons> {
+        &self.lessons
+    }
+
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    #[must_use]
+    pub(crate) fn media(&self) -> &Media {
+        &self.media
+    }
+
+    /// The addresses media is received on.
+    #[must_use]
+    pub fn media_addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.media.addresses()
+    }
+
+    /// Whether the origin of lessons can be reached: always, at the origin itself.
+    #[must_use]
+    pub fn campus_reachable(&self) -> watch::Receiver<bool> {
+        self.campus.subscribe()
+    }
+
+    /// Where the page of a lesson finds its recording and its report.
+    #[must_use]
+    pub fn links(&self, lesson: &LessonId) -> Links {
+        let fill =
+            |link: &Option<String>| link.as_ref().map(|l| l.replace("{lesson}", lesson.as_str()));
+        Links { library: fill(&self.links.library), report: fill(&self.links.report) }
+    }
+
+    /// The media side of a lesson, which must be known.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLesson`].
+    pub fn room(self: &Arc<Self>, lesson: &LessonId) -> Result<Arc<Room>, Refusal> {
+        if let Some(room) = self.rooms.get(lesson) {
+            return Ok(room.clone());
+        }
+        let handle = self.lessons.get(lesson).ok_or(Refusal::NoSuchLesson)?;
+        let mut begun = false;
+        let room = self.rooms.entry(lesson.clone()).or_insert_with(|| {
+            begun = true;
+            Arc::new(Room::new(handle))
+        });
+        let room = room.clone();
+        if begun {
+            tokio::spawn(room::run(Arc::downgrade(self), room.clone()));
+        }
+        Ok(room)
+    }
+
+    /// Lets a member in whose token was checked.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to show.
+    pub async fn join(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        claims: &Claims,
+    ) -> Result<Member, Refusal> {
+        let room = self.room(lesson)?;
+        let member = Member {
+            id: claims.sub.clone(),
+            name: claims.name.trim().to_owned(),
+            role: claims.role,
+            school: claims.school.clone(),
+            node: self.name.clone(),
+        };
+        room.handle().submit(Command::Join { member: member.clone() }, &self.name).await?;
+        Ok(member)
+    }
+
+    /// Takes a member out: its connections end, and the lesson hears of it.
+    pub async fn leave(self: &Arc<Self>, lesson: &LessonId, member: &MemberId, why: LeaveReason) {
+        let Ok(room) = self.room(lesson) else { return };
+        room.part(self, member);
+        let leave = Command::Leave { member: member.clone(), reason: why };
+        if let Err(refusal) = room.handle().submit(leave, &self.name).await {
+            tracing::info!(%lesson, %member, %refusal, "a member's leaving was not recorded");
+        }
+    }
+
+    /// Lets a member publish `source`, a picture, with the sound that belongs to it. Someone
+    /// who is not in the lesson yet, as a program without a lesson socket, joins by it.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub async fn publish(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        claims: &Claims,
+        source: Source,
+        offer: String,
+    ) -> Result<Answer, MediaError> {
+        let room = self.enter(lesson)?;
+        if !claims.role.may_publish() {
+            return Err(Refusal::NotAllowed.into());
+        }
+        let present = room.handle().state().members.contains_key(&claims.sub);
+        if !present {
+            self.join(lesson, claims).await?;
+        }
+        let answer = room.publish(self, &claims.sub, source, offer, !present).await;
+        if answer.is_err() && !present {
+            self.leave(lesson, &claims.sub, LeaveReason::Left).await;
+        }
+        answer
+    }
+
+    /// Answers the offer of a member's watch connection, its first or a later one.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub async fn watch(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        member: &MemberId,
+        offer: String,
+    ) -> Result<Answer, MediaError> {
+        self.enter(lesson)?.watch(self, member, offer).await
+    }
+
+    /// Says what lines of a member's watch connection show.
+    ///
+    /// # Errors
+    /// [`MediaError::NoSuchSession`] before its first offer, [`Refusal::NoSuchTrack`].
+    pub async fn bind(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        member: &MemberId,
+        slots: Vec<Slot>,
+    ) -> Result<(), MediaError> {
+        self.room(lesson)?.bind(self, member, slots)
+    }
+
+    /// Lets a player without a lesson socket watch the teacher.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub async fn whep(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        claims: &Claims,
+        offer: String,
+    ) -> Result<Answer, MediaError> {
+        self.enter(lesson)?.play(self, &claims.sub, offer).await
+    }
+
+    /// Ends a connection made by [`Self::publish`] or [`Self::whep`], by whoever made it.
+    ///
+    /// # Errors
+    /// [`MediaError::NoSuchSession`], also for another's.
+    pub async fn hang_up(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        session: &str,
+        claims: &Claims,
+    ) -> Result<(), MediaError> {
+        let id = u64::from_str_radix(session, 16).map_err(|_| MediaError::NoSuchSession)?;
+        self.room(lesson)?.hang_up(self, SessionId(id), &claims.sub).await
+    }
+
+    /// Who is loud in a lesson, the loudest first.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLesson`].
+    pub fn speakers(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+    ) -> Result<broadcast::Receiver<Arc<Vec<(TrackId, u8)>>>, Refusal> {
+        Ok(self.room(lesson)?.speakers())
+    }
+
+    /// A lesson whose room is open, and a place left in this node.
+    fn enter(self: &Arc<Self>, lesson: &LessonId) -> Result<Arc<Room>, MediaError> {
+        let room = self.room(lesson)?;
+        match room.handle().state().phase {
+            Phase::Scheduled => return Err(Refusal::NotOpen.into()),
+            Phase::Ended | Phase::Archived => return Err(Refusal::Ended.into()),
+            Phase::Open | Phase::Live => {}
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            return Err(MediaError::Busy);
+        }
+        Ok(room)
+    }
+}

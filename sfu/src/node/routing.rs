@@ -1,0 +1,235 @@
+//! What follows from wishes: which tracks this node asks of which trunk, and which tracks it
+//! sends down which. Called after every change; it compares with what was asked before and
+//! acts on the difference, so calling it once too often costs nothing.
+
+use super::room::{Inner, Room};
+use super::{Node, Want};
+use crate::media::lane::{OutletId, TRUNK_LANE};
+use crate::media::{TrackBatch, TrackKey};
+use crate::trunk::{LinkCommand, LinkHandle, priority};
+use cloudschool_protocol::id::NodeId;
+use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
+use cloudschool_protocol::media::{Codec, TrackId};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::mpsc;
+
+/// A flow of a track down a trunk.
+pub(super) struct OutFlow {
+    key: TrackKey,
+    outlet: OutletId,
+    codec: Codec,
+    /// The connection it goes by: after a reconnect it must be announced again.
+    link: u64,
+}
+
+impl Node {
+    /// The trunk a track comes by, when it isn't published here.
+    pub(crate) fn supplier(&self, track: &PublishedTrack) -> Option<LinkHandle> {
+        if track.node == self.name {
+            return None;
+        }
+        match self.upstream {
+            Some(_) => self.uplink(),
+            None => self.link(&track.node),
+        }
+    }
+
+    /// The trunk upwards, if there is one now.
+    pub(crate) fn uplink(&self) -> Option<LinkHandle> {
+        let up = self.upstream.as_ref()?;
+        up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The trunk to `peer`, whichever end dialled.
+    fn link(&self, peer: &NodeId) -> Option<LinkHandle> {
+        let up = self.uplink().filter(|l| l.peer == *peer);
+        up.or_else(|| self.trunks.get(peer).map(|l| l.clone()))
+    }
+
+    /// A trunk is there. `upstream` says on which side.
+    pub(crate) fn link_up(self: &Arc<Self>, link: LinkHandle, upstream: bool) {
+        match &self.upstream {
+            Some(up) if upstream => {
+                *up.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+            }
+            _ => {
+                self.trunks.insert(link.peer.clone(), link);
+            }
+        }
+        self.route_all();
+    }
+
+    /// A trunk is gone, unless its successor is already there.
+    pub(crate) fn link_down(self: &Arc<Self>, link: &LinkHandle, upstream: bool) {
+        match &self.upstream {
+            Some(up) if upstream => {
+                let mut up = up.lock().unwrap_or_else(PoisonError::into_inner);
+                if up.as_ref().is_some_and(|l| l.id == link.id) {
+                    *up = None;
+                }
+            }
+            _ => {
+                self.trunks.remove_if(&link.peer, |_, l| l.id == link.id);
+            }
+        }
+        let rooms: Vec<_> = self.rooms.iter().map(|r| r.clone()).collect();
+        for room in rooms {
+            room.forget_demands(self, link);
+        }
+    }
+
+    /// Whether the campus can be reached.
+    pub(crate) fn set_campus(&self, reachable: bool) {
+        self.campus.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
+    }
+
+    fn route_all(self: &Arc<Self>) {
+        let rooms: Vec<_> = self.rooms.iter().map(|r| r.clone()).collect();
+        for room in rooms {
+            room.route(self);
+        }
+    }
+
+    /// Asks the node a track comes from for a keyframe.
+    pub(super) fn want_keyframe_upstream(self: &Arc<Self>, key: TrackKey) {
+        let Some((lesson, track)) = self.tracks.get(&key).map(|t| t.clone()) else { return };
+        let Ok(room) = self.room(&lesson) else { return };
+        let state = room.handle().state();
+        let Some(link) = state.tracks.get(&track).and_then(|t| self.supplier(t)) else { return };
+        link.send(LinkCommand::Keyframe { lesson, track });
+    }
+}
+
+impl Room {
+    /// A trunk peer says what it wants of this lesson.
+    pub(crate) fn demand(self: &Arc<Self>, node: &Arc<Node>, peer: &NodeId, wanted: Want) {
+        self.inner().demands.insert(peer.clone(), wanted);
+        self.route(node);
+    }
+
+    fn forget_demands(self: &Arc<Self>, node: &Arc<Node>, link: &LinkHandle) {
+        {
+            let mut inner = self.inner();
+            let current = node.link(&link.peer).is_some_and(|l| l.id != link.id);
+            if !current {
+                inner.demands.remove(&link.peer);
+            }
+        }
+        self.route(node);
+    }
+
+    /// The lane by which packets of a track that comes by a trunk enter this node.
+    pub(crate) fn inlet(
+        &self,
+        node: &Node,
+        track: &TrackId,
+    ) -> Option<crate::media::lane::ShardLane> {
+        let key = self.track(node, &mut self.inner(), track);
+        node.media().feed_by_lane(key)
+    }
+
+    /// The track's place in the packet path, if it has one.
+    pub(crate) fn key(&self, track: &TrackId) -> Option<TrackKey> {
+        self.inner().tracks.get(track).map(|t| t.key)
+    }
+
+    /// Makes trunks and shards do what follows from everybody's wishes.
+    pub(crate) fn route(&self, node: &Arc<Node>) {
+        let state = self.handle().state();
+        let mut inner = self.inner();
+        let going_on = matches!(state.phase, Phase::Open | Phase::Live);
+        if going_on {
+            self.follow_teacher(node, &mut inner, &state);
+        }
+        self.ask(node, &mut inner, &state, going_on);
+        self.flow(node, &mut inner, &state, going_on);
+    }
+
+    /// Asks each trunk for the union of what is wanted and comes by it.
+    fn ask(&self, node: &Arc<Node>, inner: &mut Inner, state: &State, going_on: bool) {
+        let mut wanted: HashMap<NodeId, (LinkHandle, Want)> = HashMap::new();
+        for (track, published) in state.tracks.iter().filter(|_| going_on) {
+            let Some(link) = node.supplier(published) else { continue };
+            let here = inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
+            let below =
+                inner.demands.iter().any(|(peer, want)| *peer != link.peer && want.contains(track));
+            let entry = wanted.entry(link.peer.clone()).or_insert_with(|| (link, Want::new()));
+            if here || below {
+                entry.1.insert(track.clone());
+            }
+        }
+        // A trunk asked before and not needed any more is told so.
+        for peer in inner.asked.keys() {
+            if !wanted.contains_key(peer)
+                && let Some(link) = node.link(peer)
+            {
+                wanted.insert(peer.clone(), (link, Want::new()));
+            }
+        }
+        for (peer, (link, want)) in wanted {
+            let asked = inner.asked.get(&peer);
+            let known = asked.is_some_and(|(id, before)| *id == link.id && *before == want);
+            if known || (want.is_empty() && asked.is_none_or(|(id, _)| *id != link.id)) {
+                continue;
+            }
+            inner.asked.insert(peer, (link.id, want.clone()));
+            let lesson = self.handle().id().clone();
+            link.send(LinkCommand::Demand { lesson, tracks: want.into_iter().collect() });
+        }
+    }
+
+    /// Sends each trunk peer what it wants and this node has.
+    fn flow(&self, node: &Arc<Node>, inner: &mut Inner, state: &State, going_on: bool) {
+        let mut due: BTreeSet<(NodeId, TrackId)> = BTreeSet::new();
+        for (peer, want) in inner.demands.iter().filter(|_| going_on) {
+            for track in want {
+                let Some(published) = state.tracks.get(track) else { continue };
+                let from_there = node.supplier(published).is_some_and(|l| l.peer == *peer);
+                if published.node != *peer && !from_there {
+                    due.insert((peer.clone(), track.clone()));
+                }
+            }
+        }
+        let stale: Vec<_> = inner
+            .flows
+            .iter()
+            .filter(|((peer, track), flow)| {
+                let link = node.link(peer).is_some_and(|l| l.id == flow.link);
+                let codec = state.tracks.get(track).is_some_and(|t| t.codec == flow.codec);
+                !link || !codec || !due.contains(&(peer.clone(), track.clone()))
+            })
+            .map(|(place, _)| place.clone())
+            .collect();
+        for place in stale {
+            let Some(flow) = inner.flows.remove(&place) else { continue };
+            node.media().remove_outlet(flow.key, flow.outlet);
+            if let Some(link) = node.link(&place.0).filter(|l| l.id == flow.link) {
+                let lesson = self.handle().id().clone();
+                link.send(LinkCommand::Stop { lesson, track: place.1 });
+            }
+        }
+        for (peer, track) in due {
+            let place = (peer, track);
+            if inner.flows.contains_key(&place) {
+                continue;
+            }
+            let (Some(link), Some(published)) = (node.link(&place.0), state.tracks.get(&place.1))
+            else {
+                continue;
+            };
+            let key = self.track(node, inner, &place.1);
+            let (lane, packets) = mpsc::channel::<TrackBatch>(TRUNK_LANE);
+            let outlet = node.media().add_outlet(key, lane);
+            link.send(LinkCommand::Start {
+                lesson: self.handle().id().clone(),
+                track: place.1.clone(),
+                codec: published.codec,
+                priority: priority(&place.1, state),
+                packets,
+            });
+            let flow = OutFlow { key, outlet, codec: published.codec, link: link.id };
+            inner.flows.insert(place, flow);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! One WebRTC peer on the sans-I/O `rtc` engine: SDP, ICE-lite, DTLS, and reading RTP and
+//! RTCP. Datagrams and the time go in, datagrams and [`PeerEvent`]s come out.
+//!
+//! The engine never sends RTP for us: forwarded packets are numbered, sealed and sent by the
+//! packet path (`media`), with the keys [`keys`] takes over from the handshake.
+
+mod engine;
+pub mod keys;
+mod offer;
+pub(crate) mod rtcp;
+
+pub use engine::{Engine, EngineConfig, PeerEvent, Report};
+pub use offer::{Answer, OfferError, SlotLine};

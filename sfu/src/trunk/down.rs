@@ -1,0 +1,209 @@
+//! Serves the edges, recorders and analytics that dial in: the lessons they may follow, the
+//! events of those they do, and answers to their commands.
+
+use super::link::Link;
+use crate::lesson::{LessonHandle, Subscription};
+use crate::node::Node;
+use cloudschool_protocol::command::Command;
+use cloudschool_protocol::id::{LessonId, NodeId};
+use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::trunk::{Control, LessonLine, NodeKind, RequestId};
+use cloudschool_relay::{Listener, Peer, Trunk, TrunkReceiver};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Packets taken from a trunk at once.
+const PACKETS_AT_ONCE: usize = 256;
+
+/// Commands of one peer that are being decided at once.
+const COMMANDS_AT_ONCE: usize = 256;
+
+/// How long an outcome waits for the events that must go before it. A peer that reads so
+/// slowly gets it anyway.
+const EVENTS_FIRST: Duration = Duration::from_secs(5);
+
+/// Accepts trunks for as long as the listener lives.
+pub async fn serve(node: Arc<Node>, listener: Arc<Listener>) {
+    while let Some((trunk, receiver)) = listener.accept().await {
+        let Peer { node: name, kind, .. } = trunk.peer().clone();
+        tracing::info!(peer = %name, kind = kind.as_str(), "a trunk is up");
+        tokio::spawn(run(node.clone(), trunk, receiver));
+    }
+}
+
+/// Whether a peer may follow a lesson: services follow all, a school's node those its school
+/// is invited to.
+fn admits(info: &LessonInfo, peer: &Peer) -> bool {
+    match peer.kind {
+        NodeKind::Recorder | NodeKind::Analytics => true,
+        NodeKind::Edge | NodeKind::Origin => {
+            peer.school.as_ref().is_some_and(|s| info.schools.contains(s) || info.campus == *s)
+        }
+    }
+}
+
+struct Follower {
+    task: JoinHandle<()>,
+    delivered: watch::Receiver<u64>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Down {
+    link: Link,
+    followers: HashMap<LessonId, Follower>,
+    deciding: Arc<tokio::sync::Semaphore>,
+}
+
+async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
+    let mut changes = node.lessons().changes();
+    let (link, mut commands) = Link::new(node.clone(), trunk.clone());
+    let handle = link.handle.clone();
+    let deciding = Arc::new(tokio::sync::Semaphore::new(COMMANDS_AT_ONCE));
+    let mut down = Down { link, followers: HashMap::new(), deciding };
+    node.link_up(handle.clone(), false);
+    down.list();
+    let mut packets = Vec::with_capacity(PACKETS_AT_ONCE);
+    loop {
+        tokio::select! {
+            message = receiver.control.recv() => match message {
+                Some(message) => down.message(message),
+                None => break,
+            },
+            count = receiver.media.recv_many(&mut packets, PACKETS_AT_ONCE) => {
+                if count == 0 {
+                    break;
+                }
+                down.link.packets(std::mem::take(&mut packets));
+            }
+            Some(command) = commands.recv() => down.link.command(command),
+            Ok(()) = changes.changed() => down.list(),
+        }
+    }
+    let reason = trunk.closed().await;
+    tracing::info!(peer = %handle.peer, %reason, "a trunk is down");
+    node.keep_trunk_totals(&handle.peer, &trunk.stats());
+    node.link_down(&handle, false);
+}
+
+impl Down {
+    fn peer(&self) -> &Peer {
+        self.link.trunk.peer()
+    }
+
+    /// Sends the list of lessons the peer may follow.
+    fn list(&mut self) {
+        let lines: Vec<LessonLine> = self.link.node.lessons().lines();
+        let lessons = lines.into_iter().filter(|l| admits(&l.info, self.peer())).collect();
+        self.link.tell(Control::Lessons { lessons });
+    }
+
+    fn lesson(&self, id: &LessonId) -> Result<Arc<LessonHandle>, Refusal> {
+        let lesson = self.link.node.lessons().get(id).ok_or(Refusal::NoSuchLesson)?;
+        match admits(&lesson.state().info, self.peer()) {
+            true => Ok(lesson),
+            false => Err(Refusal::NotInvited),
+        }
+    }
+
+    fn message(&mut self, message: Control) {
+        if let Control::Demand { lesson, .. } | Control::Flow { lesson, .. } = &message
+            && let Err(refusal) = self.lesson(lesson)
+        {
+            tracing::warn!(peer = %self.peer().node, %lesson, %refusal, "media was not allowed");
+            return;
+        }
+        let Some(message) = self.link.media_message(message) else { return };
+        match message {
+            Control::Follow { lesson, after } => self.follow(lesson, after),
+            Control::Unfollow { lesson } => {
+                self.followers.remove(&lesson);
+                if let Ok(room) = self.link.node.room(&lesson) {
+                    room.demand(&self.link.node, &self.link.handle.peer, Default::default());
+                }
+            }
+            Control::Command { request, lesson, command } => {
+                self.decide(request, &lesson, command);
+            }
+            other => tracing::debug!(?other, "a message that only goes down came up"),
+        }
+    }
+
+    fn follow(&mut self, id: LessonId, after: u64) {
+        let lesson = match self.lesson(&id) {
+            Ok(lesson) => lesson,
+            Err(refusal) => {
+                self.link.tell(Control::FollowRefused { lesson: id, refusal });
+                return;
+            }
+        };
+        let (told, delivered) = watch::channel(after);
+        let (trunk, events) = (self.link.trunk.clone(), lesson.subscribe(after));
+        let task = tokio::spawn(hand_down(trunk, id.clone(), lesson, events, told));
+        self.followers.insert(id, Follower { task, delivered });
+    }
+
+    fn decide(&mut self, request: RequestId, id: &LessonId, command: Command) {
+        let refused = |refusal| Control::Outcome { request, refusal: Some(refusal) };
+        let allowed = match &command {
+            Command::Archived { .. } => self.link.peer_is(NodeKind::Recorder),
+            Command::Join { member } => member.node == self.peer().node,
+            _ => true,
+        };
+        let lesson = match self.lesson(id) {
+            Ok(_) if !allowed => return self.link.tell(refused(Refusal::NotAllowed)),
+            Ok(lesson) => lesson,
+            Err(refusal) => return self.link.tell(refused(refusal)),
+        };
+        let Ok(permit) = self.deciding.clone().try_acquire_owned() else {
+            return self.link.tell(refused(Refusal::CampusAway));
+        };
+        let delivered = self.followers.get(id).map(|f| f.delivered.clone());
+        let (outbox, from): (mpsc::Sender<Control>, NodeId) =
+            (self.link.outbox.clone(), self.peer().node.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let refusal = lesson.submit(command, &from).await.err();
+            if let Some(mut delivered) = delivered {
+                let seq = lesson.state().seq;
+                let caught_up = delivered.wait_for(|d| *d >= seq);
+                if tokio::time::timeout(EVENTS_FIRST, caught_up).await.is_err() {
+                    tracing::warn!(peer = %from, "events are read slowly");
+                }
+            }
+            // The peer is gone when this fails, and asks again when it is back.
+            let _sent = outbox.send(Control::Outcome { request, refusal }).await;
+        });
+    }
+}
+
+/// Sends a lesson's events as they come.
+async fn hand_down(
+    trunk: Trunk,
+    id: LessonId,
+    lesson: Arc<LessonHandle>,
+    mut events: Subscription,
+    told: watch::Sender<u64>,
+) {
+    loop {
+        let Ok(news) = events.next().await else {
+            events = lesson.subscribe(0);
+            continue;
+        };
+        let last = news.last().map_or(0, |e| e.seq);
+        let message = Control::Events { lesson: id.clone(), events: news };
+        if let Err(error) = trunk.send(message).await {
+            tracing::debug!(%error, lesson = %id, "events are not handed down any more");
+            return;
+        }
+        told.send_replace(last);
+    }
+}
