@@ -8,6 +8,7 @@ use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::roq;
 use cloudschool_protocol::trunk::{Control, NodeKind};
 use cloudschool_relay::{MEDIA_DEADLINE, SendError};
+use common::line::Line;
 use common::*;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

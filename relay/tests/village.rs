@@ -7,7 +7,7 @@ mod common;
 use bytes::Bytes;
 use cloudschool_protocol::media::Kind;
 use cloudschool_relay::MEDIA_DEADLINE;
-use common::line::Quality;
+use common::line::{Line, Quality};
 use common::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -9,7 +9,6 @@ use cloudschool_protocol::frame;
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::trunk::{ALPN, Control, NodeKind, VERSION};
 use cloudschool_relay::{Dialer, Identity, Listener, Trunk, TrunkReceiver, ca};
-pub use line::Line;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
