@@ -5,6 +5,7 @@
 //! reused, so a running track allocates nothing.
 
 use cloudschool_protocol::rtp::Header;
+use std::collections::VecDeque;
 
 /// Packets kept of a video track: about 4 s at 2 Mbit/s, longer than any useful retransmission.
 pub const VIDEO_PACKETS: usize = 1024;
@@ -85,31 +86,64 @@ impl PacketCache {
     }
 }
 
-/// Extends 16-bit sequence numbers to 64 bits (RFC 3711 §3.3.1 does the same for its index).
+/// Skipped numbers remembered, so that a packet that comes late gets the number it would have
+/// had in time. A publisher probing its line sends them in bursts of some ten.
+const SKIPS: usize = 256;
+
+/// Extends 16-bit sequence numbers to 64 bits (RFC 3711 §3.3.1 does the same for its index),
+/// and closes the gaps of packets that are not forwarded: a browser probes its line with
+/// packets of nothing but padding, in the numbering of its video.
 #[derive(Debug, Default)]
-pub struct Unwrapper {
+pub struct Numbering {
     highest: Option<u64>,
+    skipped: VecDeque<u64>,
+    /// Skipped numbers that are not remembered one by one any more.
+    skipped_before: u64,
 }
 
-impl Unwrapper {
-    /// The extended number nearest to the highest seen. The first number gets a cycle below
-    /// it, so that packets reordered around the start have numbers too.
-    pub fn extend(&mut self, sequence: u16) -> u64 {
+impl Numbering {
+    fn extend(&mut self, sequence: u16) -> u64 {
         let Some(highest) = self.highest else {
+            // A cycle below the first, so that packets reordered around it have numbers too.
             let first = (1 << 16) + u64::from(sequence);
             self.highest = Some(first);
             return first;
         };
         let ahead = sequence.wrapping_sub(highest as u16) as i16;
-        let number = highest.saturating_add_signed(i64::from(ahead));
-        self.highest = Some(highest.max(number));
-        number
+        let extended = highest.saturating_add_signed(i64::from(ahead));
+        self.highest = Some(highest.max(extended));
+        extended
     }
 
-    /// The highest number so far.
+    fn close_up(&self, extended: u64) -> u64 {
+        let skipped = self.skipped.iter().filter(|s| **s < extended).count() as u64;
+        extended.saturating_sub(self.skipped_before + skipped)
+    }
+
+    /// The number of a packet that goes on.
+    pub fn number(&mut self, sequence: u16) -> u64 {
+        let extended = self.extend(sequence);
+        self.close_up(extended)
+    }
+
+    /// Leaves a packet out, so that the next one takes its number. One that comes after its
+    /// successor has left its gap already.
+    pub fn skip(&mut self, sequence: u16) {
+        let before = self.highest;
+        let extended = self.extend(sequence);
+        if before.is_none_or(|b| extended > b) {
+            if self.skipped.len() == SKIPS {
+                self.skipped.pop_front();
+                self.skipped_before += 1;
+            }
+            self.skipped.push_back(extended);
+        }
+    }
+
+    /// The highest number given.
     #[must_use]
     pub fn highest(&self) -> Option<u64> {
-        self.highest
+        self.highest.map(|h| self.close_up(h))
     }
 }
 
@@ -141,19 +175,49 @@ mod tests {
         assert!(!cache.insert(6, &header(3), b"c", false), "older than what is there");
     }
 
+    #[test]
+    fn padding_leaves_no_gap_and_a_late_packet_still_fills_its_own() {
+        let mut numbers = Numbering::default();
+        let first = numbers.number(10);
+        numbers.skip(12);
+        numbers.skip(13);
+        assert_eq!(numbers.number(14), first + 2, "11 is still awaited");
+        assert_eq!(numbers.highest(), Some(first + 2));
+        assert_eq!(numbers.number(11), first + 1);
+        numbers.skip(16);
+        assert_eq!(numbers.number(17), first + 4, "15 is still awaited");
+    }
+
     proptest! {
         #[test]
         fn numbers_grow_through_wraps_and_reordering(start in any::<u16>(), steps in prop::collection::vec(-20i64..200, 1..500)) {
-            let mut unwrapper = Unwrapper::default();
-            let base = unwrapper.extend(start);
+            let mut numbers = Numbering::default();
+            let base = numbers.number(start);
             let mut truth = base as i64;
             let mut highest = truth;
             for step in steps {
                 truth = (highest + step).max(base as i64 - 100);
                 highest = highest.max(truth);
-                prop_assert_eq!(unwrapper.extend(truth as u16) as i64, truth);
+                prop_assert_eq!(numbers.number(truth as u16) as i64, truth);
             }
-            prop_assert_eq!(unwrapper.highest().unwrap() as i64, highest);
+            prop_assert_eq!(numbers.highest().unwrap() as i64, highest);
+        }
+
+        /// No two packets get one number, and without loss there is no gap, whatever is padding.
+        #[test]
+        fn padding_is_closed_up(start in any::<u16>(), padding in prop::collection::vec(any::<bool>(), 1..2000)) {
+            let mut numbers = Numbering::default();
+            let mut last = None;
+            for (i, padding) in padding.into_iter().enumerate() {
+                let sequence = start.wrapping_add(i as u16);
+                if padding {
+                    numbers.skip(sequence);
+                } else {
+                    let number = numbers.number(sequence);
+                    prop_assert!(last.is_none_or(|l| number == l + 1));
+                    last = Some(number);
+                }
+            }
         }
     }
 }

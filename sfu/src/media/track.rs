@@ -1,7 +1,7 @@
 //! One track inside one shard: numbering, cache, keyframes, who gets it.
 
 use super::batch::{Clock, Parts, TrackBatch, TrackKey};
-use super::cache::{AUDIO_PACKETS, Cached, PacketCache, Unwrapper, VIDEO_PACKETS};
+use super::cache::{AUDIO_PACKETS, Cached, Numbering, PacketCache, VIDEO_PACKETS};
 use super::egress::Epoch;
 use super::keyframe::KeyframeRequests;
 use super::lane::Outlet;
@@ -52,7 +52,7 @@ pub struct Track {
     pub muted: bool,
     run: u32,
     ssrc: Option<u32>,
-    numbers: Unwrapper,
+    numbers: Numbering,
     cache: PacketCache,
     group_start: Option<u64>,
     clock: Option<(Clock, Instant)>,
@@ -79,7 +79,7 @@ impl Track {
             muted: false,
             run: 0,
             ssrc: None,
-            numbers: Unwrapper::default(),
+            numbers: Numbering::default(),
             cache: PacketCache::new(kept),
             group_start: None,
             clock: None,
@@ -108,13 +108,17 @@ impl Track {
         level: Option<u8>,
         now: Instant,
     ) -> bool {
-        if codec.kind() != self.kind || self.muted || payload.is_empty() {
+        if codec.kind() != self.kind || self.muted {
             return false;
         }
         if self.ssrc != Some(header.ssrc) || self.codec != Some(codec) {
             self.restart(codec, header.ssrc);
         }
-        let number = self.numbers.extend(header.sequence);
+        if payload.is_empty() {
+            self.numbers.skip(header.sequence);
+            return false;
+        }
+        let number = self.numbers.number(header.sequence);
         let keyframe = rtp::starts_keyframe(codec, payload);
         if !self.cache.insert(number, header, payload, keyframe) {
             return false;
@@ -139,7 +143,7 @@ impl Track {
         }
         self.ssrc = Some(ssrc);
         self.codec = Some(codec);
-        self.numbers = Unwrapper::default();
+        self.numbers = Numbering::default();
         self.cache.clear();
         self.fresh.clear();
         self.group_start = None;
