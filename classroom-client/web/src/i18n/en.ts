@@ -36,7 +36,7 @@ export const en: Dictionary = {
     good: "Line good",
     fair: "Line fair",
     poor: "Line poor",
-    measuring: "Measuring the line",
+    measuring: "Measuring",
     away: "Line away",
     detail: (mbit, loss, rtt) => `${mbit} Mbit/s, ${loss}% lost, round trip ${rtt} ms`,
     reconnecting: "Connecting again…",
@@ -97,6 +97,7 @@ export const en: Dictionary = {
   problem: {
     video: "The camera can’t be used",
     audio: "The microphone can’t be used",
+    both: "Camera and microphone can’t be used",
     screen: "The screen can’t be shared",
     denied: {
       what: "the browser was not given permission",
@@ -264,6 +265,8 @@ export const en: Dictionary = {
       title: "The lesson can’t be reached",
       text: "Check the cable or the wireless network. You will come in by yourself when it is back; no need to reload.",
     },
+    refused: { title: "You can’t enter this lesson", text: "Please ask your teacher or school." },
+    notYet: { title: "Not yet" },
     joining: "Entering the lesson…",
   },
 

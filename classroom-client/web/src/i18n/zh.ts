@@ -36,7 +36,7 @@ export const zh = {
     good: "网络好",
     fair: "网络一般",
     poor: "网络差",
-    measuring: "正在测网络",
+    measuring: "测速中",
     away: "网络断开",
     detail: (mbit: string, loss: string, rtt: string) =>
       `${mbit} Mbit/s,丢包 ${loss}%,往返 ${rtt} 毫秒`,
@@ -98,6 +98,7 @@ export const zh = {
   problem: {
     video: "镜头用不了",
     audio: "麦克风用不了",
+    both: "镜头和麦克风用不了",
     screen: "无法共享屏幕",
     denied: {
       what: "浏览器没有得到允许",
@@ -245,6 +246,8 @@ export const zh = {
       title: "连不上课堂",
       text: "请检查网线或无线网络。恢复后会自动进入,不用刷新。",
     },
+    refused: { title: "不能进入这节课", text: "请联系老师或学校。" },
+    notYet: { title: "现在还进不去" },
     joining: "正在进入课堂…",
   },
 

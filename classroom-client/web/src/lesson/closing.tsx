@@ -12,9 +12,9 @@ import type { LessonSession } from "./session.ts";
 
 /** The recording's address with the token, which only the library of this node may see. */
 function recordingLink(recording: string, library: string | undefined, token: string): string {
-  const trusted = library ? new URL(library, location.href).origin : location.origin;
-  const url = new URL(recording, library ?? location.href);
-  return url.origin === trusted ? withToken(url.href, { token }) : url.href;
+  const trusted = new URL(library ?? "", location.href);
+  const url = new URL(recording, trusted);
+  return url.origin === trusted.origin ? withToken(url.href, { token }) : url.href;
 }
 
 /** The report's address: the node gives that of all reports, or of this lesson's. */

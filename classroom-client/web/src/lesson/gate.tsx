@@ -1,7 +1,15 @@
 // What stands between an address and a lesson: the page is shown once the member is in and
 // its role fits, else one sentence says what is in the way. After the lesson: the closing page.
 
-import { CircleAlert, KeyRound, Link2Off, LogIn, MonitorSmartphone, WifiOff } from "lucide";
+import {
+  CircleAlert,
+  Hourglass,
+  KeyRound,
+  Link2Off,
+  LogIn,
+  MonitorSmartphone,
+  WifiOff,
+} from "lucide";
 import type { ComponentChildren } from "preact";
 import { t } from "../i18n/index.ts";
 import type { Role } from "../protocol/words.ts";
@@ -62,6 +70,14 @@ export function LessonGate({ session, roles, children }: Props) {
     );
   }
   if (session.over.value) return <Closing session={session} />;
+  if (link.at === "closed" && link.reason === "refused") {
+    return (
+      <StopPage icon={CircleAlert} title={words.refused.title} testId="stop-refused">
+        <p class="stop-said">{link.message}</p>
+        <p>{words.refused.text}</p>
+      </StopPage>
+    );
+  }
   if (link.at === "closed") {
     return (
       <StopPage
@@ -104,7 +120,7 @@ export function LessonGate({ session, roles, children }: Props) {
 function Joining({ session }: { session: LessonSession }) {
   const link = session.socket.link.value;
   const words = t.value;
-  if (link.at === "connecting" && link.attempt < 2) {
+  if (link.at === "connecting" && link.attempt === 0) {
     return (
       <main class="stop" data-testid="joining">
         <div class="stop-card" role="status">
@@ -114,15 +130,16 @@ function Joining({ session }: { session: LessonSession }) {
       </main>
     );
   }
+  const why = link.at === "waiting" || link.at === "connecting" ? link.why : "";
   const left = link.at === "waiting" ? Math.ceil((link.retryAtMs - session.now.value) / 1000) : 0;
   return (
     <StopPage
-      icon={WifiOff}
-      title={words.stop.unreachable.title}
+      icon={why ? Hourglass : WifiOff}
+      title={why ? words.stop.notYet.title : words.stop.unreachable.title}
       testId="stop-unreachable"
       actions={<Button onClick={() => session.socket.hurry()}>{words.line.retryNow}</Button>}
     >
-      <p>{words.stop.unreachable.text}</p>
+      {why ? <p class="stop-said">{why}</p> : <p>{words.stop.unreachable.text}</p>}
       <p class="quiet">{left > 0 ? words.line.retryIn(left) : words.line.reconnecting}</p>
     </StopPage>
   );

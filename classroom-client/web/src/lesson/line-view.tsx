@@ -1,6 +1,6 @@
 // The state of the line, in words: a badge in the header, and a banner when it matters.
 
-import { CloudOff, Send, SignalHigh, SignalLow, SignalMedium, SignalZero, WifiOff } from "lucide";
+import { Activity, CloudOff, Send, SignalHigh, SignalLow, SignalMedium, WifiOff } from "lucide";
 import { t } from "../i18n/index.ts";
 import type { MemberCommand } from "../protocol/words.ts";
 import { Button } from "../ui/controls.tsx";
@@ -23,7 +23,7 @@ export function LineBadge({ session }: { session: LessonSession }) {
   if (!line) {
     return (
       <span class="badge" data-testid="line">
-        <Icon of={SignalZero} />
+        <Icon of={Activity} />
         {words.measuring}
       </span>
     );

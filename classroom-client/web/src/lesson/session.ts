@@ -2,6 +2,8 @@
 // what is published, and the figures of the line. Pages read its signals and call its verbs.
 
 import { computed, effect, signal } from "@preact/signals";
+import { getJson } from "../http/get.ts";
+import { HttpProblem } from "../http/problem.ts";
 import { lang } from "../i18n/index.ts";
 import { judgeLine, type Line, type LineSample, lineSample } from "../media/line.ts";
 import type { LocalMedia } from "../media/local.ts";
@@ -15,7 +17,7 @@ import type { Entry } from "./entry.ts";
 
 const LINE_EVERY_MS = 3_000;
 /** How long a node may know nothing of what we publish before we publish it anew. */
-const UNKNOWN_MS = 4_000;
+const UNKNOWN_MS = 2_000;
 
 export class LessonSession {
   readonly entry: Entry;
@@ -38,11 +40,13 @@ export class LessonSession {
 
   constructor(entry: Entry) {
     this.entry = entry;
+    const path = `/lessons/${encodeURIComponent(entry.lesson)}/socket`;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.socket = new LessonSocket({
-      url: `${scheme}//${location.host}/lessons/${encodeURIComponent(entry.lesson)}/socket`,
+      url: `${scheme}//${location.host}${path}`,
       token: entry.token,
       lang: lang.value,
+      explain: () => whyNot(path, entry.token),
     });
     this.watcher = new Watcher(this.socket);
     this.socket.onWelcome(() => this.watcher.joined());
@@ -192,6 +196,16 @@ export class LessonSession {
     if (this.#lastSample) this.line.value = judgeLine(this.#lastSample, sample);
     this.#lastSample = sample;
   }
+}
+
+/** Asks by plain HTTP what a WebSocket's failure keeps to itself: an unknown lesson, mostly. */
+async function whyNot(path: string, token: string): Promise<string> {
+  try {
+    await getJson(path, token);
+  } catch (error) {
+    if (error instanceof HttpProblem && error.status === 404) return error.message;
+  }
+  return "";
 }
 
 function cameraSource(kind: "audio" | "video"): Source {

@@ -48,7 +48,7 @@ export function opusForTeaching(sdp: string): string {
     const settings = Object.entries(wanted).map(([key, value]) => `${key}=${value}`);
     return sdp.replace(
       new RegExp(`^(a=rtpmap:${payload} .*)$`, "m"),
-      (rtpmap) => `${rtpmap.trimEnd()}\r\na=fmtp:${payload} ${settings.join(";")}\r`,
+      (rtpmap) => `${rtpmap}\r\na=fmtp:${payload} ${settings.join(";")}`,
     );
   }
   const settings = new Map(
@@ -59,5 +59,5 @@ export function opusForTeaching(sdp: string): string {
   );
   for (const [key, value] of Object.entries(wanted)) settings.set(key, value);
   const text = [...settings].map(([key, value]) => `${key}=${value}`).join(";");
-  return sdp.replace(fmtp, `a=fmtp:${payload} ${text}\r`);
+  return sdp.replace(fmtp, `a=fmtp:${payload} ${text}`);
 }

@@ -112,6 +112,9 @@ export class Watcher {
     const wanted = this.#wanted;
     if (!this.#pc && wanted.length === 0) return;
     if (this.#repeat) {
+      for (const slot of this.#slots) {
+        if (slot.track !== null && !wanted.includes(slot.track)) slot.track = null;
+      }
       if (this.#slots.length > 0) {
         await this.#port.watch(this.#slots.map(({ mid, track }) => ({ mid, track })));
       }

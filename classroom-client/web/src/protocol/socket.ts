@@ -26,12 +26,13 @@ const CAMPUS_RETRY_MS = 3_000;
 
 /** Where the conversation stands. */
 export type SocketLink =
-  | { at: "connecting"; attempt: number }
+  /** `why` is what the node said at the last attempt, empty where it said nothing. */
+  | { at: "connecting"; attempt: number; why: string }
   | { at: "joined" }
-  /** Broken; the next attempt is at `retryAtMs` (of this machine's clock). */
-  | { at: "waiting"; retryAtMs: number }
+  /** Broken, or not let in yet; the next attempt is at `retryAtMs` (of this machine's clock). */
+  | { at: "waiting"; retryAtMs: number; why: string }
   /** The node said to stop. */
-  | { at: "closed"; reason: ByeReason; message: string };
+  | { at: "closed"; reason: ByeReason | "refused"; message: string };
 
 /** The node refused what was asked, with a sentence for people. */
 export class Refused extends Error {
@@ -62,6 +63,12 @@ const ALREADY_SO: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   "already-live",
 ]);
 
+/** Refusals of a join that no waiting changes. */
+const NEVER: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["not-invited", "not-allowed"]);
+
+/** The join's answer carries this id. */
+const JOIN_ID = 0;
+
 interface Pending {
   command: MemberCommand;
   sent: boolean;
@@ -81,11 +88,13 @@ export interface LessonSocketOptions {
   token: string;
   lang: Lang;
   open?: (url: string) => WebSocket;
+  /** Finds out why a node did not open a socket, which browsers don't tell. */
+  explain?: () => Promise<string>;
   random?: () => number;
 }
 
 export class LessonSocket {
-  readonly link = signal<SocketLink>({ at: "connecting", attempt: 0 });
+  readonly link = signal<SocketLink>({ at: "connecting", attempt: 0, why: "" });
   readonly you = signal<Member | undefined>(undefined);
   readonly state = signal<LessonState | undefined>(undefined);
   readonly campus = signal(true);
@@ -99,7 +108,8 @@ export class LessonSocket {
   readonly #options: LessonSocketOptions;
   #ws: WebSocket | undefined;
   #attempt = 0;
-  #nextId = 1;
+  #why = "";
+  #nextId = JOIN_ID + 1;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #answerTimer: ReturnType<typeof setTimeout> | undefined;
   #campusTimer: ReturnType<typeof setTimeout> | undefined;
@@ -173,11 +183,13 @@ export class LessonSocket {
 
   #connect(): void {
     this.#stop();
-    this.link.value = { at: "connecting", attempt: this.#attempt };
+    this.link.value = { at: "connecting", attempt: this.#attempt, why: this.#why };
     const open = this.#options.open ?? ((url: string) => new WebSocket(url));
     const ws = open(this.#options.url);
     this.#ws = ws;
+    let opened = false;
     ws.onopen = () => {
+      opened = true;
       this.#send({ type: "join", token: this.#options.token, lang: this.#options.lang });
       this.#expectAnswer();
     };
@@ -187,7 +199,10 @@ export class LessonSocket {
       const message = parseServerMessage(data);
       if (message) this.#receive(message);
     };
-    ws.onclose = () => this.#retry();
+    ws.onclose = () => {
+      if (opened) this.#retry();
+      else void this.#explain(ws);
+    };
   }
 
   /** Lets go of the current WebSocket and of everything that hung on it. */
@@ -213,10 +228,17 @@ export class LessonSocket {
     this.#showWaiting();
   }
 
+  async #explain(ws: WebSocket): Promise<void> {
+    const why = await this.#options.explain?.().catch(() => "");
+    if (ws !== this.#ws) return;
+    this.#why = why ?? "";
+    this.#retry();
+  }
+
   #retry(): void {
     this.#stop();
     const delay = retryDelay(this.#attempt++, (this.#options.random ?? Math.random)());
-    this.link.value = { at: "waiting", retryAtMs: Date.now() + delay };
+    this.link.value = { at: "waiting", retryAtMs: Date.now() + delay, why: this.#why };
     this.#retryTimer = setTimeout(() => this.#connect(), delay);
   }
 
@@ -255,6 +277,7 @@ export class LessonSocket {
 
   #welcome(welcome: Extract<ServerMessage, { type: "welcome" }>): void {
     this.#attempt = 0;
+    this.#why = "";
     clearTimeout(this.#answerTimer);
     this.#answerTimer = undefined;
     this.you.value = welcome.you;
@@ -268,10 +291,11 @@ export class LessonSocket {
   }
 
   #bye(reason: ByeReason, message: string): void {
-    if (reason === "too-slow" || reason === "shutdown") {
-      this.#retry();
-      return;
-    }
+    if (reason === "too-slow" || reason === "shutdown") this.#retry();
+    else this.#close(reason, message);
+  }
+
+  #close(reason: ByeReason | "refused", message: string): void {
     this.#stop();
     this.link.value = { at: "closed", reason, message };
     const commands = [...this.#commands.values()];
@@ -283,6 +307,11 @@ export class LessonSocket {
   #answered(
     message: Extract<ServerMessage, { type: "done" | "refused" | "failed" | "watch-answer" }>,
   ): void {
+    if (message.id === JOIN_ID && message.type === "refused") {
+      this.#why = message.message;
+      if (NEVER.has(message.code)) this.#close("refused", message.message);
+      return;
+    }
     const ask = this.#asks.get(message.id);
     const pending = this.#commands.get(message.id);
     if (ask) {

@@ -1,6 +1,6 @@
 // The controls all pages share.
 
-import type { IconNode } from "lucide";
+import { type IconNode, Languages } from "lucide";
 import type { ComponentChildren } from "preact";
 import { lang, setLang, t } from "../i18n/index.ts";
 import { Icon } from "./icon.tsx";
@@ -113,17 +113,20 @@ export function Level({ value, name, testId }: { value: number; name: string; te
   );
 }
 
-export function LanguageSwitch() {
+/** Changes the language; `compact` where there is no room for its name. */
+export function LanguageSwitch({ compact = false }: { compact?: boolean }) {
   const other = lang.value === "en" ? "zh-CN" : "en";
   return (
     <button
       type="button"
-      class="button button-quiet"
+      class={`button button-quiet ${compact ? "button-icon" : ""}`}
       lang={other}
+      aria-label={compact ? t.value.otherLanguage : undefined}
+      title={compact ? t.value.otherLanguage : undefined}
       onClick={() => setLang(other)}
       data-testid="language"
     >
-      {t.value.otherLanguage}
+      {compact ? <Icon of={Languages} /> : t.value.otherLanguage}
     </button>
   );
 }

@@ -40,6 +40,7 @@ export function Screen({ room }: { room: Room }) {
         <h1>{state.info.title}</h1>
         <span class="room-teacher">{state.info.teacher}</span>
         <span class="spring" />
+        <Note room={room} />
         {state.phase === "live" && (
           <span class="elapsed" data-testid="elapsed">
             {clock(session.elapsed.value)}
@@ -139,18 +140,27 @@ function Picture(props: PictureProps) {
           <span>{t.value.lesson.noPicture}</span>
         </span>
       ) : (
-        <Video
-          track={track}
-          label={name}
-          whole={props.whole ?? false}
-          mirrored={props.own ?? false}
-          testId={props.testId}
-        />
+        <Video track={track} label={name} whole={props.whole ?? false} testId={props.testId} />
       )}
       {!props.hideName && (
         <figcaption class="frame-name">{props.note ? `${props.note} · ${name}` : name}</figcaption>
       )}
     </figure>
+  );
+}
+
+/** What the class should know right now, beside the title. */
+function Note({ room }: { room: Room }) {
+  const { session } = room;
+  const words = t.value;
+  let text = "";
+  if (session.onStage.value) text = words.classroom.onStage;
+  else if (session.handPlace.value > 0) text = words.classroom.handUp;
+  else if (session.state?.phase === "open") text = words.lesson.waitingForStart;
+  return (
+    <strong class="room-note" role="status" data-testid="note">
+      {text}
+    </strong>
   );
 }
 
@@ -184,15 +194,6 @@ function Status({ room, toggleHand, toggleMicrophone }: StatusProps) {
       <Word tone={socket.campus.value ? "good" : "bad"} icon={School} testId="campus-word">
         {socket.campus.value ? words.line.campusHere : words.line.campusGone}
       </Word>
-      <span class="room-note">
-        {onStage.value
-          ? words.classroom.onStage
-          : up
-            ? words.classroom.handUp
-            : session.state?.phase === "live"
-              ? ""
-              : words.lesson.waitingForStart}
-      </span>
       <span class="spring" />
       {!onStage.value && (
         <Button

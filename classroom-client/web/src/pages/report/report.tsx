@@ -126,7 +126,9 @@ function Bar(props: { share: number; tone: string; children: ComponentChildren }
   return (
     <span class="bar">
       <span class="bar-track">
-        <span class={`bar-fill bar-${props.tone}`} style={{ inlineSize: width }} />
+        {props.share > 0 && (
+          <span class={`bar-fill bar-${props.tone}`} style={{ inlineSize: width }} />
+        )}
       </span>
       <span class="bar-value">{props.children}</span>
     </span>

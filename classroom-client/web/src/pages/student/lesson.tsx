@@ -1,10 +1,20 @@
 // The student's page, for one thumb: the lesson above, the hand below.
 
-import { Hand, Headphones, LogOut, Mic, MicOff, Users, VideoOff, Video as VideoOn } from "lucide";
+import {
+  Hand,
+  Headphones,
+  type IconNode,
+  LogOut,
+  Mic,
+  MicOff,
+  Users,
+  VideoOff,
+  Video as VideoOn,
+} from "lucide";
 import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
 import { LineBadge, LineBanner } from "../../lesson/line-view.tsx";
-import { MediaProblemView } from "../../lesson/media-problem.tsx";
+import { OwnMediaProblems } from "../../lesson/media-problem.tsx";
 import { SoundGate } from "../../lesson/sound-gate.tsx";
 import { teacherOf } from "../../protocol/state.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
@@ -20,7 +30,6 @@ export function Lesson({ seat }: { seat: Seat }) {
   const words = t.value;
   if (!state) return null;
   const called = session.onStage.value && seat.consent.value === undefined;
-  const problems = seat.media.problems.value;
   return (
     <div class="student" data-testid="student" data-phase={state.phase}>
       <header class="student-head">
@@ -31,15 +40,14 @@ export function Lesson({ seat }: { seat: Seat }) {
           </span>
         )}
         <LineBadge session={session} />
-        <LanguageSwitch />
+        <LanguageSwitch compact />
       </header>
       <LineBanner session={session} />
       <main class="student-main">
         <Pictures seat={seat} />
         <SoundGate session={session} />
       </main>
-      {problems.video && <MediaProblemView of="video" problem={problems.video} />}
-      {problems.audio && <MediaProblemView of="audio" problem={problems.audio} />}
+      <OwnMediaProblems problems={seat.media.problems.value} />
       <Says seat={seat} />
       <Tools seat={seat} />
       {called && (
@@ -155,21 +163,33 @@ function Says({ seat }: { seat: Seat }) {
   const { session } = seat;
   const words = t.value.student;
   const role = session.socket.you.value?.role;
+  let icon: IconNode | undefined;
   let text = "";
+  let more = "";
   if (session.onStage.value && seat.consent.value) {
-    text = seat.consent.value.includes("video") ? words.onStageSeen : words.onStage;
-    if (session.mutedByTeacher.value) text = words.mutedByTeacher;
+    const muted = session.mutedByTeacher.value;
+    icon = muted ? MicOff : Mic;
+    if (muted) text = words.mutedByTeacher;
+    else text = seat.consent.value.includes("video") ? words.onStageSeen : words.onStage;
   } else if (session.handPlace.value > 0) {
-    text = `${words.handUp} · ${words.place(session.handPlace.value)}`;
+    icon = Hand;
+    text = words.handUp;
+    more = words.place(session.handPlace.value);
   } else if (role !== "student") {
     text = words.observer;
   } else if (session.state?.phase === "open") {
     text = words.notLiveYet;
   }
   return (
-    <p class="student-says" role="status" data-testid="says">
-      {text}
-    </p>
+    <div class="student-says" role="status" data-testid="says">
+      {icon && (
+        <span class="student-says-icon">
+          <Icon of={icon} size={28} />
+        </span>
+      )}
+      <p>{text}</p>
+      {more && <p class="quiet">{more}</p>}
+    </div>
   );
 }
 

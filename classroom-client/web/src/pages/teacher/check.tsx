@@ -6,7 +6,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { lang, t } from "../../i18n/index.ts";
 import { DevicePicker } from "../../lesson/devices.tsx";
 import { Unauthorized } from "../../lesson/gate.tsx";
-import { MediaProblemView } from "../../lesson/media-problem.tsx";
+import { OwnMediaProblems } from "../../lesson/media-problem.tsx";
 import { checkNode, type NodeCheck } from "../../lesson/node-check.ts";
 import { measureLevel } from "../../media/level.ts";
 import { VoiceTest } from "../../media/voice-test.ts";
@@ -54,7 +54,7 @@ export function Check({ desk, onEnter }: Props) {
         <LanguageSwitch />
       </header>
       <div class="check-picture frame">
-        <Video track={camera.value} label={words.teacher.ownPicture} mirrored testId="own-camera" />
+        <Video track={camera.value} label={words.teacher.ownPicture} testId="own-camera" />
         {!camera.value && (
           <div class="frame-empty">
             <Icon of={VideoOff} size={40} />
@@ -70,12 +70,7 @@ export function Check({ desk, onEnter }: Props) {
         )}
       </div>
       <div class="check-side">
-        {problems.value.video && (
-          <MediaProblemView of="video" problem={problems.value.video} onRetry={open} />
-        )}
-        {problems.value.audio && (
-          <MediaProblemView of="audio" problem={problems.value.audio} onRetry={open} />
-        )}
+        <OwnMediaProblems problems={problems.value} onRetry={open} />
         <DevicePicker media={media} />
         {microphone.value && <Voice track={microphone.value} speaker={media.speaker.value} />}
         <LineVerdict node={node.value} />

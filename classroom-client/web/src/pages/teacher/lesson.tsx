@@ -6,7 +6,7 @@ import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
 import { DevicePicker } from "../../lesson/devices.tsx";
 import { LineBadge, LineBanner } from "../../lesson/line-view.tsx";
-import { MediaProblemView } from "../../lesson/media-problem.tsx";
+import { MediaProblemView, OwnMediaProblems } from "../../lesson/media-problem.tsx";
 import { SoundGate } from "../../lesson/sound-gate.tsx";
 import { membersOf } from "../../protocol/state.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
@@ -101,13 +101,14 @@ function Problems({ desk }: { desk: Desk }) {
   const screen = desk.screenProblem.value;
   const publishing = desk.own.publisher.state.value;
   const words = t.value.publish;
-  const retry = () => void desk.own.retry();
   const refused = publishing.at === "refused";
   if (!video && !audio && !screen && !refused && publishing.at !== "retrying") return null;
   return (
     <div class="teacher-problems">
-      {video && <MediaProblemView of="video" problem={video} onRetry={retry} />}
-      {audio && <MediaProblemView of="audio" problem={audio} onRetry={retry} />}
+      <OwnMediaProblems
+        problems={desk.media.problems.value}
+        onRetry={() => void desk.own.retry()}
+      />
       {screen && <MediaProblemView of="screen" problem={screen} />}
       {publishing.at === "retrying" && (
         <p class="problem" role="status">

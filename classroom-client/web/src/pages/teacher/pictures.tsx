@@ -12,7 +12,6 @@ interface Picture {
   id: string;
   label: string;
   track: MediaStreamTrack | undefined;
-  mirrored?: boolean;
   whole?: boolean;
   off?: boolean;
 }
@@ -48,7 +47,6 @@ function pictures(desk: Desk): Picture[] {
     id: "own-camera",
     label: words.ownPicture,
     track: desk.media.camera.value,
-    mirrored: true,
     off: !desk.cameraOn.value || !desk.media.camera.value,
   });
   return [...stage.reverse(), ...own];
@@ -87,7 +85,7 @@ export function Pictures({ desk }: { desk: Desk }) {
 }
 
 function Shown({ picture, testId }: { picture: Picture; testId: string }) {
-  const { label, track, mirrored, whole, off } = picture;
+  const { label, track, whole, off } = picture;
   return (
     <>
       {off ? (
@@ -96,13 +94,7 @@ function Shown({ picture, testId }: { picture: Picture; testId: string }) {
           <span>{t.value.lesson.noPicture}</span>
         </span>
       ) : (
-        <Video
-          track={track}
-          label={label}
-          mirrored={mirrored ?? false}
-          whole={whole ?? false}
-          testId={testId}
-        />
+        <Video track={track} label={label} whole={whole ?? false} testId={testId} />
       )}
       <span class="frame-name">{label}</span>
     </>

@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { emptyState, member } from "../protocol/samples.ts";
+import type { LessonState, TrackId } from "../protocol/words.ts";
+import { fragmentOf, lessonOf, pageOfRole, readEntry, withToken } from "./entry.ts";
+import { wantedByClass, wantedByTeacher } from "./wanted.ts";
+
+describe("an address", () => {
+  it("names the lesson in its path", () => {
+    expect(lessonOf("/teacher/math-302")).toBe("math-302");
+    expect(lessonOf("/teacher/")).toBe("");
+    expect(lessonOf("/library")).toBe("");
+    expect(lessonOf("/teacher/%E0%A4%A")).toBe("");
+  });
+
+  it("gets the token into its fragment, beside what is there", () => {
+    vi.stubGlobal("location", new URL("http://campus/student/math"));
+    expect(withToken("/library?recording=r#lesson=math", { token: "a.b-c" })).toBe(
+      "http://campus/library?recording=r#lesson=math&token=a.b-c",
+    );
+    expect(fragmentOf("#token=a.b-c&lang=en").get("lang")).toBe("en");
+    vi.unstubAllGlobals();
+  });
+
+  it("belongs to a role", () => {
+    expect(pageOfRole("teacher")).toBe("teacher");
+    expect(pageOfRole("assistant")).toBe("classroom");
+    expect(pageOfRole("observer")).toBe("student");
+  });
+});
+
+describe("entering", () => {
+  let replaced: string[];
+  const visit = (address: string) => vi.stubGlobal("location", new URL(address));
+
+  beforeEach(() => {
+    replaced = [];
+    const kept = new Map<string, string>();
+    vi.stubGlobal("sessionStorage", {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => kept.set(key, value),
+    });
+    vi.stubGlobal("history", {
+      replaceState: (_state: unknown, _title: string, url: string) => replaced.push(url),
+    });
+  });
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it("takes the token out of sight and keeps it for a reload of this page alone", () => {
+    visit("http://campus/teacher/math#token=t&lang=en");
+    expect(readEntry()).toEqual({ lesson: "math", token: "t", lang: "en" });
+    expect(replaced).toEqual(["/teacher/math#lang=en"]);
+    visit("http://campus/teacher/math#lang=en");
+    expect(readEntry().token).toBe("t");
+    visit("http://campus/student/math");
+    expect(readEntry().token).toBe("");
+  });
+});
+
+describe("what is watched", () => {
+  function state(stage: string[], muted: string[], ...tracks: TrackId[]): LessonState {
+    const members = [
+      member("li", "teacher"),
+      member("room", "classroom", "school-01"),
+      member("other", "classroom", "school-02"),
+      member("wang", "student"),
+    ];
+    return {
+      ...emptyState(),
+      stage,
+      muted,
+      members: Object.fromEntries(members.map((one) => [one.id, one])),
+      tracks: Object.fromEntries(
+        tracks.map((track) => [track, { track, codec: "h264", node: "campus" }]),
+      ),
+    };
+  }
+  const all: TrackId[] = [
+    "li/camera",
+    "li/microphone",
+    "li/screen",
+    "li/screen-audio",
+    "room/camera",
+    "room/microphone",
+    "other/camera",
+    "other/microphone",
+    "wang/camera",
+    "wang/microphone",
+  ];
+  const sorted = (tracks: TrackId[]) => [...tracks].sort();
+
+  it("by the teacher: the classrooms, and who is on stage", () => {
+    expect(sorted(wantedByTeacher(state([], [], ...all), "li"))).toEqual([
+      "other/camera",
+      "other/microphone",
+      "room/camera",
+      "room/microphone",
+    ]);
+    const stage = wantedByTeacher(state(["wang", "room"], ["other"], ...all), "li");
+    expect(sorted(stage)).toEqual([
+      "other/camera",
+      "room/camera",
+      "room/microphone",
+      "wang/camera",
+      "wang/microphone",
+    ]);
+  });
+
+  it("by a class: the teacher and the stage, never itself, never the muted", () => {
+    expect(sorted(wantedByClass(state([], [], ...all), "room", false))).toEqual([
+      "li/camera",
+      "li/microphone",
+      "li/screen",
+      "li/screen-audio",
+    ]);
+    const stage = wantedByClass(state(["room", "other"], ["other"], ...all), "room", false);
+    expect(stage).toContain("other/camera");
+    expect(stage).not.toContain("other/microphone");
+    expect(stage.some((track) => track.startsWith("room/"))).toBe(false);
+  });
+
+  it("with sound only: no picture", () => {
+    expect(wantedByClass(state(["other"], [], ...all), "wang", true)).toEqual([
+      "li/microphone",
+      "li/screen-audio",
+      "other/microphone",
+    ]);
+  });
+
+  it("is only what is published", () => {
+    expect(wantedByClass(state([], [], "li/camera"), "wang", false)).toEqual(["li/camera"]);
+  });
+});

@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { FakeConnection } from "./fake-rtc.ts";
+import { PROFILES, Publisher } from "./publisher.ts";
+
+const camera = { kind: "video" } as MediaStreamTrack;
+const microphone = { kind: "audio" } as MediaStreamTrack;
+const settled = () => vi.advanceTimersByTimeAsync(0);
+
+let requests: { method: string; url: string; headers: Record<string, string>; body?: string }[];
+let answers: Response[];
+let publisher: Publisher;
+
+function created(session: string): Response {
+  return new Response("v=0\r\n", { status: 201, headers: { Location: `/whip/math/${session}` } });
+}
+
+function problem(status: number, detail: string): Response {
+  return Response.json({ type: "about:blank", title: "…", status, detail }, { status });
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("RTCPeerConnection", FakeConnection);
+  vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: [] }) });
+  vi.stubGlobal("document", { baseURI: "http://node/" });
+  FakeConnection.made = [];
+  requests = [];
+  answers = [created("1"), created("2"), created("3")];
+  vi.stubGlobal("fetch", (url: string | URL, init: RequestInit = {}) => {
+    const { method = "GET", headers, body } = init;
+    const request = { method, url: String(url), headers: headers as Record<string, string> };
+    requests.push(typeof body === "string" ? { ...request, body } : request);
+    if (method === "DELETE") return Promise.resolve(new Response(null, { status: 200 }));
+    const answer = answers.shift();
+    return answer ? Promise.resolve(answer) : Promise.reject(new TypeError("no network"));
+  });
+  publisher = new Publisher({
+    url: "/whip/math",
+    source: "camera",
+    token: "t",
+    lang: "en",
+    profile: PROFILES.teacher,
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("publishing", () => {
+  it("takes one request, and ends with another", async () => {
+    publisher.start([camera, microphone]);
+    expect(publisher.state.value).toEqual({ at: "starting" });
+    await settled();
+    expect(requests).toEqual([
+      {
+        method: "POST",
+        url: "/whip/math?source=camera",
+        headers: {
+          Authorization: "Bearer t",
+          "Accept-Language": "en",
+          "Content-Type": "application/sdp",
+        },
+        body: "video,audio",
+      },
+    ]);
+    FakeConnection.last.change("connected");
+    expect(publisher.state.value).toEqual({ at: "live" });
+    publisher.stop();
+    expect(publisher.state.value).toEqual({ at: "off" });
+    expect(requests.at(-1)).toMatchObject({ method: "DELETE", url: "http://node/whip/math/1" });
+    expect(FakeConnection.last.closed).toBe(true);
+  });
+
+  it("exchanges a device without a new session, and adds a kind with one", async () => {
+    publisher.start([camera]);
+    await settled();
+    FakeConnection.last.change("connected");
+    const other = { kind: "video" } as MediaStreamTrack;
+    await publisher.replace(other);
+    expect(FakeConnection.made).toHaveLength(1);
+    expect(FakeConnection.last.getSenders()[0]?.track).toBe(other);
+    await publisher.replace(microphone);
+    await settled();
+    expect(FakeConnection.made).toHaveLength(2);
+    expect(requests.map(({ method, body }) => `${method} ${body ?? ""}`)).toEqual([
+      "POST video",
+      "DELETE ",
+      "POST video,audio",
+    ]);
+  });
+});
+
+describe("what fails", () => {
+  it("for good is said with the node's sentence and not tried again", async () => {
+    answers = [problem(403, "Your role does not allow this.")];
+    publisher.start([camera]);
+    await settled();
+    expect(publisher.state.value).toEqual({
+      at: "refused",
+      message: "Your role does not allow this.",
+    });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(requests).toHaveLength(1);
+  });
+
+  it("for the moment is tried again", async () => {
+    answers = [problem(503, "This node is full."), created("2")];
+    publisher.start([camera]);
+    await settled();
+    expect(publisher.state.value).toEqual({ at: "retrying", message: "This node is full." });
+    await vi.advanceTimersByTimeAsync(1000);
+    FakeConnection.last.change("connected");
+    expect(publisher.state.value).toEqual({ at: "live" });
+  });
+
+  it("with the network is tried again", async () => {
+    answers = [];
+    publisher.start([camera]);
+    await settled();
+    expect(publisher.state.value).toEqual({ at: "retrying", message: "" });
+    answers = [created("2")];
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(requests).toHaveLength(2);
+  });
+
+  it("in the middle is published anew, and a short disturbance is waited out", async () => {
+    publisher.start([camera]);
+    await settled();
+    FakeConnection.last.change("connected");
+    FakeConnection.last.change("disconnected");
+    await vi.advanceTimersByTimeAsync(3000);
+    FakeConnection.last.change("connected");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(FakeConnection.made).toHaveLength(1);
+    FakeConnection.last.change("failed");
+    expect(publisher.state.value).toMatchObject({ at: "retrying" });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(FakeConnection.made).toHaveLength(2);
+  });
+
+  it("does not come back after a stop", async () => {
+    answers = [];
+    publisher.start([camera]);
+    await settled();
+    publisher.stop();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(publisher.state.value).toEqual({ at: "off" });
+    expect(requests.filter(({ method }) => method === "POST")).toHaveLength(1);
+  });
+});
