@@ -1,6 +1,7 @@
 //! Logs: one line an event on standard error, for people or as JSON.
 
 use crate::config::{LogFormat, LogSection};
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// `[log] level` can't be understood.
@@ -20,7 +21,10 @@ pub enum LogError {
 /// [`LogError`] when the level can't be understood, or when called twice.
 pub fn init(section: &LogSection) -> Result<(), LogError> {
     let filter = filter(&section.level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match section.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -38,7 +38,7 @@ pub(super) async fn run(
     let mut line = Line::new(socket);
     let (claims, lang) = match introduced(&app, &lesson, &mut line, peer).await {
         Ok(introduced) => introduced,
-        Err(ending) => return line.end(ending, lang).await,
+        Err((ending, said)) => return line.end(ending, said.unwrap_or(lang)).await,
     };
     let join = app.node.join(lesson.id(), &claims);
     let sat = app.seats.sit(lesson.id().clone(), claims.sub.clone(), join).await;
@@ -77,29 +77,30 @@ pub(super) async fn run(
     line.end(ending, lang).await;
 }
 
-/// The page's first message and what its token says.
+/// The page's first message and what its token says; or the ending, in the language the
+/// page has asked for by then.
 async fn introduced(
     app: &App,
     lesson: &LessonHandle,
     line: &mut Line,
     peer: IpAddr,
-) -> Result<(Claims, Lang), Ending> {
+) -> Result<(Claims, Lang), (Ending, Option<Lang>)> {
     let within = Duration::from_millis(JOIN_WITHIN_MS);
-    let first = tokio::time::timeout(within, line.next()).await.map_err(|_| {
-        Ending::protocol("没有及时收到 join 消息。", "The join message did not come in time.")
-    })??;
-    let ClientMessage::Join { token, lang } = first else {
+    let first = tokio::time::timeout(within, line.next()).await.unwrap_or_else(|_| {
+        let zh = "没有及时收到 join 消息。";
+        Err(Ending::protocol(zh, "The join message did not come in time."))
+    });
+    let ClientMessage::Join { token, lang } = first.map_err(|ending| (ending, None))? else {
         let zh = "第一条消息必须是 join。";
-        return Err(Ending::protocol(zh, "The first message must be a join."));
+        return Err((Ending::protocol(zh, "The first message must be a join."), None));
     };
     let checked = app.auth.check(&token, peer).and_then(|claims| {
         admit(&claims, lesson.id())?;
         Ok(claims)
     });
-    match checked {
-        Ok(claims) => Ok((claims, lang)),
-        Err(problem) => Err(Ending::Bye(ByeReason::Unauthorized, sentence(&problem))),
-    }
+    checked
+        .map(|claims| (claims, lang))
+        .map_err(|problem| (Ending::Bye(ByeReason::Unauthorized, sentence(&problem)), Some(lang)))
 }
 
 fn sentence(problem: &Problem) -> Sentence {

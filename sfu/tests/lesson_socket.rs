@@ -1,0 +1,194 @@
+//! The lesson socket of a real node, as pages use and misuse it.
+
+mod common;
+
+use cloudschool_protocol::command::MemberCommand;
+use cloudschool_protocol::event::{EventBody, LeaveReason};
+use cloudschool_protocol::id::MemberId;
+use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::member::Role;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::socket::{ByeReason, ClientMessage, MAX_MESSAGE, ServerMessage};
+use common::{LESSON, Site, soon};
+
+fn id(name: &str) -> MemberId {
+    MemberId::new(name).unwrap()
+}
+
+fn left(name: &'static str, why: LeaveReason) -> impl Fn(&EventBody) -> bool {
+    move |e| matches!(e, EventBody::MemberLeft { member, reason } if *member == id(name) && *reason == why)
+}
+
+#[tokio::test]
+async fn a_lesson_from_start_to_end_over_sockets() {
+    let site = Site::new();
+    let node = site.campus(&[("LIMITS__CLOSING_S", "1")]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let mut pupil = node.join(&site.token("wang", Role::Student, "school-01")).await;
+    assert_eq!(pupil.ask(MemberCommand::Start).await, Err(Refusal::NotAllowed));
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+    teacher.event(|e| matches!(e, EventBody::HandRaised { .. })).await;
+    teacher.ask(MemberCommand::Call { member: id("wang") }).await.unwrap();
+    pupil.event(|e| matches!(e, EventBody::StageCalled { .. })).await;
+    assert!(pupil.state().hands.is_empty());
+    teacher.ask(MemberCommand::Mute { member: id("wang"), muted: true }).await.unwrap();
+    teacher.ask(MemberCommand::End).await.unwrap();
+    pupil.event(|e| matches!(e, EventBody::LessonEnded { .. })).await;
+    assert_eq!(pupil.state().phase, Phase::Ended);
+    // The closing time passes with both pages connected.
+    assert_eq!(pupil.bye().await.0, ByeReason::Ended);
+    assert_eq!(teacher.bye().await.0, ByeReason::Ended);
+    let mut late = node.knock(LESSON).await;
+    late.say_join(&site.token("zhao", Role::Student, "school-01")).await;
+    assert_eq!(late.bye().await, (ByeReason::Ended, "The lesson has ended.".into()));
+}
+
+#[tokio::test]
+async fn a_page_that_is_reloaded_has_never_been_away_and_one_that_stays_away_is_lost() {
+    let site = Site::new();
+    let node = site.campus(&[("LIMITS__RETURN_WITHIN_S", "2")]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let token = site.token("wang", Role::Student, "school-01");
+    let mut pupil = node.join(&token).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+    pupil.cut();
+    let pupil = node.join(&token).await;
+    assert_eq!(pupil.state().hands.len(), 1, "the hand is still up");
+    let before = pupil.state().seq;
+    pupil.cut();
+    let event = teacher.event(left("wang", LeaveReason::Lost)).await;
+    assert_eq!(event.seq, before + 1, "the reload left no trace");
+    let mut pupil = node.join(&token).await;
+    pupil.say(&ClientMessage::Leave).await;
+    teacher.event(left("wang", LeaveReason::Left)).await;
+}
+
+#[tokio::test]
+async fn a_second_page_of_a_member_replaces_the_first() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let token = site.token("li", Role::Teacher, "campus");
+    let mut first = node.join(&token).await;
+    let mut second = node.join(&token).await;
+    assert_eq!(first.bye().await.0, ByeReason::Replaced);
+    second.ask(MemberCommand::Start).await.unwrap();
+    assert_eq!(second.state().members.len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_not_invited_is_told_so() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut page = node.knock(LESSON).await;
+    page.say_join(&site.token("x", Role::Student, "school-99")).await;
+    match page.hear().await {
+        Some(ServerMessage::Refused { id: 0, code: Refusal::NotInvited, message }) => {
+            assert_eq!(message, "This school is not invited to this lesson.");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(page.hear().await, None, "and then the socket closes");
+}
+
+#[tokio::test]
+async fn a_page_that_breaks_the_protocol_is_told_how_and_nobody_else_notices() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let token = site.token("wang", Role::Student, "school-01");
+    let large = format!(r#"{{"type":"watch-offer","id":1,"sdp":"{}"}}"#, "x".repeat(MAX_MESSAGE));
+    for (text, part) in [
+        ("{", "could not be understood"),
+        (r#"{"type":"dance"}"#, "could not be understood"),
+        (r#"{"type":"join","token":""}"#, "second join"),
+        (&large, "larger than allowed"),
+    ] {
+        let mut pupil = node.join(&token).await;
+        pupil.say_text(text).await;
+        let (reason, sentence) = pupil.bye().await;
+        assert_eq!(reason, ByeReason::Protocol);
+        assert!(sentence.contains(part), "{sentence}");
+    }
+    let mut eager = node.knock(LESSON).await;
+    eager.say_text(r#"{"type":"command","id":1,"command":{"do":"end"}}"#).await;
+    assert_eq!(eager.bye().await.0, ByeReason::Protocol);
+    teacher.ask(MemberCommand::Start).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_ends_only_the_socket_it_comes_from() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let mut pupil = node.join(&site.token("wang", Role::Student, "school-01")).await;
+    for id in 0..2000 {
+        let command = MemberCommand::RaiseHand;
+        pupil.say(&ClientMessage::Command { id, command }).await;
+    }
+    assert_eq!(pupil.bye().await.0, ByeReason::Protocol);
+    teacher.ask(MemberCommand::Start).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_offer_that_is_not_sdp_fails_with_a_sentence() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut pupil = node.join(&site.token("wang", Role::Student, "school-01")).await;
+    pupil.say(&ClientMessage::WatchOffer { id: 7, sdp: "hello".into() }).await;
+    match pupil.hear().await {
+        Some(ServerMessage::Failed { id: 7, message }) => assert!(message.ends_with('.')),
+        other => panic!("{other:?}"),
+    }
+    pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_goes_down_says_so_and_the_lesson_goes_on_when_it_is_back() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let token = site.token("li", Role::Teacher, "campus");
+    let mut teacher = node.join(&token).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    let ended = tokio::spawn(node.terminate());
+    assert_eq!(teacher.bye().await.0, ByeReason::Shutdown);
+    assert!(soon("the end", ended).await.unwrap().success());
+    let node = site.campus(&[("LIMITS__REJOIN_WITHIN_S", "1")]).await;
+    let back = node.join(&token).await;
+    assert_eq!(back.state().phase, Phase::Live);
+    assert!(back.state().members.contains_key(&id("li")));
+}
+
+#[tokio::test]
+async fn a_hand_raised_at_the_school_reaches_the_campus_and_an_outage_is_said() {
+    let site = Site::new();
+    let campus = site.campus(&[]).await;
+    let school = site.school(&[]).await;
+    school.ready().await;
+    let teacher_token = site.token("li", Role::Teacher, "campus");
+    let mut teacher = campus.join(&teacher_token).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    let pupil_token = site.token("wang", Role::Classroom, "school-01");
+    let mut pupil = school.join(&pupil_token).await;
+    pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+    teacher.event(|e| matches!(e, EventBody::HandRaised { .. })).await;
+    assert_eq!(pupil.ask(MemberCommand::RaiseHand).await, Err(Refusal::HandAlreadyUp));
+    teacher.ask(MemberCommand::Call { member: id("wang") }).await.unwrap();
+    pupil.event(|e| matches!(e, EventBody::StageCalled { .. })).await;
+
+    let terminated = campus.terminate().await;
+    assert!(terminated.success());
+    while pupil.hear().await != Some(ServerMessage::Campus { reachable: false }) {}
+    let away = pupil.ask(MemberCommand::Dismiss { member: None }).await;
+    assert_eq!(away, Err(Refusal::CampusAway));
+    // The classroom's page may be reloaded all the same.
+    let mut pupil = school.join(&pupil_token).await;
+    assert_eq!(pupil.state().stage, [id("wang")]);
+    let campus = site.campus(&[]).await;
+    while pupil.hear().await != Some(ServerMessage::Campus { reachable: true }) {}
+    pupil.ask(MemberCommand::Dismiss { member: None }).await.unwrap();
+    let teacher = campus.join(&teacher_token).await;
+    assert!(teacher.state().stage.is_empty());
+    assert_eq!(teacher.state(), pupil.state());
+}
