@@ -240,7 +240,14 @@ impl Lessons {
             (None, None) => Authority::Nobody,
         };
         let node = self.settings.node.clone();
-        Arc::new(LessonHandle { id, node, feed, authority, missing: Mutex::default() })
+        Arc::new(LessonHandle {
+            id,
+            node,
+            feed,
+            authority,
+            missing: Mutex::default(),
+            returning: Default::default(),
+        })
     }
 
     fn dir(&self, id: &LessonId) -> PathBuf {
@@ -327,6 +334,9 @@ pub struct LessonHandle {
     authority: Authority,
     /// Members that are gone as far as this node knows, while the lesson still has them.
     missing: Mutex<Missing>,
+    /// Held to report someone gone, and shared by who comes back meanwhile: otherwise the
+    /// report could overtake the return.
+    returning: tokio::sync::RwLock<()>,
 }
 
 impl LessonHandle {
@@ -366,7 +376,11 @@ impl LessonHandle {
     /// # Errors
     /// The [`Refusal`] to answer with.
     pub async fn submit(self: &Arc<Self>, command: Command, from: &NodeId) -> Result<(), Refusal> {
-        if let Command::Join { member } = &command {
+        let mut _returning = None;
+        if let Command::Join { member } = &command
+            && self.missing().reporting
+        {
+            _returning = Some(self.returning.read().await);
             self.missing().members.remove(&member.id);
         }
         match &self.authority {
@@ -422,28 +436,32 @@ impl LessonHandle {
             let lesson = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                while let Some((member, reason)) = lesson.next_missing() {
-                    let leave = Command::Leave { member: member.clone(), reason };
-                    let outcome = match &lesson.authority {
-                        Authority::Origin(origin) => {
-                            origin.submit(leave, lesson.node.clone()).await
-                        }
-                        Authority::Mirror(mirror) => mirror.submit(leave).await,
-                        Authority::Nobody => return,
-                    };
-                    match outcome {
-                        Ok(()) => {
-                            lesson.missing().members.remove(&member);
-                        }
-                        Err(refusal) => {
-                            let id = &lesson.id;
-                            tracing::info!(lesson = %id, %member, %refusal, "can't report a loss yet");
-                            tokio::time::sleep(REPORT_AGAIN).await;
-                        }
-                    }
-                }
+                while lesson.report_next().await {}
             });
         }
+    }
+
+    /// Reports one member gone; `false` when there is none left.
+    async fn report_next(&self) -> bool {
+        let alone = self.returning.write().await;
+        let Some((member, reason)) = self.next_missing() else { return false };
+        let leave = Command::Leave { member: member.clone(), reason };
+        let outcome = match &self.authority {
+            Authority::Origin(origin) => origin.submit(leave, self.node.clone()).await,
+            Authority::Mirror(mirror) => mirror.submit(leave).await,
+            Authority::Nobody => return false,
+        };
+        match outcome {
+            Ok(()) => {
+                self.missing().members.remove(&member);
+            }
+            Err(refusal) => {
+                drop(alone);
+                tracing::info!(lesson = %self.id, %member, %refusal, "can't report a loss yet");
+                tokio::time::sleep(REPORT_AGAIN).await;
+            }
+        }
+        true
     }
 
     fn next_missing(&self) -> Option<(MemberId, LeaveReason)> {

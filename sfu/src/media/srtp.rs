@@ -23,7 +23,14 @@ pub enum Sealer {
     /// AEAD_AES_128_GCM.
     Gcm { key: LessSafeKey, salt: [u8; 12] },
     /// AES128_CM_HMAC_SHA1_80: costs about five times as much, for peers without GCM.
-    Cm { key: EncryptingKey, salt: [u8; 14], auth: hmac::Key },
+    Cm(Box<CmSealer>),
+}
+
+/// The ciphers of AES128_CM_HMAC_SHA1_80.
+pub struct CmSealer {
+    key: EncryptingKey,
+    salt: [u8; 14],
+    auth: hmac::Key,
 }
 
 impl Sealer {
@@ -41,7 +48,7 @@ impl Sealer {
                 let key = UnboundCipherKey::new(&AES_128, key).map_err(|_| BadKeys)?;
                 let key = EncryptingKey::ctr(key).map_err(|_| BadKeys)?;
                 let auth = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth);
-                Ok(Self::Cm { key, salt: *salt, auth })
+                Ok(Self::Cm(Box::new(CmSealer { key, salt: *salt, auth })))
             }
         }
     }
@@ -51,7 +58,7 @@ impl Sealer {
     pub fn tag_len(&self) -> usize {
         match self {
             Self::Gcm { .. } => MAX_TAG,
-            Self::Cm { .. } => CM_TAG,
+            Self::Cm(_) => CM_TAG,
         }
     }
 
@@ -79,7 +86,8 @@ impl Sealer {
                 let computed = key.seal_in_place_separate_tag(nonce, aad, payload).ok()?;
                 tag.copy_from_slice(computed.as_ref());
             }
-            Self::Cm { key, salt, auth } => {
+            Self::Cm(cm) => {
+                let CmSealer { key, salt, auth } = cm.as_ref();
                 let iv = EncryptionContext::Iv128(cm_iv(salt, ssrc, roc, sequence).into());
                 key.less_safe_encrypt(payload, iv).ok()?;
                 let mut mac = hmac::Context::with_key(auth);

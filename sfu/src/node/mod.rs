@@ -8,7 +8,7 @@ mod room;
 mod routing;
 
 pub use metrics::Snapshot;
-pub use room::{Room, Want};
+pub use room::{Room, Speakers, Want};
 
 use crate::config::{Config, LinksSection};
 use crate::lesson::{Lessons, LessonsError, Settings};
@@ -366,7 +366,7 @@ impl Node {
     pub fn speakers(
         self: &Arc<Self>,
         lesson: &LessonId,
-    ) -> Result<broadcast::Receiver<Arc<Vec<(TrackId, u8)>>>, Refusal> {
+    ) -> Result<broadcast::Receiver<Speakers>, Refusal> {
         Ok(self.room(lesson)?.speakers())
     }
 

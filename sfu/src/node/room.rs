@@ -27,7 +27,10 @@ const BLIP: Duration = Duration::from_secs(5);
 /// Readings of who is loud that a slow socket may lag behind.
 const SPEAKER_BACKLOG: usize = 8;
 
-/// A track other nodes want, by node.
+/// Who is loud, the loudest first, with the RFC 6464 level.
+pub type Speakers = Arc<Vec<(TrackId, u8)>>;
+
+/// The tracks of a lesson that another node wants.
 pub type Want = BTreeSet<TrackId>;
 
 /// A track at this node.
@@ -76,7 +79,7 @@ pub(super) struct Inner {
 pub struct Room {
     handle: Arc<LessonHandle>,
     inner: Mutex<Inner>,
-    speakers: broadcast::Sender<Arc<Vec<(TrackId, u8)>>>,
+    speakers: broadcast::Sender<Speakers>,
 }
 
 fn fingerprint(sdp: &str) -> String {
@@ -96,7 +99,7 @@ impl Room {
         &self.handle
     }
 
-    pub(super) fn speakers(&self) -> broadcast::Receiver<Arc<Vec<(TrackId, u8)>>> {
+    pub(super) fn speakers(&self) -> broadcast::Receiver<Speakers> {
         self.speakers.subscribe()
     }
 
@@ -125,7 +128,7 @@ impl Room {
     }
 
     pub(super) async fn publish(
-        &self,
+        self: &Arc<Self>,
         node: &Arc<Node>,
         member: &MemberId,
         source: Source,
@@ -166,6 +169,14 @@ impl Room {
             brought_in: kept_in,
         };
         inner.publications.insert(session, publication);
+        drop(inner);
+        let (room, node) = (self.clone(), Arc::downgrade(node));
+        tokio::spawn(async move {
+            tokio::time::sleep(BLIP).await;
+            if let Some(node) = node.upgrade() {
+                room.unpublish_silent(&node, session).await;
+            }
+        });
         Ok(Answer { session: session.to_string(), sdp: answer.sdp })
     }
 
@@ -212,6 +223,29 @@ impl Room {
         });
     }
 
+    /// A connection that took over from another may have fewer tracks: announces that those
+    /// it has sent nothing of are gone.
+    async fn unpublish_silent(&self, node: &Node, session: SessionId) {
+        let silent: Vec<TrackId> = {
+            let inner = self.inner();
+            let Some(publication) = inner.publications.get(&session) else { return };
+            let own = inner.tracks.iter().filter(|(_, t)| t.publisher == Some(session));
+            let quiet = own.filter(|(track, _)| !publication.started.contains(track));
+            quiet.map(|(track, _)| track.clone()).collect()
+        };
+        let state = self.handle.state();
+        for track in silent.into_iter().filter(|t| state.tracks.contains_key(t)) {
+            self.announce_end(node, track).await;
+        }
+    }
+
+    async fn announce_end(&self, node: &Node, track: TrackId) {
+        let unpublish = Command::Unpublish { track: track.clone() };
+        if let Err(refusal) = self.handle.submit(unpublish, &node.name).await {
+            tracing::debug!(%track, %refusal, "a track's end was not announced");
+        }
+    }
+
     /// Announces that a connection's tracks are gone, but for those that another connection
     /// publishes by now.
     async fn unpublish(&self, node: &Arc<Node>, session: SessionId, publication: Publication) {
@@ -227,10 +261,7 @@ impl Room {
             gone
         };
         for track in gone {
-            let unpublish = Command::Unpublish { track: track.clone() };
-            if let Err(refusal) = self.handle.submit(unpublish, &node.name).await {
-                tracing::debug!(%track, %refusal, "a track's end was not announced");
-            }
+            self.announce_end(node, track).await;
         }
         let others = {
             let inner = self.inner();

@@ -255,11 +255,19 @@ impl<'a> Session<'a> {
             line.send(&ServerMessage::Event { event }).await?;
         }
         let state = self.lesson.state();
-        let elsewhere = state.members.get(&self.me.id).is_some_and(|m| m.node != self.me.node);
-        if elsewhere && news.delivered() == state.seq {
-            return Err(replaced());
+        if news.delivered() < state.seq || state.phase >= Phase::Ended {
+            return Ok(());
         }
-        Ok(())
+        match state.members.get(&self.me.id) {
+            Some(member) if member.node == self.me.node => Ok(()),
+            Some(_) => Err(replaced()),
+            // The lesson has lost sight of a page that is there: it joins again.
+            None => {
+                let zh = "课堂已不再显示您在场,正在重新进入。";
+                let en = "The lesson no longer has you as present; please join again.";
+                Err(Ending::Bye(ByeReason::TooSlow, Sentence::new(zh, en)))
+            }
+        }
     }
 
     fn carry_out(&self, request: Request) -> BoxFuture<'static, ServerMessage> {

@@ -1,6 +1,6 @@
 //! The part of a shard that carries out commands: peers, tracks and who gets what.
 
-use super::{Command, Peer, Shard, Slot};
+use super::{CONNECT_WITHIN, Command, Peer, Shard, Slot};
 use crate::media::batch::TrackKey;
 use crate::media::control::{MediaEvent, PublishTracks, SessionId};
 use crate::media::egress::Egress;
@@ -122,6 +122,7 @@ impl Shard {
             publishes,
             started: [false; 2],
             slots: Vec::new(),
+            connect_by: Some(now + CONNECT_WITHIN),
             timeout: now,
         };
         let at = place(&mut self.peers, peer);
@@ -169,6 +170,7 @@ impl Shard {
     pub(super) fn connected(&mut self, at: usize, keys: Option<RtpKeys>, now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         let session = peer.session;
+        peer.connect_by = None;
         peer.sealer = keys.and_then(|k| Sealer::new(&k).ok());
         let slots = peer.slots.len();
         if peer.sealer.is_none() && slots > 0 {

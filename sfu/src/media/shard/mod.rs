@@ -26,6 +26,10 @@ use tokio::sync::{mpsc, oneshot};
 /// A timer that fires later than this counts as a late turn.
 const LATE: Duration = Duration::from_millis(20);
 
+/// How long a peer may take from its answer to its last DTLS message: a browser behind a bad
+/// line retries for a few seconds, one that was closed meanwhile never comes.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+
 /// Sender reports per line (RFC 3550 allows as little as one in 5 s; lip sync wants the first soon).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -151,6 +155,8 @@ struct Peer {
     publishes: Option<PublishTracks>,
     started: [bool; 2],
     slots: Vec<Slot>,
+    /// When it must be connected, until it is.
+    connect_by: Option<Instant>,
     timeout: Instant,
 }
 
@@ -241,6 +247,10 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Instant) {
         for at in 0..self.peers.len() {
             let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
+            if peer.connect_by.is_some_and(|by| by <= now) {
+                self.gone(at);
+                continue;
+            }
             if peer.timeout <= now {
                 if now - peer.timeout > LATE {
                     self.counters.late_turns += 1;

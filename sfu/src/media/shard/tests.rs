@@ -440,6 +440,17 @@ fn a_peer_that_falls_silent_is_gone() {
 }
 
 #[test]
+fn a_peer_that_never_comes_is_gone() {
+    let mut world = World::new();
+    world.publish();
+    world.browsers.clear();
+    for _ in 0..220 {
+        world.step(Duration::from_millis(100));
+    }
+    assert!(world.heard(|e| matches!(e, MediaEvent::Closed { session: SessionId(0) })));
+}
+
+#[test]
 fn an_outlet_begins_with_a_keyframe_and_carries_normalised_packets() {
     let mut world = World::new();
     let publisher = world.publish();
