@@ -8,8 +8,11 @@ use clap::{Parser, Subcommand};
 use classroom_client::publish::{Endpoint, Outgoing, Publication, PublishError};
 use cloudschool_protocol::id::LessonId;
 use reqwest::Url;
+use reqwest::header::{ACCEPT_LANGUAGE, HeaderValue};
 use source::{Packets, Source, Streams};
+use std::process::ExitCode;
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(name = "classroom-client", version, about = "Cloudschool's native classroom client")]
@@ -37,15 +40,25 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
-        )
+        // The engine warns of every packet that comes before its keys do.
+        .with_env_filter(filter.unwrap_or_else(|_| "warn,rtc=error".into()))
         .with_writer(std::io::stderr)
         .init();
-    match Cli::parse().command {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classroom-client: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<()> {
+    match command {
         Command::Play { node, lesson, token, seconds } => play(node, &lesson, token, seconds).await,
     }
 }
@@ -53,7 +66,7 @@ async fn main() -> Result<()> {
 async fn play(node: Url, lesson: &LessonId, token: String, seconds: Option<u64>) -> Result<()> {
     let url = node.join(&format!("/whip/{lesson}")).context("--node is not a web address")?;
     let (source, Streams { video, audio, mut failure }) = Source::new()?;
-    let http = reqwest::Client::new();
+    let http = client()?;
     let publication = Publication::start(&http, Endpoint { url, token })
         .await
         .with_context(|| format!("publishing into {lesson} at {node}"))?;
@@ -96,4 +109,10 @@ async fn time_is_up(seconds: Option<u64>) {
         Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
         None => std::future::pending().await,
     }
+}
+
+/// Refusals are shown to whoever runs this on a terminal: in English, as everything else here.
+fn client() -> Result<reqwest::Client> {
+    let english = [(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))].into_iter().collect();
+    Ok(reqwest::Client::builder().default_headers(english).build()?)
 }

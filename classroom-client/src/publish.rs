@@ -12,6 +12,7 @@ use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -103,7 +104,8 @@ impl Publication {
         PeerError::Gone(self.peer.gone().await).into()
     }
 
-    /// Ends the session at the node and closes the connection.
+    /// Ends the session at the node and closes the connection. A session the node has ended
+    /// itself, as it does with the lesson, is ended.
     ///
     /// # Errors
     /// [`PublishError::Unreachable`] or [`PublishError::Refused`] when the node did not take
@@ -113,6 +115,9 @@ impl Publication {
         let outcome = request.send().await;
         self.peer.close().await;
         let response = outcome.map_err(|e| PublishError::Unreachable(self.session, e))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
         refuse_unless(response, StatusCode::OK).await.map(|_| ())
     }
 }
@@ -144,8 +149,15 @@ async fn refuse_unless(
     if status == wanted {
         return Ok(response);
     }
-    let reason = response.text().await.unwrap_or_default();
+    let body = response.text().await.unwrap_or_default();
+    let reason = serde_json::from_str::<Problem>(&body).map_or(body, |problem| problem.detail);
     Err(PublishError::Refused { status, reason })
+}
+
+/// What is read of a refusal (RFC 9457).
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
 }
 
 async fn add_track(

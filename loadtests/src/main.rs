@@ -73,7 +73,7 @@ enum PortChoice {
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| "warn,rtc=error,webrtc=error".into()))
+        .with_env_filter(filter.unwrap_or_else(|_| "warn,rtc=error".into()))
         .with_writer(std::io::stderr)
         .init();
     match run(Cli::parse().command) {

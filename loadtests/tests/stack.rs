@@ -5,7 +5,7 @@ use loadtests::stack::{Ports, Settings, Stack, StackError};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -125,19 +125,30 @@ async fn what_is_missing_or_in_the_way_is_said() {
     assert!(error.to_string().contains("--data"), "{error}");
 }
 
+/// `loadtest up`, which ends with the test however that goes.
+struct Supervisor(Child);
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // Both fail when it has been waited for, as it should have.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts `loadtest up` over the scripts and waits until its four processes run.
-fn up(dir: &Path) -> (std::process::Child, Vec<u32>) {
+fn up(dir: &Path) -> (Supervisor, Vec<u32>) {
     let settings = settings(dir);
-    let child = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command
         .args(["up", "--ports", "free", "--json", "--data"])
         .arg(&settings.data)
         .arg("--bin-dir")
         .arg(&settings.programs)
         .arg("--configs")
         .arg(&settings.configs)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+    let supervisor = Supervisor(command.spawn().unwrap());
     let pid_files: Vec<PathBuf> = ["campus", "school-01", "recorder", "analytics"]
         .map(|node| settings.data.join(node).join("pid"))
         .into();
@@ -146,7 +157,7 @@ fn up(dir: &Path) -> (std::process::Child, Vec<u32>) {
         let pids: Vec<u32> =
             pid_files.iter().filter_map(|f| fs::read_to_string(f).ok()?.parse().ok()).collect();
         if pids.len() == 4 {
-            return (child, pids);
+            return (supervisor, pids);
         }
         assert!(begun.elapsed() < LIMIT, "only {pids:?} have started");
         std::thread::sleep(Duration::from_millis(10));
@@ -157,8 +168,8 @@ fn up(dir: &Path) -> (std::process::Child, Vec<u32>) {
 fn a_killed_supervisor_leaves_no_orphans() {
     let dir = tempfile::tempdir().unwrap();
     let (mut supervisor, pids) = up(dir.path());
-    supervisor.kill().unwrap();
-    supervisor.wait().unwrap();
+    supervisor.0.kill().unwrap();
+    supervisor.0.wait().unwrap();
     until_gone(&pids);
 }
 
@@ -166,8 +177,8 @@ fn a_killed_supervisor_leaves_no_orphans() {
 fn ctrl_c_ends_everything_and_succeeds() {
     let dir = tempfile::tempdir().unwrap();
     let (mut supervisor, pids) = up(dir.path());
-    Command::new("kill").args(["-INT", &supervisor.id().to_string()]).status().unwrap();
-    let status = supervisor.wait().unwrap();
+    Command::new("kill").args(["-INT", &supervisor.0.id().to_string()]).status().unwrap();
+    let status = supervisor.0.wait().unwrap();
     assert!(status.success(), "{status}");
     until_gone(&pids);
 }

@@ -85,15 +85,21 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
 
     let all_left = |s: &cloudschool_protocol::lesson::State| s.members.len() <= 1;
     soon(&witness, "everyone has left", all_left).await?;
-    let archived = witness.until(|s| s.phase == Phase::Archived);
-    let archived = tokio::time::timeout(ARCHIVE_WITHIN, archived).await;
-    let archived = archived.context("the recording did not come into the library")??;
-    let archived_after = ended.elapsed();
-    let lesson_ms = archived.ended_ms.zip(archived.started_ms).map(|(e, s)| e.saturating_sub(s));
+    let state = witness.state();
+    let lesson_ms = state.ended_ms.zip(state.started_ms).map(|(e, s)| e.saturating_sub(s));
     let lesson_ms = lesson_ms.context("the lesson has no beginning or no end")?;
-    let recording = services::recording(site, &lesson).await?;
-    let recording_s = services::playing_time(site, &recording).await?;
-    let stored = stored(site, &lesson, &log.events()?).await?;
+    // What was measured is shown even when the rest did not come about.
+    let mut problems = Vec::new();
+    let archive = archived(site, &lesson, &witness).await;
+    let archived_after = ended.elapsed();
+    let recording_s = archive.unwrap_or_else(|error| {
+        problems.push(format!("{error:#}"));
+        0.0
+    });
+    let stored = stored(site, &lesson, &log.events()?).await.unwrap_or_else(|error| {
+        problems.push(format!("{error:#}"));
+        Stored { records: 0, wrong: 0, speech: 0 }
+    });
     witness.leave().await;
 
     let Given { joins, first_frames, hands, viewing } = given;
@@ -122,9 +128,21 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
         speech_stored: stored.speech,
         archived_after_s: archived_after.as_secs_f64(),
         recording: site.installation().root().join("recorder"),
+        problems,
         checks: Vec::new(),
     }
     .judged())
+}
+
+/// Waits until the recording is in the library, and says how long it plays, in seconds.
+async fn archived(site: &Site, lesson: &LessonId, witness: &LessonClient) -> Result<f64> {
+    let archived = witness.until(|s| s.phase == Phase::Archived);
+    match tokio::time::timeout(ARCHIVE_WITHIN, archived).await {
+        Ok(state) => state.context("waiting for the recording")?,
+        Err(_) => bail!("no recording came into the library in {} s", ARCHIVE_WITHIN.as_secs()),
+    };
+    let recording = services::recording(site, lesson).await?;
+    services::playing_time(site, &recording).await
 }
 
 struct Given {

@@ -62,6 +62,8 @@ pub struct Report {
     pub archived_after_s: f64,
     /// The recording's directory.
     pub recording: PathBuf,
+    /// What did not come about at all, in words.
+    pub problems: Vec<String>,
     pub checks: Vec<Check>,
 }
 
@@ -136,7 +138,7 @@ impl Report {
             },
         ];
         // A figure that isn't a number would pass no comparison above, whichever way it goes.
-        self.ok = self.checks.iter().all(|c| c.ok);
+        self.ok = self.problems.is_empty() && self.checks.iter().all(|c| c.ok);
         self
     }
 
@@ -154,6 +156,9 @@ impl Report {
                 "  {mark}  {:<46} {:>24}   ({})",
                 check.what, check.measured, check.limit
             );
+        }
+        for problem in &self.problems {
+            let _ = writeln!(text, "  WRONG  {problem}");
         }
         let _ = writeln!(
             text,
@@ -228,6 +233,7 @@ mod tests {
             speech_stored: 5,
             archived_after_s: 3.0,
             recording: PathBuf::new(),
+            problems: Vec::new(),
             checks: Vec::new(),
         }
     }

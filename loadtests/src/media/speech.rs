@@ -109,7 +109,10 @@ impl Speech {
             }
             _ => {
                 self.syllables = self.random.random_range(6..14);
-                (Sound::Pause, self.random.random_range(300..700))
+                // A breath between phrases; now and then the talker stops and waits.
+                let waits = self.random.random_ratio(1, 3);
+                let ms = if waits { 1500..2500 } else { 300..700 };
+                (Sound::Pause, self.random.random_range(ms))
             }
         };
         self.sound = sound;

@@ -15,6 +15,7 @@ pub use site::{Lesson, Site};
 use crate::tokens::Tokens;
 use futures_util::future::{join_all, select_all};
 use process::{Process, Spec};
+use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,8 @@ pub enum StackError {
     NotReady { name: &'static str, reason: String, log: PathBuf },
     #[error("the local issuer can't be used: {0:#}")]
     Issuer(anyhow::Error),
+    #[error("HTTP requests can't be made: {0}")]
+    Http(String),
     #[error("the campus node did not open a lesson: {0}")]
     NoLesson(String),
 }
@@ -91,7 +94,10 @@ impl Stack {
         settings.ports.check()?;
         installation.prepare().await?;
         let tokens = Tokens::load(&installation.issuer()).map_err(StackError::Issuer)?;
-        let http = reqwest::Client::new();
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        let http = reqwest::Client::builder().default_headers(headers).build();
+        let http = http.map_err(|e| StackError::Http(e.to_string()))?;
         let site = Site { installation, ports: settings.ports, tokens, http };
         let mut stack = Self { site: Arc::new(site), processes: Vec::new() };
         match stack.launch(settings.log_level.as_deref()).await {
