@@ -2,25 +2,15 @@
 
 use super::batch::{TrackBatch, TrackKey};
 use super::lane::{Lane, Outlet, OutletId, ShardLane};
-use super::shard::{Command, Counters, ShardHandle};
+use super::messages::{Command, MediaEvent, PublishTracks, SessionId};
+use super::shard::ShardHandle;
 use crate::peer::{Answer, OfferError};
-use cloudschool_protocol::media::{Codec, Kind};
+use cloudschool_protocol::media::Kind;
 use dashmap::DashMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
-
-/// One peer connection of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub u64);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
 
 /// How the packet path is set up.
 #[derive(Debug, Clone)]
@@ -32,41 +22,6 @@ pub struct MediaConfig {
     pub announce: Vec<IpAddr>,
     /// Threads.
     pub shards: usize,
-}
-
-/// Which tracks a publishing peer's lines feed.
-#[derive(Debug, Clone, Copy)]
-pub struct PublishTracks {
-    pub audio: TrackKey,
-    pub video: TrackKey,
-}
-
-impl PublishTracks {
-    /// The track for packets of that kind.
-    #[must_use]
-    pub fn of(&self, kind: Kind) -> TrackKey {
-        match kind {
-            Kind::Audio => self.audio,
-            Kind::Video => self.video,
-        }
-    }
-}
-
-/// What the shards report.
-#[derive(Debug)]
-pub enum MediaEvent {
-    /// A peer's ICE and DTLS are through.
-    Connected { session: SessionId },
-    /// A peer is gone by itself: it closed, or fell silent.
-    Closed { session: SessionId },
-    /// The first packet of a published track came, in this codec.
-    TrackStarted { session: SessionId, track: TrackKey, codec: Codec },
-    /// A track that is handed in to this shard needs a keyframe.
-    KeyframeWanted { shard: usize, track: TrackKey },
-    /// How loud the audio tracks of one shard are that are not silent (RFC 6464).
-    Levels { shard: usize, levels: Vec<(TrackKey, u8)> },
-    /// A shard's counters, cumulative, once a second.
-    Counters { shard: usize, counters: Box<Counters> },
 }
 
 /// The shards are gone: the node is going down.

@@ -17,11 +17,12 @@ mod control;
 mod egress;
 mod keyframe;
 pub mod lane;
+mod messages;
 mod shard;
 mod socket;
 mod srtp;
 mod track;
 
 pub use batch::{Clock, TrackBatch, TrackKey};
-pub use control::{Media, MediaConfig, MediaEvent, PublishTracks, SessionId, Stopped};
-pub use shard::Counters;
+pub use control::{Media, MediaConfig, Stopped};
+pub use messages::{Counters, MediaEvent, PublishTracks, SessionId};

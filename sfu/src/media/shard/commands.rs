@@ -1,10 +1,10 @@
 //! The part of a shard that carries out commands: peers, tracks and who gets what.
 
-use super::{CONNECT_WITHIN, Command, Peer, Shard, Slot};
+use super::{CONNECT_WITHIN, Peer, Shard, Slot};
 use crate::media::batch::TrackKey;
-use crate::media::control::{MediaEvent, PublishTracks, SessionId};
 use crate::media::egress::Egress;
 use crate::media::lane::Outlet;
+use crate::media::messages::{Command, MediaEvent, PublishTracks, SessionId};
 use crate::media::srtp::Sealer;
 use crate::media::track::{Feed, Subscriber, Track};
 use crate::peer::keys::RtpKeys;

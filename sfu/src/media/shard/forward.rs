@@ -3,8 +3,8 @@
 use super::{Shard, Slot};
 use crate::media::batch::{Clock, TrackBatch};
 use crate::media::cache::Cached;
-use crate::media::control::MediaEvent;
 use crate::media::egress::Numbered;
+use crate::media::messages::MediaEvent;
 use crate::media::socket::Outbox;
 use crate::media::srtp::Sealer;
 use crate::media::track::{Feed, Subscriber};

@@ -10,13 +10,12 @@ mod thread;
 pub use thread::ShardHandle;
 
 use super::batch::TrackKey;
-use super::control::{MediaEvent, PublishTracks, SessionId};
 use super::egress::Egress;
-use super::lane::{Outlet, OutletId};
+use super::messages::{Counters, MediaEvent, PublishTracks, SessionId};
 use super::socket::Outbox;
 use super::srtp::Sealer;
 use super::track::Track;
-use crate::peer::{Answer, Engine, EngineConfig, OfferError, PeerEvent};
+use crate::peer::{Engine, EngineConfig, PeerEvent};
 use cloudschool_protocol::media::{Codec, Kind};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -37,102 +36,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
 
 const COUNTER_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What the node may ask of a shard. Commands arrive, in order.
-pub enum Command {
-    Publish {
-        session: SessionId,
-        offer: String,
-        tracks: PublishTracks,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
-    },
-    Watch {
-        session: SessionId,
-        offer: String,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
-    },
-    Renegotiate {
-        session: SessionId,
-        offer: String,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
-    },
-    Close {
-        session: SessionId,
-    },
-    OpenTrack {
-        track: TrackKey,
-        kind: Kind,
-        /// Fed by another shard or a trunk, not by a peer here.
-        lane: bool,
-    },
-    CloseTrack {
-        track: TrackKey,
-    },
-    Bind {
-        session: SessionId,
-        mid: String,
-        track: Option<TrackKey>,
-    },
-    AddOutlet {
-        track: TrackKey,
-        outlet: Outlet,
-    },
-    RemoveOutlet {
-        track: TrackKey,
-        id: OutletId,
-    },
-    Mute {
-        track: TrackKey,
-        muted: bool,
-    },
-    WantKeyframe {
-        track: TrackKey,
-    },
-    /// Say goodbye to all peers and end; `done` is answered, or dropped, after that.
-    Stop {
-        done: oneshot::Sender<()>,
-    },
-}
-
-/// What a shard counts, since it started.
-#[derive(Debug, Clone, Default)]
-pub struct Counters {
-    pub packets_in: u64,
-    pub packets_out: u64,
-    /// IP bytes of all datagrams received and sent, media and everything else.
-    pub ip_bytes_in: u64,
-    pub ip_bytes_out: u64,
-    pub retransmitted: u64,
-    /// Datagrams the kernel would not take.
-    pub refused: u64,
-    /// Batches that other shards or trunks were too slow for.
-    pub lane_drops: u64,
-    pub keyframe_requests: u64,
-    /// Datagrams from nobody known.
-    pub unknown: u64,
-    /// Turns that began later than they should have.
-    pub late_turns: u64,
-    pub peers: u64,
-    pub tracks: u64,
-}
-
-impl Counters {
-    /// Adds another shard's.
-    pub fn add(&mut self, other: &Self) {
-        self.packets_in += other.packets_in;
-        self.packets_out += other.packets_out;
-        self.ip_bytes_in += other.ip_bytes_in;
-        self.ip_bytes_out += other.ip_bytes_out;
-        self.retransmitted += other.retransmitted;
-        self.refused += other.refused;
-        self.lane_drops += other.lane_drops;
-        self.keyframe_requests += other.keyframe_requests;
-        self.unknown += other.unknown;
-        self.late_turns += other.late_turns;
-        self.peers += other.peers;
-        self.tracks += other.tracks;
-    }
-}
 
 /// A line towards a viewer.
 struct Slot {

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::media::batch::TrackKey;
-use crate::media::lane::Outlet;
+use crate::media::lane::{Outlet, OutletId};
+use crate::media::messages::Command;
+use crate::peer::Answer;
 use bytes::{Bytes, BytesMut};
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;

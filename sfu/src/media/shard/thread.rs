@@ -1,10 +1,10 @@
 //! The thread that runs a shard. Its turn reads like this: commands → packets from other
 //! shards and trunks → timers → receive → forward → flush.
 
-use super::{Command, Shard};
+use super::Shard;
 use crate::media::batch::TrackBatch;
-use crate::media::control::MediaEvent;
 use crate::media::lane::ShardLane;
+use crate::media::messages::{Command, MediaEvent};
 use crate::media::socket::Socket;
 use crate::peer::EngineConfig;
 use mio::{Events, Interest, Poll, Token, Waker};
