@@ -7,7 +7,8 @@ use cloudschool_protocol::lesson::LessonInfo;
 use cloudschool_service::config::{
     AuthSection, ConfigError, HttpSection, LogSection, NodeSection, TrunkSection,
 };
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -50,13 +51,31 @@ fn one_shard() -> NonZeroUsize {
     NonZeroUsize::MIN
 }
 
-/// `[links]`: pages where people find what other services show of a lesson. `{lesson}` in
-/// an address stands for the lesson's id.
+/// `[links]`: pages where people find what other services show of a lesson. The file has the
+/// services' addresses; here they are whole, with `{lesson}` standing for the lesson's id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinksSection {
+    #[serde(deserialize_with = "library_page")]
     pub library: Option<String>,
+    #[serde(deserialize_with = "report_page")]
     pub report: Option<String>,
+}
+
+fn library_page<'de, D: Deserializer<'de>>(address: D) -> Result<Option<String>, D::Error> {
+    page(address, "library")
+}
+
+fn report_page<'de, D: Deserializer<'de>>(address: D) -> Result<Option<String>, D::Error> {
+    page(address, "report/{lesson}")
+}
+
+fn page<'de, D: Deserializer<'de>>(address: D, path: &str) -> Result<Option<String>, D::Error> {
+    let address = String::deserialize(address)?;
+    if !address.starts_with("http://") && !address.starts_with("https://") {
+        return Err(D::Error::custom("an address begins with http:// or https://"));
+    }
+    Ok(Some(format!("{}/{path}", address.trim_end_matches('/'))))
 }
 
 /// `[limits]`: what one lesson and one member may take.
@@ -291,5 +310,14 @@ mod tests {
         }
         load(CAMPUS, &[("MEDIA__BIND", "0.0.0.0:1"), ("MEDIA__ANNOUNCE", r#"["10.0.0.1"]"#)])
             .unwrap();
+    }
+
+    #[test]
+    fn links_lead_to_the_pages_of_the_services_named() {
+        let links = load(CAMPUS, &[("LINKS__LIBRARY", "https://library.example/")]).unwrap().links;
+        assert_eq!(links.library.as_deref(), Some("https://library.example/library"));
+        assert_eq!(links.report.as_deref(), Some("http://127.0.0.1:8060/report/{lesson}"));
+        let err = load(CAMPUS, &[("LINKS__REPORT", "report.example")]).unwrap_err().to_string();
+        assert!(err.contains("links.report") && err.contains("https://"), "{err}");
     }
 }
