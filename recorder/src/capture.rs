@@ -25,6 +25,8 @@ const JUMP_BACK: Nanos = SECOND;
 pub struct Outcome {
     /// The list of parts changed, or a part's place on the time line.
     pub changed: bool,
+    /// Parts begun.
+    pub begun: u64,
     /// A part ended: its last blocks are to be written out on a thread that may block.
     pub ended: Vec<Part>,
     /// A part was given up, and why.
@@ -231,6 +233,7 @@ impl Capture {
         let losses_before = self.gate.losses();
         self.open = Some(Open { part, format, base, last: (0, arrival), losses_before });
         out.changed = true;
+        out.begun += 1;
         Ok(())
     }
 
