@@ -7,6 +7,7 @@ use cloudschool_protocol::id::LessonId;
 use reqwest::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// A recording in the library.
@@ -37,8 +38,8 @@ pub async fn recording(site: &Site, lesson: &LessonId) -> Result<Recording> {
     of_lesson.with_context(|| format!("the library has no recording of {lesson}"))
 }
 
-/// How long a recording plays, in seconds, by the segments its playlist names; each segment is
-/// fetched, so that what is promised is there.
+/// How long a recording plays, in seconds, by the segments its playlist names; the files they
+/// are in are fetched, so that what is promised is there.
 ///
 /// # Errors
 /// When the playlist or a segment can't be had, or names nothing.
@@ -57,8 +58,10 @@ pub async fn playing_time(site: &Site, recording: &Recording) -> Result<f64> {
         let duration = duration.split(',').next().unwrap_or_default();
         seconds += duration.parse::<f64>().with_context(|| format!("a duration in {url}"))?;
     }
-    for segment in after_tag(&playlist, "#EXTINF:") {
-        let segment = url.join(segment)?;
+    // Segments may be ranges of one file.
+    let files: BTreeSet<&str> = after_tag(&playlist, "#EXTINF:").collect();
+    for file in files {
+        let segment = url.join(file)?;
         let bytes = request(site, segment.clone()).await?.bytes().await?;
         ensure!(!bytes.is_empty(), "{segment} is empty");
     }

@@ -92,9 +92,9 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
     let mut problems = Vec::new();
     let archive = archived(site, &lesson, &witness).await;
     let archived_after = ended.elapsed();
-    let recording_s = archive.unwrap_or_else(|error| {
+    let (recording, recording_s) = archive.unwrap_or_else(|error| {
         problems.push(format!("{error:#}"));
-        0.0
+        (String::new(), 0.0)
     });
     let stored = stored(site, &lesson, &log.events()?).await.unwrap_or_else(|error| {
         problems.push(format!("{error:#}"));
@@ -127,22 +127,23 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
         events_wrong: stored.wrong,
         speech_stored: stored.speech,
         archived_after_s: archived_after.as_secs_f64(),
-        recording: site.installation().root().join("recorder"),
+        recording: site.installation().root().join("recorder").join("library").join(recording),
         problems,
         checks: Vec::new(),
     }
     .judged())
 }
 
-/// Waits until the recording is in the library, and says how long it plays, in seconds.
-async fn archived(site: &Site, lesson: &LessonId, witness: &LessonClient) -> Result<f64> {
+/// Waits until the recording is in the library; gives its id and how long it plays, in seconds.
+async fn archived(site: &Site, lesson: &LessonId, witness: &LessonClient) -> Result<(String, f64)> {
     let archived = witness.until(|s| s.phase == Phase::Archived);
     match tokio::time::timeout(ARCHIVE_WITHIN, archived).await {
         Ok(state) => state.context("waiting for the recording")?,
         Err(_) => bail!("no recording came into the library in {} s", ARCHIVE_WITHIN.as_secs()),
     };
     let recording = services::recording(site, lesson).await?;
-    services::playing_time(site, &recording).await
+    let seconds = services::playing_time(site, &recording).await?;
+    Ok((recording.id, seconds))
 }
 
 struct Given {

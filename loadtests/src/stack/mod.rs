@@ -69,7 +69,7 @@ pub enum StackError {
     Issuer(anyhow::Error),
     #[error("HTTP requests can't be made: {0}")]
     Http(String),
-    #[error("the campus node did not open a lesson: {0}")]
+    #[error("no lesson could be opened: {0}")]
     NoLesson(String),
 }
 

@@ -1,13 +1,18 @@
 //! Where the processes of an installation are reached, and the tokens and lessons to use
 //! them with.
 
-use super::{CAMPUS, Installation, Ports, SCHOOL, StackError};
+use super::{CAMPUS, Installation, LOOK_AGAIN, Ports, SCHOOL, StackError};
 use crate::tokens::Tokens;
 use cloudschool_protocol::id::{LessonId, SchoolId};
-use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::member::Role;
+use cloudschool_protocol::trunk::LessonLine;
 use reqwest::Url;
-use std::time::{SystemTime, UNIX_EPOCH};
+use serde::Deserialize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long the school's node may take to hear of a lesson.
+const KNOWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// A running installation, as someone who uses it sees it.
 pub struct Site {
@@ -60,10 +65,11 @@ impl Site {
         signed.map_err(StackError::Issuer)
     }
 
-    /// Opens a new lesson to which the school is invited.
+    /// Opens a new lesson to which the school is invited, and waits until the school's node
+    /// has it open too.
     ///
     /// # Errors
-    /// [`StackError::NoLesson`] with the campus node's own words.
+    /// [`StackError::NoLesson`] with the node's own words.
     pub async fn open_lesson(&self, lesson: Lesson<'_>) -> Result<LessonId, StackError> {
         let failed = |reason: String| StackError::NoLesson(reason);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -81,14 +87,37 @@ impl Site {
             planned_start_ms: None,
             planned_minutes: Some(40),
         };
-        let url = self.url("campus").join("api/lessons").map_err(|e| failed(e.to_string()))?;
-        let request = self.http.post(url).bearer_auth(self.operator()?).json(&info);
-        let response = request.send().await.map_err(|e| failed(e.to_string()))?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = response.text().await.unwrap_or_default();
-            return Err(failed(format!("{status}: {body}")));
-        }
+        let operator = self.operator()?;
+        let lessons = |node| self.url(node).join("api/lessons").map_err(|e| failed(e.to_string()));
+        let request = self.http.post(lessons("campus")?).bearer_auth(&operator).json(&info);
+        answer(request).await.map_err(failed)?;
+        let known = async {
+            loop {
+                let request = self.http.get(lessons("school")?).bearer_auth(&operator);
+                let list = answer(request).await.map_err(failed)?;
+                let list: Lessons =
+                    serde_json::from_str(&list).map_err(|e| failed(e.to_string()))?;
+                if list.lessons.iter().any(|l| l.info.id == id && l.phase == Phase::Open) {
+                    return Ok::<(), StackError>(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let unknown = |_| failed("the school's node does not get to know of it".into());
+        tokio::time::timeout(KNOWN_WITHIN, known).await.map_err(unknown)??;
         Ok(id)
     }
+}
+
+#[derive(Deserialize)]
+struct Lessons {
+    lessons: Vec<LessonLine>,
+}
+
+/// The body of the answer, or why there is none.
+async fn answer(request: reqwest::RequestBuilder) -> Result<String, String> {
+    let response = request.send().await.map_err(|e| e.to_string())?;
+    let status = response.status();
+    let body = response.text().await.map_err(|e| e.to_string())?;
+    if status.is_success() { Ok(body) } else { Err(format!("{status}: {body}")) }
 }
