@@ -17,12 +17,11 @@ function recordingLink(recording: string, library: string | undefined, token: st
   return url.origin === trusted.origin ? withToken(url.href, { token }) : url.href;
 }
 
-/** The report's address: the node gives that of all reports, or of this lesson's. */
-function reportLink(report: string, lesson: string, token: string): string {
-  const url = new URL(report, location.href);
-  const path = url.pathname.replace(/\/$/, "");
-  url.pathname = path.endsWith(`/${lesson}`) ? path : `${path}/${lesson}`;
-  return withToken(url.href, { token });
+/** A service's page for this lesson; a node may be configured with the service alone. */
+function pageAt(service: string, page: string): string {
+  const url = new URL(service, location.href);
+  if (url.pathname === "/") url.pathname = page;
+  return url.href;
 }
 
 export function Closing({ session }: { session: LessonSession }) {
@@ -60,7 +59,10 @@ export function Closing({ session }: { session: LessonSession }) {
               <LinkButton
                 icon={Library}
                 testId="library"
-                href={withToken(library, { token: entry.token, lesson: entry.lesson })}
+                href={withToken(pageAt(library, "/library"), {
+                  token: entry.token,
+                  lesson: entry.lesson,
+                })}
               >
                 {words.library}
               </LinkButton>
@@ -70,7 +72,7 @@ export function Closing({ session }: { session: LessonSession }) {
             <LinkButton
               icon={ChartBar}
               testId="report"
-              href={reportLink(report, entry.lesson, entry.token)}
+              href={withToken(pageAt(report, `/report/${entry.lesson}`), { token: entry.token })}
             >
               {words.report}
             </LinkButton>

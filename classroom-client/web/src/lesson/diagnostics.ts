@@ -24,6 +24,8 @@ export interface PublishedStats {
   width: number;
   height: number;
   bytes: number;
+  /** What keeps the picture smaller than the camera's: `none`, `cpu`, `bandwidth`, `other`. */
+  limitedBy: string;
 }
 
 export interface Diagnostics {
@@ -54,6 +56,7 @@ interface Stat {
   totalAudioEnergy?: number;
   bytesReceived?: number;
   bytesSent?: number;
+  qualityLimitationReason?: string;
   packetsLost?: number;
 }
 
@@ -120,5 +123,6 @@ async function published(
       width: stat.frameWidth ?? 0,
       height: stat.frameHeight ?? 0,
       bytes: stat.bytesSent ?? 0,
+      limitedBy: stat.qualityLimitationReason ?? "none",
     }));
 }

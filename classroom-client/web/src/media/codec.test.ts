@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { opusForTeaching, publishOrder } from "./codec.ts";
+import { opusForTeaching, publishOrder, videoStartingAt } from "./codec.ts";
 
 describe("the order of video codecs", () => {
   it("puts constrained baseline H.264 first, VP8 behind it, and nothing else but repair", () => {
@@ -13,6 +13,27 @@ describe("the order of video codecs", () => {
       { mimeType: "video/AV1" },
     ];
     expect(publishOrder(codecs)).toEqual([codecs[5], codecs[0], codecs[1]]);
+  });
+});
+
+describe("video in an answer", () => {
+  it("starts at the rate wanted, with every codec, and leaves all else alone", () => {
+    const sdp = [
+      "m=video 9 UDP/TLS/RTP/SAVPF 108 96 97",
+      "a=rtpmap:108 H264/90000",
+      "a=fmtp:108 packetization-mode=1;profile-level-id=42e01f",
+      "a=rtpmap:96 VP8/90000",
+      "a=rtpmap:97 rtx/90000",
+      "a=fmtp:97 apt=96",
+      "",
+    ];
+    const rates = "x-google-start-bitrate=1000;x-google-min-bitrate=300";
+    const settled = [...sdp];
+    settled[2] = `${sdp[2]};${rates}`;
+    settled.splice(4, 0, `a=fmtp:96 ${rates}`);
+    expect(videoStartingAt(sdp.join("\r\n"), { start: 1_000_000, least: 300_000 })).toBe(
+      settled.join("\r\n"),
+    );
   });
 });
 

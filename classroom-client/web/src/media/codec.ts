@@ -33,6 +33,31 @@ export function publishOrder<T extends CodecLine>(codecs: readonly T[]): T[] {
     .map(({ codec }) => codec);
 }
 
+/** Where a video encoder starts and what it never goes below, in bit/s. */
+export interface VideoRate {
+  start: number;
+  least: number;
+}
+
+/**
+ * Settles the rate at which video starts. Chromium begins at 300 kbit/s and needs half a
+ * minute to where writing on a board can be read; it takes these settings from an answer
+ * (in kbit/s). Other browsers pass them over.
+ */
+export function videoStartingAt(sdp: string, { start, least }: VideoRate): string {
+  const kbit = (rate: number) => Math.round(rate / 1000);
+  const rates = `x-google-start-bitrate=${kbit(start)};x-google-min-bitrate=${kbit(least)}`;
+  return sdp
+    .replace(/^a=rtpmap:(\d+) (?:H264|VP8)\/90000$/gim, (rtpmap, payload: string) => {
+      const has = new RegExp(`^a=fmtp:${payload} `, "m").test(sdp);
+      return has ? rtpmap : `${rtpmap}\r\na=fmtp:${payload} ${rates}`;
+    })
+    .replace(/^(a=fmtp:(\d+) .*)$/gm, (fmtp: string, _line, payload: string) => {
+      const video = new RegExp(`^a=rtpmap:${payload} (?:H264|VP8)/90000$`, "im").test(sdp);
+      return video && !fmtp.includes("x-google-") ? `${fmtp};${rates}` : fmtp;
+    });
+}
+
 /**
  * Settles Opus in an answer for teaching over bad lines: in-band FEC on (a lost packet is
  * heard from the next one), DTX off (a recording has no holes, and a pause is not mistaken

@@ -6,7 +6,7 @@ import { signal } from "@preact/signals";
 import { HttpProblem } from "../http/problem.ts";
 import { retryDelay } from "../protocol/retry.ts";
 import type { Kind, Lang } from "../protocol/words.ts";
-import { opusForTeaching, publishOrder } from "./codec.ts";
+import { opusForTeaching, publishOrder, type VideoRate, videoStartingAt } from "./codec.ts";
 import { type WhipSession, whip } from "./whip.ts";
 
 /** How a video is sent. */
@@ -16,16 +16,37 @@ export interface VideoProfile {
   maxFramerate: number;
   /** What to keep when the line or the machine is too weak. */
   keep: RTCDegradationPreference;
+  rate: VideoRate;
 }
 
 export const PROFILES = {
   /** 1280×720 at 30: board writing must be readable, a face must move. */
-  teacher: { maxBitrate: 2_000_000, maxFramerate: 30, keep: "balanced" },
+  teacher: {
+    maxBitrate: 2_000_000,
+    maxFramerate: 30,
+    keep: "balanced",
+    rate: { start: 1_200_000, least: 300_000 },
+  },
   /** A class seen by the teacher: one of many, behind a village line. */
-  classroom: { maxBitrate: 600_000, maxFramerate: 20, keep: "maintain-framerate" },
-  student: { maxBitrate: 400_000, maxFramerate: 20, keep: "maintain-framerate" },
+  classroom: {
+    maxBitrate: 600_000,
+    maxFramerate: 20,
+    keep: "maintain-framerate",
+    rate: { start: 400_000, least: 100_000 },
+  },
+  student: {
+    maxBitrate: 400_000,
+    maxFramerate: 20,
+    keep: "maintain-framerate",
+    rate: { start: 300_000, least: 80_000 },
+  },
   /** Text first; movement second. */
-  screen: { maxBitrate: 2_000_000, maxFramerate: 15, keep: "maintain-resolution" },
+  screen: {
+    maxBitrate: 2_000_000,
+    maxFramerate: 15,
+    keep: "maintain-resolution",
+    rate: { start: 1_200_000, least: 300_000 },
+  },
 } as const satisfies Record<string, VideoProfile>;
 
 /** Speech and a little music; FEC included. */
@@ -140,7 +161,8 @@ export class Publisher {
         return;
       }
       this.#session = session;
-      await pc.setRemoteDescription({ type: "answer", sdp: opusForTeaching(session.answer) });
+      const sdp = videoStartingAt(opusForTeaching(session.answer), this.#options.profile.rate);
+      await pc.setRemoteDescription({ type: "answer", sdp });
     } catch (error) {
       if (aborted.aborted) return;
       const message = error instanceof HttpProblem ? error.message : "";

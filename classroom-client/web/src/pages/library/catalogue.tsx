@@ -181,7 +181,7 @@ function Card(props: { item: Recording; token: string; onOpen: (id: string) => v
       <button
         type="button"
         class="recording-card"
-        aria-label={t.value.library.play(item.title)}
+        title={t.value.library.play(item.title)}
         data-testid={`recording-${item.id}`}
         onClick={() => onOpen(item.id)}
       >

@@ -1,0 +1,251 @@
+// What the browser tests stand on: the installation of four real processes, Chromium with
+// fake devices, and a count of what passed.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const BIN_DIR = process.env.CLOUDSCHOOL_BIN_DIR ?? join(ROOT, "target/debug");
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/**
+ * A built web client (`vite build --outDir …`) to show in place of the one in the programs:
+ * for work on the pages without building the programs anew.
+ */
+const PAGES = process.env.CLOUDSCHOOL_PAGES;
+
+/** The installation must be up within this; a debug build takes a few seconds. */
+const UP_WITHIN_MS = 60_000;
+/** How long anything awaited in a page may take on a busy machine with two cores. */
+export const PATIENCE_MS = 30_000;
+
+/** Starts campus, school, recorder and analytics. Resolves when all are ready. */
+export async function startStack() {
+  const data = await mkdtemp(join(tmpdir(), "cloudschool-e2e-"));
+  const child = spawn(
+    join(BIN_DIR, "loadtest"),
+    ["up", "--json", "--data", data, "--ports", "free"],
+    { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const exited = new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? code));
+    child.once("error", (error) => resolve(error.message));
+  });
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await exited;
+    await rm(data, { recursive: true, force: true });
+  };
+  const links = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once("line", (line) => {
+      try {
+        resolve(JSON.parse(line));
+      } catch {
+        reject(new Error(`not the links: ${line}`));
+      }
+    });
+    exited.then((how) => reject(new Error(`the installation ended at start: ${how}`)));
+    setTimeout(() => reject(new Error("the installation is not up in time")), UP_WITHIN_MS).unref();
+  });
+  try {
+    return { links: await links, data, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const COMMON = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--autoplay-policy=no-user-gesture-required",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--allow-loopback-in-peer-connection",
+  // Pages put in place by the test count as from the internet, and may not call loopback.
+  `--disable-features=WebRtcHideLocalIpsWithMdns${PAGES ? ",LocalNetworkAccessChecks" : ""}`,
+];
+const DEVICES = [
+  // 25 frames a second keep the machine free for four processes and three pages.
+  "--use-fake-device-for-media-stream=fps=25",
+  "--use-fake-ui-for-media-stream",
+];
+
+/** A browser whose camera and microphone are Chromium's test picture and beep. */
+export function launch({ deny = false } = {}) {
+  const permission = deny
+    ? ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
+    : DEVICES;
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: [...COMMON, ...permission],
+  });
+}
+
+/** Pages open now, by name: what they show is kept when a test fails. */
+const pages = new Map();
+const KEPT = join(ROOT, "target/e2e");
+
+/** What a failed test leaves behind: a picture of every page, and what each says of itself. */
+async function evidence() {
+  await mkdir(KEPT, { recursive: true });
+  const said = [];
+  for (const [name, page] of pages) {
+    if (page.isClosed()) continue;
+    const file = join(KEPT, `${name.replaceAll(" ", "-")}.png`);
+    await page.screenshot({ path: file }).catch(() => undefined);
+    const state = await page
+      .evaluate(async () => {
+        const { __cloudschool: own } = window;
+        if (!own) return null;
+        const { link, media, phase, seq } = own;
+        return { link, media, phase, seq, ...(await own.stats()) };
+      })
+      .catch((error) => error.message);
+    said.push(`${name}: ${page.url()} ${file}\n  ${JSON.stringify(state)}`);
+  }
+  return said.join("\n");
+}
+
+/** What pages complained about that nothing here asked for. */
+export const complaints = [];
+
+/** Opens `url` in a context of its own, as another person's browser. */
+export async function visit(
+  browser,
+  name,
+  url,
+  { size = [1280, 800], lang = "zh-CN", before } = {},
+) {
+  const [width, height] = size;
+  const context = await browser.newContext({ viewport: { width, height }, locale: lang });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  pages.set(name, page);
+  page.on("pageerror", (error) => complaints.push(`${name}: ${error.message}`));
+  page.on("console", (message) => {
+    // A refused request is logged by the browser itself; pages say those in their own words.
+    const expected = /Failed to load resource|WebSocket connection/.test(message.text());
+    if (message.type() === "error" && !expected) complaints.push(`${name}: ${message.text()}`);
+  });
+  if (PAGES) await context.route(/^http:/, servePages);
+  if (before) await before(page);
+  await page.goto(url);
+  return page;
+}
+
+function servePages(route) {
+  const { pathname } = new URL(route.request().url());
+  const page = /^\/(?:(teacher|classroom|student|library|report)(?:\/[^/]*)?)?$/.exec(pathname);
+  if (page) return route.fulfill({ path: join(PAGES, `${page[1] ?? "index"}.html`) });
+  const asset = /^\/(assets\/|favicon)/.test(pathname);
+  return asset ? route.fulfill({ path: join(PAGES, pathname) }) : route.fallback();
+}
+
+export const byId = (page, id) => page.locator(`[data-testid="${id}"]`);
+
+/** Waits for `look` to give something true, and gives it. */
+export async function until(what, look, within = PATIENCE_MS) {
+  const end = Date.now() + within;
+  for (;;) {
+    const seen = await look();
+    if (seen) return seen;
+    if (Date.now() > end) throw new Error(`${what}: not within ${within / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The page's own count of a track it watches. */
+export async function watched(page, track) {
+  const { watched: all } = await page.evaluate(() => window.__cloudschool.stats());
+  return all.find((one) => one.track === track);
+}
+
+/** The page's own count of what it publishes. */
+export async function published(page, source, kind) {
+  const { published: all } = await page.evaluate(() => window.__cloudschool.stats());
+  return all.find((one) => one.source === source && one.kind === kind);
+}
+
+/** Waits until a picture moves: ten more frames decoded than at first sight. */
+export async function moves(page, track) {
+  const first = await until(`${track} is seen`, async () => {
+    const stats = await watched(page, track);
+    return stats?.framesDecoded > 0 && stats;
+  });
+  return until(`${track} moves`, async () => {
+    const stats = await watched(page, track);
+    return stats?.framesDecoded >= first.framesDecoded + 10 && stats;
+  });
+}
+
+/** Waits until a sound is heard: its energy grows. */
+export async function sounds(page, track) {
+  return until(`${track} is heard`, async () => {
+    const stats = await watched(page, track);
+    return stats?.audioEnergy > 0 && stats;
+  });
+}
+
+/** Waits until a video element shows moving pictures, not only receives them. */
+export async function plays(page, testId) {
+  await page.waitForFunction((id) => {
+    const video = document.querySelector(`video[data-testid="${id}"]`);
+    return video && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 5;
+  }, testId);
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds wrong with a page as it is. */
+export async function accessibility(page) {
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => {
+    const { violations: found } = await window.axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    });
+    return found.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+  });
+  if (violations.length > 0) throw new Error(violations.join("\n"));
+}
+
+export function expect(condition, what) {
+  if (!condition) throw new Error(what);
+}
+
+let passed = 0;
+let failed = 0;
+
+/** Runs one test. Gives false when it failed, so that what builds on it can be left out. */
+export async function test(name, run) {
+  const begun = performance.now();
+  try {
+    const figures = await run();
+    const took = ((performance.now() - begun) / 1000).toFixed(1);
+    passed += 1;
+    console.log(`ok    ${name} (${took} s${figures ? `; ${figures}` : ""})`);
+    return true;
+  } catch (error) {
+    failed += 1;
+    const text = `${error?.stack ?? error}\n${await evidence()}`;
+    console.log(`FAIL  ${name}\n      ${text.replaceAll("\n", "\n      ")}`);
+    return false;
+  }
+}
+
+/** The last line, and whether all passed. */
+export function summary() {
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0;
+}

@@ -1,0 +1,229 @@
+// A lesson from its beginning to its end: a teacher at the campus, a classroom behind the
+// school's node, a student at home.
+
+import {
+  accessibility,
+  byId,
+  expect,
+  moves,
+  plays,
+  published,
+  sounds,
+  test,
+  until,
+  visit,
+} from "./harness.mjs";
+
+const ROOM = "class-301";
+const STUDENT = "wang";
+const TEACHER = "li";
+/** A raised hand is at the teacher's within this (what must hold). */
+const HAND_WITHIN_MS = 1000;
+
+/** Lets a test cut and mend a page's lesson socket. */
+function cuttable() {
+  let cut = false;
+  const open = new Set();
+  return {
+    async before(page) {
+      await page.routeWebSocket(/\/socket$/, (ws) => {
+        if (cut) {
+          void ws.close();
+          return;
+        }
+        ws.connectToServer();
+        open.add(ws);
+      });
+    },
+    async cut() {
+      cut = true;
+      for (const ws of open) await ws.close();
+      open.clear();
+    },
+    mend() {
+      cut = false;
+    },
+  };
+}
+
+export async function lesson(browser, links) {
+  let teacher;
+  let room;
+  let student;
+  const line = cuttable();
+
+  const begun =
+    (await test("the teacher checks the devices, enters and publishes H.264", async () => {
+      teacher = await visit(browser, "teacher", links.teacher);
+      await plays(teacher, "own-camera");
+      await byId(teacher, "line-verdict").and(teacher.locator(".tone-good")).waitFor();
+      await teacher.waitForFunction(() => {
+        const meter = document.querySelector('[data-testid="own-level"]');
+        return Number(meter?.getAttribute("aria-valuenow")) > 0;
+      });
+      await accessibility(teacher);
+      await byId(teacher, "enter").click();
+      await byId(teacher, "teacher").waitFor();
+      expect(!teacher.url().includes("token"), "the token is still in the address bar");
+      const camera = await until("the camera is sent", async () => {
+        const stats = await published(teacher, "camera", "video");
+        return stats?.framesEncoded > 10 && stats;
+      });
+      expect(camera.codec === "video/H264", `the camera is sent as ${camera.codec}`);
+      return `${camera.width}×${camera.height}`;
+    })) &&
+    (await test("a classroom at the school sees and hears the teacher", async () => {
+      const at = performance.now();
+      room = await visit(browser, "classroom", links.classroom, { size: [1920, 1080] });
+      await moves(room, `${TEACHER}/camera`);
+      await plays(room, "main-video");
+      const took = (performance.now() - at) / 1000;
+      await sounds(room, `${TEACHER}/microphone`);
+      await byId(room, "status").waitFor();
+      return `moving ${took.toFixed(1)} s after the page was asked for`;
+    })) &&
+    (await test("the classroom's own camera and microphone are at the teacher's", async () => {
+      await byId(teacher, `room-${ROOM}`).waitFor();
+      await moves(teacher, `${ROOM}/camera`);
+      await plays(teacher, `room-video-${ROOM}`);
+      await sounds(teacher, `${ROOM}/microphone`);
+    }));
+  if (!begun) return undefined;
+
+  await test("the lesson starts for everyone, and says that it is recorded", async () => {
+    await teacher.keyboard.press("b");
+    await byId(teacher, "recording-dot").waitFor();
+    await room.locator('[data-testid="classroom"][data-phase="live"]').waitFor();
+    await byId(room, "elapsed").waitFor();
+  });
+
+  await test("a hand raised at the school is in the teacher's queue at once", async () => {
+    const at = performance.now();
+    await room.keyboard.press("h");
+    await byId(teacher, `hand-${ROOM}`).waitFor();
+    const took = performance.now() - at;
+    expect(took < HAND_WITHIN_MS, `it took ${took.toFixed(0)} ms`);
+    await byId(teacher, `room-hand-${ROOM}`).waitFor();
+    await byId(room, "note").and(room.locator(":not(:empty)")).waitFor();
+    return `${took.toFixed(0)} ms`;
+  });
+
+  await test("a student at home watches, and raises a hand behind the classroom's", async () => {
+    student = await visit(browser, "student", links.student, {
+      size: [360, 740],
+      before: line.before,
+    });
+    await moves(student, `${TEACHER}/camera`);
+    await plays(student, "main-video");
+    await sounds(student, `${TEACHER}/microphone`);
+    const at = performance.now();
+    await byId(student, "hand").click();
+    await byId(teacher, `hand-${STUDENT}`).waitFor();
+    const took = performance.now() - at;
+    expect(took < HAND_WITHIN_MS, `it took ${took.toFixed(0)} ms`);
+    const order = await byId(teacher, "hands")
+      .locator("li")
+      .evaluateAll((items) => items.map((item) => item.getAttribute("data-testid")));
+    expect(order.join() === `hand-${ROOM},hand-${STUDENT}`, `the order is ${order}`);
+    return `${took.toFixed(0)} ms`;
+  });
+
+  await test("the pages of a running lesson are accessible", async () => {
+    for (const page of [teacher, room, student]) await accessibility(page);
+  });
+
+  await test("the classroom called to the stage is seen and heard by the student", async () => {
+    await teacher.keyboard.press("1");
+    await byId(teacher, `hand-${ROOM}`).waitFor({ state: "detached" });
+    await room.locator(".room-screen-stage").waitFor();
+    await teacher.locator(`[data-testid="big-picture"][data-shows="${ROOM}"]`).waitFor();
+    await moves(student, `${ROOM}/camera`);
+    await plays(student, `small-${ROOM}`);
+    await sounds(student, `${ROOM}/microphone`);
+  });
+
+  await test("a classroom muted reads so, and the mute can be undone", async () => {
+    await byId(teacher, `mute-${ROOM}`).click();
+    const word = byId(room, "microphone-word");
+    await word.and(room.locator(":disabled")).waitFor();
+    await byId(teacher, "undo").click();
+    await word.and(room.locator(":enabled")).waitFor();
+    await byId(teacher, `dismiss-${ROOM}`).click();
+    await room.locator(".room-screen-stage").waitFor({ state: "detached" });
+  });
+
+  await test("a student called up is seen only after agreeing", async () => {
+    await byId(teacher, `call-hand-${STUDENT}`).click();
+    await byId(student, "called-dialog").waitFor();
+    await accessibility(student);
+    expect(!(await published(student, "camera", "video")), "the camera is on before consent");
+    await byId(student, "consent-both").click();
+    await moves(teacher, `${STUDENT}/camera`);
+    await plays(teacher, "big-video");
+    await moves(room, `${STUDENT}/camera`);
+    await sounds(room, `${STUDENT}/microphone`);
+    await byId(student, "leave-stage").click();
+    await byId(student, "own-video").waitFor({ state: "detached" });
+    await teacher.locator('[data-testid="big-picture"][data-shows="own-camera"]').waitFor();
+  });
+
+  await test("a shared screen takes the classroom's big picture, and leaves it again", async () => {
+    await teacher.keyboard.press("s");
+    await moves(room, `${TEACHER}/screen`);
+    await plays(room, "main-video");
+    await plays(room, "teacher-video");
+    await teacher.keyboard.press("s");
+    await byId(room, "teacher-video").waitFor({ state: "detached" });
+  });
+
+  await test("sound alone stops the student's picture, not the sound", async () => {
+    await byId(student, "audio-only").click();
+    await byId(student, "sound-only").waitFor();
+    await until("no picture is watched", async () => {
+      const { watched } = await student.evaluate(() => window.__cloudschool.stats());
+      return watched.every((one) => one.kind === "audio") && watched.length > 0;
+    });
+    await byId(student, "audio-only").click();
+    await moves(student, `${TEACHER}/camera`);
+  });
+
+  await test("a hand raised while the line is away waits, and is raised when it is back", async () => {
+    await line.cut();
+    await byId(student, "banner").waitFor();
+    await byId(student, "hand").click();
+    await byId(student, "waiting-command").waitFor();
+    line.mend();
+    await byId(teacher, `hand-${STUDENT}`).waitFor();
+    await byId(student, "banner").waitFor({ state: "detached" });
+    await moves(student, `${TEACHER}/camera`);
+  });
+
+  await test("a second page of the same member takes over, and the first says so", async () => {
+    const second = await visit(browser, "second page", links.student, { size: [360, 740] });
+    await byId(student, "stop-replaced").waitFor();
+    await moves(second, `${TEACHER}/camera`);
+    await student.context().close();
+    student = second;
+  });
+
+  const ended =
+    await test("ending asks first, then takes everyone to the closing page", async () => {
+      await teacher.keyboard.press("e");
+      await byId(teacher, "end-dialog").waitFor();
+      await accessibility(teacher);
+      await teacher.keyboard.press("Escape");
+      await byId(teacher, "end-dialog").waitFor({ state: "detached" });
+      await teacher.keyboard.press("e");
+      const at = performance.now();
+      await byId(teacher, "end-confirm").click();
+      for (const page of [teacher, room, student]) await byId(page, "closing").waitFor();
+      const took = ((performance.now() - at) / 1000).toFixed(1);
+      for (const page of [teacher, room, student]) await accessibility(page);
+      const lights = await teacher.evaluate(
+        async () => (await window.__cloudschool.stats()).published.length,
+      );
+      expect(lights === 0, "something is still published");
+      return `${took} s`;
+    });
+  return ended ? { teacher, room, student } : undefined;
+}
