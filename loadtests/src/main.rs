@@ -45,8 +45,9 @@ enum Command {
         /// Students behind the school's node.
         #[arg(long, default_value_t = 20)]
         students: usize,
-        /// Length of the measured part of the lesson.
-        #[arg(long, default_value_t = 30)]
+        /// Length of the measured part of the lesson. In less than 5 s nobody gets to raise a
+        /// hand.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..))]
         seconds: u64,
     },
 }
