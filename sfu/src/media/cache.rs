@@ -115,6 +115,18 @@ impl Numbering {
         extended
     }
 
+    /// Whether `sequence` can belong to the run of numbers so far (RFC 3550 §A.1: a source that
+    /// was restarted, or not heard for long, jumps).
+    #[must_use]
+    pub fn continues(&self, sequence: u16) -> bool {
+        const MAX_DROPOUT: i16 = 3000;
+        const MAX_MISORDER: i16 = 1000;
+        self.highest.is_none_or(|highest| {
+            let ahead = sequence.wrapping_sub(highest as u16) as i16;
+            (-MAX_MISORDER..=MAX_DROPOUT).contains(&ahead)
+        })
+    }
+
     fn close_up(&self, extended: u64) -> u64 {
         let skipped = self.skipped.iter().filter(|s| **s < extended).count() as u64;
         extended.saturating_sub(self.skipped_before + skipped)

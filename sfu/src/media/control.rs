@@ -108,11 +108,12 @@ impl Media {
         session
     }
 
-    /// A new track of this node, fed by nobody yet.
+    /// A new track of this node, fed by nobody yet. Tracks of one `owner`, any number, share a
+    /// shard, so that one peer can publish them all.
     #[must_use]
-    pub fn open_track(&self, kind: Kind) -> TrackKey {
+    pub fn open_track(&self, kind: Kind, owner: u64) -> TrackKey {
         let track = TrackKey(self.next_track.fetch_add(1, Ordering::Relaxed));
-        let shard = self.least_loaded();
+        let shard = owner.checked_rem(self.shards.len() as u64).unwrap_or(0) as usize;
         self.homes.insert(track, Home { shard, kind, replicas: Vec::new() });
         self.send(shard, Command::OpenTrack { track, kind, lane: false });
         track
@@ -144,26 +145,10 @@ impl Media {
         tracks: PublishTracks,
     ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
         let shard = self.homes.get(&tracks.video).map_or(0, |h| h.shard);
-        // Both tracks of a peer live where the peer does.
-        self.rehome(tracks.audio, shard);
         let session = self.admit(shard);
         let (reply, answer) = oneshot::channel();
         self.send(shard, Command::Publish { session, offer, tracks, reply });
         self.answered(session, answer).await
-    }
-
-    /// Moves a track nobody feeds yet to another shard.
-    fn rehome(&self, track: TrackKey, shard: usize) {
-        let Some(mut home) = self.homes.get_mut(&track) else { return };
-        if home.shard == shard {
-            return;
-        }
-        let kind = home.kind;
-        let old = std::mem::replace(&mut home.shard, shard);
-        home.replicas.clear();
-        drop(home);
-        self.send(old, Command::CloseTrack { track });
-        self.send(shard, Command::OpenTrack { track, kind, lane: false });
     }
 
     /// Lets a peer watch: answers its offer. What its lines show is said by [`Self::bind`].

@@ -5,7 +5,7 @@
 use super::batch::TrackKey;
 use super::cache::Cached;
 use cloudschool_protocol::media::Kind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Packets of a video line a viewer may ask for again: 512 at 2 Mbit/s are 2 s.
 const SENT_PACKETS: usize = 512;
@@ -31,7 +31,30 @@ struct Sent {
     out: u64,
     source: u64,
     epoch: Epoch,
-    timestamp: u32,
+    timestamp_offset: u32,
+    again: Option<Instant>,
+}
+
+/// A packet asked for twice within this is sent again once: the second request was on its way
+/// already, or somebody plays games.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// What a viewer asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The packet's number at the source.
+    pub source: u64,
+    number: u64,
+    timestamp_offset: u32,
+}
+
+impl Lost {
+    /// The numbers it went out under, or would have.
+    #[must_use]
+    pub fn numbered(self, packet: &Cached) -> Numbered {
+        let timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
+        Numbered { number: self.number, timestamp }
+    }
 }
 
 /// The numbers a packet goes out under.
@@ -123,7 +146,9 @@ impl Egress {
         }
         let kept = self.sent.len() as u64;
         if let Some(slot) = number.checked_rem(kept).and_then(|at| self.sent.get_mut(at as usize)) {
-            *slot = Some(Sent { out: number, source: packet.number, epoch, timestamp });
+            let timestamp_offset = mapping.timestamp_offset;
+            let source = packet.number;
+            *slot = Some(Sent { out: number, source, epoch, timestamp_offset, again: None });
         }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
@@ -152,17 +177,34 @@ impl Egress {
         (elapsed.as_micros() as u64 * u64::from(self.clock_rate) / 1_000_000) as u32
     }
 
-    /// The source packet that went out as `sequence`, and its numbers, for a retransmission.
-    /// A packet sealed twice is the same bytes, so only what was really sent is found.
-    #[must_use]
-    pub fn sent(&self, epoch: Epoch, sequence: u16) -> Option<(u64, Numbered)> {
+    /// The source packet that goes by `sequence` on this line, to send it again, or for the
+    /// first time if it came too late to go out with its fellows. A number belongs to one
+    /// packet for ever, so sealing it twice gives the same bytes.
+    pub fn lost(&mut self, epoch: Epoch, sequence: u16, now: Instant) -> Option<Lost> {
         let last = self.next.checked_sub(1)?;
         let behind = (last as u16).wrapping_sub(sequence);
         let number = last.checked_sub(u64::from(behind))?;
         let at = number.checked_rem(self.sent.len() as u64)?;
-        let sent = self.sent.get(at as usize)?.as_ref()?;
-        let same = sent.out == number && sent.epoch == epoch;
-        same.then_some((sent.source, Numbered { number, timestamp: sent.timestamp }))
+        let slot = self.sent.get_mut(at as usize)?;
+        match slot.as_mut().filter(|s| s.out == number) {
+            Some(sent) if sent.epoch == epoch => {
+                if sent.again.is_some_and(|at| now - at < AGAIN) {
+                    return None;
+                }
+                sent.again = Some(now);
+                let Sent { source, timestamp_offset, .. } = *sent;
+                Some(Lost { source, number, timestamp_offset })
+            }
+            Some(_) => None,
+            None => {
+                let mapping = self.mapping.filter(|m| m.epoch == epoch)?;
+                let source = mapping.base_in + number.checked_sub(mapping.base_out)?;
+                let timestamp_offset = mapping.timestamp_offset;
+                *slot =
+                    Some(Sent { out: number, source, epoch, timestamp_offset, again: Some(now) });
+                Some(Lost { source, number, timestamp_offset })
+            }
+        }
     }
 }
 
@@ -170,7 +212,6 @@ impl Egress {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     const A: Epoch = Epoch { track: TrackKey(1), run: 0 };
     const B: Epoch = Epoch { track: TrackKey(2), run: 0 };
@@ -214,16 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_sent_is_sent_again() {
+    fn what_was_sent_is_sent_again_once_at_a_time_and_from_its_own_source() {
         let now = Instant::now();
         let mut line = Egress::new(Kind::Video, 90_000, 0);
         line.number(A, &packet(100, 50, true), now).unwrap();
         line.number(A, &packet(102, 60, false), now).unwrap();
-        let (source, again) = line.sent(A, 2).unwrap();
-        assert_eq!((source, again.timestamp), (102, 60));
-        assert_eq!(line.sent(A, 1), None, "never came in");
-        assert_eq!(line.sent(B, 2), None, "another source by now");
-        assert_eq!(line.sent(A, 60_000), None);
+        let lost = line.lost(A, 2, now).unwrap();
+        let again = lost.numbered(&packet(102, 60, false));
+        assert_eq!((lost.source, again.number, again.timestamp), (102, 2, 60));
+        assert_eq!(line.lost(A, 2, now), None, "asked twice at once");
+        assert!(line.lost(A, 2, now + AGAIN).is_some());
+        assert_eq!(line.lost(A, 1, now).unwrap().source, 101, "it may have come by now");
+        assert_eq!(line.lost(B, 2, now), None, "another source by now");
+        assert_eq!(line.lost(A, 60_000, now), None);
     }
 
     proptest! {

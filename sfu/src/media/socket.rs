@@ -93,21 +93,35 @@ impl Socket {
         let mut refused = 0;
         for group in &outbox.groups {
             let Some(contents) = outbox.bytes.get(group.start..group.end) else { continue };
-            let transmit = Transmit {
-                destination: group.to,
-                ecn: None,
-                contents,
-                segment_size: (group.packets > 1).then_some(group.segment),
-                src_ip: None,
-            };
-            if let Err(error) = self.state.try_send(UdpSockRef::from(&self.io), &transmit) {
-                tracing::trace!(to = %group.to, %error, "datagrams were not sent");
-                refused += group.packets as u64;
+            let whole = (group.packets > 1).then_some(group.segment);
+            if self.transmit(group.to, contents, whole) {
+                continue;
+            }
+            if whole.is_none() {
+                refused += 1;
+                continue;
+            }
+            // Some interfaces take no GSO: the same, one by one.
+            for segment in contents.chunks(group.segment) {
+                refused += u64::from(!self.transmit(group.to, segment, None));
             }
         }
+        outbox.max_segments = self.max_segments();
         outbox.groups.clear();
         outbox.bytes.clear();
         refused
+    }
+
+    fn transmit(&self, to: SocketAddr, contents: &[u8], segment_size: Option<usize>) -> bool {
+        let transmit =
+            Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
+        match self.state.try_send(UdpSockRef::from(&self.io), &transmit) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::trace!(%to, %error, "datagrams were not sent");
+                false
+            }
+        }
     }
 }
 

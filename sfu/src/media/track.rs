@@ -14,6 +14,13 @@ use std::time::{Duration, Instant};
 /// quicker than catching up.
 const REPLAY_PACKETS: u64 = 512;
 
+/// The same for a trunk, whose line is thinner than a school's network: what 4 Mbit/s carry
+/// within the deadline of a frame.
+const TRUNK_REPLAY_PACKETS: u64 = 128;
+
+/// A replay is of use while it shows the present: not of a track nobody sent for a while.
+const REPLAY_AGE: Duration = Duration::from_secs(2);
+
 /// How long a microphone counts as loud after its last packet: DTX sends one every 400 ms.
 const LEVEL_HOLD: Duration = Duration::from_millis(500);
 
@@ -53,6 +60,10 @@ pub struct Track {
     run: u32,
     ssrc: Option<u32>,
     numbers: Numbering,
+    /// After a packet far from all others: the number that would confirm a jump.
+    jump: Option<u16>,
+    /// When the last packet came.
+    heard: Option<Instant>,
     cache: PacketCache,
     group_start: Option<u64>,
     clock: Option<(Clock, Instant)>,
@@ -80,6 +91,8 @@ impl Track {
             run: 0,
             ssrc: None,
             numbers: Numbering::default(),
+            jump: None,
+            heard: None,
             cache: PacketCache::new(kept),
             group_start: None,
             clock: None,
@@ -108,13 +121,22 @@ impl Track {
         level: Option<u8>,
         now: Instant,
     ) -> bool {
-        if codec.kind() != self.kind || self.muted {
+        if codec.kind() != self.kind {
             return false;
         }
         if self.ssrc != Some(header.ssrc) || self.codec != Some(codec) {
             self.restart(codec, header.ssrc);
         }
-        if payload.is_empty() {
+        if !self.numbers.continues(header.sequence) {
+            // Two in a row from far off are a new run; one is a stray.
+            let expected = self.jump.replace(header.sequence.wrapping_add(1));
+            if expected != Some(header.sequence) {
+                return false;
+            }
+            self.restart(codec, header.ssrc);
+        }
+        self.jump = None;
+        if payload.is_empty() || self.muted {
             self.numbers.skip(header.sequence);
             return false;
         }
@@ -133,6 +155,7 @@ impl Track {
         if let Some(byte) = level {
             self.hear(byte & 0x7f, now);
         }
+        self.heard = Some(now);
         self.fresh.push(number);
         true
     }
@@ -144,6 +167,7 @@ impl Track {
         self.ssrc = Some(ssrc);
         self.codec = Some(codec);
         self.numbers = Numbering::default();
+        self.jump = None;
         self.cache.clear();
         self.fresh.clear();
         self.group_start = None;
@@ -203,9 +227,15 @@ impl Track {
     /// The packets from the newest keyframe to now, when replaying them to a late joiner is
     /// quicker than asking for a new one.
     #[must_use]
-    pub fn replay(&self) -> Option<std::ops::RangeInclusive<u64>> {
+    pub fn replay(&self, now: Instant) -> Option<std::ops::RangeInclusive<u64>> {
+        self.replay_within(REPLAY_PACKETS, now)
+    }
+
+    fn replay_within(&self, packets: u64, now: Instant) -> Option<std::ops::RangeInclusive<u64>> {
         let (start, end) = (self.group_start?, self.numbers.highest()?);
-        (end - start < REPLAY_PACKETS && self.cache.get(start).is_some()).then_some(start..=end)
+        let present = self.feed != Feed::Idle && now - self.heard? < REPLAY_AGE;
+        let near = end.checked_sub(start)? < packets && self.cache.get(start).is_some();
+        (present && near).then_some(start..=end)
     }
 
     /// This turn's packets for the outlets.
@@ -219,10 +249,10 @@ impl Track {
 
     /// The replay as a batch, for an outlet that joins late.
     #[must_use]
-    pub fn replay_batch(&self) -> Option<TrackBatch> {
+    pub fn replay_batch(&self, now: Instant) -> Option<TrackBatch> {
         let mut batch = TrackBatch::new(self.key, self.codec?);
         batch.clock = self.clock();
-        self.fill(&mut batch, self.replay()?);
+        self.fill(&mut batch, self.replay_within(TRUNK_REPLAY_PACKETS, now)?);
         Some(batch)
     }
 
@@ -268,16 +298,18 @@ mod tests {
     fn a_late_joiner_is_served_from_the_newest_keyframe_while_it_is_near() {
         let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
         assert!(accept(&mut track, 1, 10, SLICE));
-        assert_eq!(track.replay(), None);
+        assert_eq!(track.replay(Instant::now()), None);
         accept(&mut track, 1, 11, SPS);
         for n in 12..20 {
             accept(&mut track, 1, n, SLICE);
         }
-        assert_eq!(track.replay().unwrap().count(), 9);
+        assert_eq!(track.replay(Instant::now()).unwrap().count(), 9);
+        let later = Instant::now() + REPLAY_AGE;
+        assert_eq!(track.replay(later), None, "it would show the past");
         for n in 20..600 {
             accept(&mut track, 1, n, SLICE);
         }
-        assert_eq!(track.replay(), None, "a new keyframe is quicker");
+        assert_eq!(track.replay(Instant::now()), None, "a new keyframe is quicker");
     }
 
     #[test]
@@ -287,7 +319,7 @@ mod tests {
         let before = track.epoch();
         accept(&mut track, 2, 10, SLICE);
         assert_ne!(track.epoch(), before);
-        assert_eq!(track.replay(), None, "its predecessor's picture is of no use");
+        assert_eq!(track.replay(Instant::now()), None, "its predecessor's picture is of no use");
     }
 
     #[test]
@@ -297,6 +329,33 @@ mod tests {
         assert!(!accept(&mut track, 1, 10, SPS));
         track.muted = true;
         assert!(!accept(&mut track, 1, 11, SPS));
+    }
+
+    #[test]
+    fn a_mute_of_any_length_leaves_no_gap_and_loses_nothing_after_it() {
+        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
+        accept(&mut track, 1, 0, SPS);
+        let (run, before) = (track.epoch(), *track.fresh.last().unwrap());
+        track.muted = true;
+        for n in 1..40_000u16 {
+            assert!(!accept(&mut track, 1, n, SLICE));
+        }
+        track.muted = false;
+        assert!(accept(&mut track, 1, 40_000, SLICE));
+        assert_eq!((track.epoch(), *track.fresh.last().unwrap()), (run, before + 1));
+    }
+
+    #[test]
+    fn a_source_not_heard_for_long_is_a_new_run_and_a_stray_packet_is_nothing() {
+        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Lane);
+        accept(&mut track, 1, 10, SPS);
+        let before = track.epoch();
+        assert!(!accept(&mut track, 1, 40_000, SLICE), "a stray");
+        assert!(accept(&mut track, 1, 11, SLICE));
+        assert_eq!(track.epoch(), before);
+        assert!(!accept(&mut track, 1, 40_000, SLICE));
+        assert!(accept(&mut track, 1, 40_001, SLICE), "it goes on from there");
+        assert_ne!(track.epoch(), before);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) async fn run(node: Weak<Node>, mut events: mpsc::UnboundedReceiver<Me
             MediaEvent::TrackStarted { session, track, codec } => {
                 let lesson = node.sessions.get(&session).map(|l| l.clone());
                 if let Some(room) = lesson.and_then(|l| node.room(&l).ok()) {
-                    tokio::spawn(async move { room.started(&node, session, track, codec).await });
+                    room.started(&node, session, track, codec);
                 }
             }
             MediaEvent::KeyframeWanted { shard, track } => {

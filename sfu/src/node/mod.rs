@@ -232,10 +232,17 @@ impl Node {
     /// # Errors
     /// [`Refusal::NoSuchLesson`].
     pub fn room(self: &Arc<Self>, lesson: &LessonId) -> Result<Arc<Room>, Refusal> {
-        if let Some(room) = self.rooms.get(lesson) {
-            return Ok(room.clone());
-        }
         let handle = self.lessons.get(lesson).ok_or(Refusal::NoSuchLesson)?;
+        let known = self.rooms.get(lesson).map(|r| r.clone());
+        match known {
+            Some(room) if Arc::ptr_eq(room.handle(), &handle) => return Ok(room),
+            // The lesson was taken from this node and given back: the room is of its past.
+            Some(room) => {
+                self.rooms.remove_if(lesson, |_, r| Arc::ptr_eq(r, &room));
+                room.wind_up(self);
+            }
+            None => {}
+        }
         let mut begun = false;
         let room = self.rooms.entry(lesson.clone()).or_insert_with(|| {
             begun = true;
@@ -246,6 +253,11 @@ impl Node {
             tokio::spawn(room::run(Arc::downgrade(self), room.clone()));
         }
         Ok(room)
+    }
+
+    /// Whether the room is the one in use for its lesson.
+    fn holds(&self, room: &Arc<Room>) -> bool {
+        self.rooms.get(room.handle().id()).is_some_and(|r| Arc::ptr_eq(&r, room))
     }
 
     /// Lets a member in whose token was checked.
@@ -266,6 +278,7 @@ impl Node {
             node: self.name.clone(),
         };
         room.handle().submit(Command::Join { member: member.clone() }, &self.name).await?;
+        room.came_in(&member.id);
         Ok(member)
     }
 
@@ -295,15 +308,20 @@ impl Node {
         if !claims.role.may_publish() {
             return Err(Refusal::NotAllowed.into());
         }
-        let present = room.handle().state().members.contains_key(&claims.sub);
-        if !present {
-            self.join(lesson, claims).await?;
-        }
-        let answer = room.publish(self, &claims.sub, source, offer, !present).await;
-        if answer.is_err() && !present {
-            self.leave(lesson, &claims.sub, LeaveReason::Left).await;
-        }
-        answer
+        // In a task of its own: a client that hangs up meanwhile must not leave it half done.
+        let (node, lesson, claims) = (self.clone(), lesson.clone(), claims.clone());
+        let published = tokio::spawn(async move {
+            let present = room.handle().state().members.contains_key(&claims.sub);
+            if !present {
+                node.join(&lesson, &claims).await?;
+            }
+            let answer = room.publish(&node, &claims.sub, source, offer, !present).await;
+            if answer.is_err() && !present {
+                node.leave(&lesson, &claims.sub, LeaveReason::Left).await;
+            }
+            answer
+        });
+        published.await.map_err(|_| MediaError::Stopped)?
     }
 
     /// Answers the offer of a member's watch connection, its first or a later one.

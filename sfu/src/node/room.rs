@@ -11,18 +11,22 @@ use crate::peer::SlotLine;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::{Event, EventBody, LeaveReason};
 use cloudschool_protocol::id::{MemberId, NodeId};
-use cloudschool_protocol::lesson::State;
+use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::{Codec, Kind, Source, TrackId};
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::Slot;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 /// A publisher that comes back within this is not gone for anybody (design: a blip of under
 /// five seconds is invisible).
 const BLIP: Duration = Duration::from_secs(5);
+
+/// Players without a lesson socket that one member may have: a fifth ends the first.
+const MAX_PLAYERS: usize = 4;
 
 /// Readings of who is loud that a slow socket may lag behind.
 const SPEAKER_BACKLOG: usize = 8;
@@ -45,7 +49,7 @@ pub(super) struct Publication {
     pub member: MemberId,
     pub source: Source,
     /// What came of it so far.
-    pub started: Vec<TrackId>,
+    pub started: HashMap<TrackId, Codec>,
     /// The member is in the lesson only because it publishes.
     pub brought_in: bool,
 }
@@ -60,6 +64,7 @@ pub(super) struct Watch {
     /// DTLS fingerprint of the peer: another one is another connection.
     pub fingerprint: String,
     pub member: MemberId,
+    pub began: Instant,
 }
 
 #[derive(Default)]
@@ -73,6 +78,8 @@ pub(super) struct Inner {
     pub asked: HashMap<NodeId, (u64, Want)>,
     /// Flows towards each trunk peer.
     pub flows: HashMap<(NodeId, TrackId), super::routing::OutFlow>,
+    /// Tracks whose coming or going is being announced.
+    announcing: HashSet<TrackId>,
 }
 
 /// The media side of one lesson.
@@ -118,7 +125,10 @@ impl Room {
         if let Some(known) = inner.tracks.get(track) {
             return known.key;
         }
-        let key = node.media.open_track(track.kind());
+        // Everything a member sends has one home.
+        let mut owner = DefaultHasher::new();
+        (self.handle.id(), &track.member).hash(&mut owner);
+        let key = node.media.open_track(track.kind(), owner.finish());
         inner.tracks.insert(track.clone(), RoomTrack { key, publisher: None });
         node.tracks.insert(key, (self.handle.id().clone(), track.clone()));
         if self.handle.state().muted.contains(&track.member) && track.source == Source::Microphone {
@@ -165,7 +175,7 @@ impl Room {
         let publication = Publication {
             member: member.clone(),
             source,
-            started: Vec::new(),
+            started: HashMap::new(),
             brought_in: kept_in,
         };
         inner.publications.insert(session, publication);
@@ -174,33 +184,76 @@ impl Room {
         tokio::spawn(async move {
             tokio::time::sleep(BLIP).await;
             if let Some(node) = node.upgrade() {
-                room.unpublish_silent(&node, session).await;
+                room.release_silent(&node, session);
             }
         });
         Ok(Answer { session: session.to_string(), sdp: answer.sdp })
     }
 
     /// The first packet of a published track came.
-    pub(super) async fn started(
-        &self,
-        node: &Node,
+    pub(super) fn started(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
         session: SessionId,
         key: TrackKey,
         codec: Codec,
     ) {
         let Some((_, track)) = node.tracks.get(&key).map(|t| t.clone()) else { return };
         if let Some(publication) = self.inner().publications.get_mut(&session) {
-            publication.started.push(track.clone());
+            publication.started.insert(track, codec);
         }
+        self.announce(node);
+    }
+
+    /// Tells the lesson what is published here and it doesn't know, and what it believes to
+    /// be and isn't. Done after every event and when the campus is back, so an announcement
+    /// that was lost, or overtaken by another, is made up for.
+    pub(super) fn announce(self: &Arc<Self>, node: &Arc<Node>) {
         let state = self.handle.state();
-        let known = state.tracks.get(&track);
-        if known.is_some_and(|t| t.codec == codec && t.node == node.name) {
+        if !matches!(state.phase, Phase::Open | Phase::Live) {
             return;
         }
-        let publish = Command::Publish { track: track.clone(), codec };
-        if let Err(refusal) = self.handle.submit(publish, &node.name).await {
-            tracing::warn!(%track, %refusal, "a track was not announced");
+        let mut due: Vec<Command> = Vec::new();
+        {
+            let mut inner = self.inner();
+            let inner = &mut *inner;
+            for (session, publication) in &inner.publications {
+                for (track, codec) in &publication.started {
+                    let current = inner.tracks.get(track).and_then(|t| t.publisher);
+                    let known = state.tracks.get(track);
+                    let known = known.is_some_and(|t| t.codec == *codec && t.node == node.name);
+                    let there = state.members.contains_key(&track.member);
+                    if current == Some(*session)
+                        && there
+                        && !known
+                        && inner.announcing.insert(track.clone())
+                    {
+                        due.push(Command::Publish { track: track.clone(), codec: *codec });
+                    }
+                }
+            }
+            for (track, _) in state.tracks.iter().filter(|(_, t)| t.node == node.name) {
+                let published = inner.tracks.get(track).is_some_and(|t| t.publisher.is_some());
+                if !published && inner.announcing.insert(track.clone()) {
+                    due.push(Command::Unpublish { track: track.clone() });
+                }
+            }
         }
+        for command in due {
+            let (room, node) = (self.clone(), node.clone());
+            tokio::spawn(async move { room.tell(&node, command).await });
+        }
+    }
+
+    async fn tell(&self, node: &Node, command: Command) {
+        let (Command::Publish { track, .. } | Command::Unpublish { track }) = &command else {
+            return;
+        };
+        let track = track.clone();
+        if let Err(refusal) = self.handle.submit(command, &node.name).await {
+            tracing::info!(%track, %refusal, "a track was not announced; it is tried again");
+        }
+        self.inner().announcing.remove(&track);
     }
 
     /// A peer connection ended by itself.
@@ -218,58 +271,88 @@ impl Room {
         tokio::spawn(async move {
             tokio::time::sleep(BLIP).await;
             if let Some(node) = node.upgrade() {
-                room.unpublish(&node, session, publication).await;
+                room.release(&node, session, publication).await;
             }
         });
     }
 
-    /// A connection that took over from another may have fewer tracks: announces that those
-    /// it has sent nothing of are gone.
-    async fn unpublish_silent(&self, node: &Node, session: SessionId) {
-        let silent: Vec<TrackId> = {
-            let inner = self.inner();
-            let Some(publication) = inner.publications.get(&session) else { return };
-            let own = inner.tracks.iter().filter(|(_, t)| t.publisher == Some(session));
-            let quiet = own.filter(|(track, _)| !publication.started.contains(track));
-            quiet.map(|(track, _)| track.clone()).collect()
-        };
-        let state = self.handle.state();
-        for track in silent.into_iter().filter(|t| state.tracks.contains_key(t)) {
-            self.announce_end(node, track).await;
-        }
-    }
-
-    async fn announce_end(&self, node: &Node, track: TrackId) {
-        let unpublish = Command::Unpublish { track: track.clone() };
-        if let Err(refusal) = self.handle.submit(unpublish, &node.name).await {
-            tracing::debug!(%track, %refusal, "a track's end was not announced");
-        }
-    }
-
-    /// Announces that a connection's tracks are gone, but for those that another connection
-    /// publishes by now.
-    async fn unpublish(&self, node: &Arc<Node>, session: SessionId, publication: Publication) {
-        let gone: Vec<TrackId> = {
+    /// A connection that took over from another may have fewer tracks: those it has sent
+    /// nothing of are nobody's.
+    fn release_silent(self: &Arc<Self>, node: &Arc<Node>, session: SessionId) {
+        {
             let mut inner = self.inner();
-            let ended = |t: &&TrackId| {
-                inner.tracks.get(*t).is_some_and(|known| known.publisher == Some(session))
-            };
-            let gone: Vec<_> = publication.started.iter().filter(ended).cloned().collect();
+            let inner = &mut *inner;
+            let Some(publication) = inner.publications.get(&session) else { return };
+            for (track, known) in &mut inner.tracks {
+                if known.publisher == Some(session) && !publication.started.contains_key(track) {
+                    known.publisher = None;
+                }
+            }
+        }
+        self.announce(node);
+    }
+
+    /// A connection's tracks are gone, but for those that another connection publishes by
+    /// now; and so is a member that was there only to publish.
+    async fn release(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        session: SessionId,
+        publication: Publication,
+    ) {
+        let leaves = {
+            let mut inner = self.inner();
             for known in inner.tracks.values_mut().filter(|k| k.publisher == Some(session)) {
                 known.publisher = None;
             }
-            gone
+            let other = inner.publications.values_mut().find(|p| p.member == publication.member);
+            match other {
+                Some(other) => {
+                    other.brought_in |= publication.brought_in;
+                    false
+                }
+                None => publication.brought_in,
+            }
         };
-        for track in gone {
-            self.announce_end(node, track).await;
-        }
-        let others = {
-            let inner = self.inner();
-            inner.publications.values().any(|p| p.member == publication.member)
-        };
-        if publication.brought_in && !others {
+        self.announce(node);
+        if leaves {
             node.leave(self.handle.id(), &publication.member, LeaveReason::Left).await;
         }
+    }
+
+    /// A member is here by its page now: it stays when it stops publishing.
+    pub(super) fn came_in(&self, member: &MemberId) {
+        let mut inner = self.inner();
+        for publication in inner.publications.values_mut().filter(|p| p.member == *member) {
+            publication.brought_in = false;
+        }
+    }
+
+    /// Whether the trunk with that id to `peer` was asked for the track: what nobody asked for
+    /// is not let in.
+    pub(crate) fn asked(&self, peer: &NodeId, link: u64, track: &TrackId) -> bool {
+        let inner = self.inner();
+        inner.asked.get(peer).is_some_and(|(id, want)| *id == link && want.contains(track))
+    }
+
+    /// Brings the media side in line with a lesson whose past is not known.
+    fn settle(self: &Arc<Self>, node: &Arc<Node>, state: &State) {
+        if matches!(state.phase, Phase::Ended | Phase::Archived) {
+            return self.wind_up(node);
+        }
+        let gone: BTreeSet<MemberId> = {
+            let inner = self.inner();
+            for (track, known) in
+                inner.tracks.iter().filter(|(t, _)| t.source == Source::Microphone)
+            {
+                node.media.mute(known.key, state.muted.contains(&track.member));
+            }
+            let watching = inner.watches.values().map(|w| &w.member);
+            let publishing = inner.publications.values().map(|p| &p.member);
+            let here = |m: &&MemberId| state.members.get(*m).is_some_and(|m| m.node == node.name);
+            watching.chain(publishing).filter(|m| !here(m)).cloned().collect()
+        };
+        gone.iter().for_each(|member| self.part(node, member));
     }
 
     pub(super) async fn hang_up(
@@ -293,7 +376,7 @@ impl Room {
         node.media.close(session);
         self.route(node);
         if let Some(publication) = publication {
-            self.unpublish(node, session, publication).await;
+            self.release(node, session, publication).await;
         }
         Ok(())
     }
@@ -339,7 +422,19 @@ impl Room {
         offer: String,
     ) -> Result<Answer, MediaError> {
         let answer = self.begin_watch(node, member, offer, true).await?;
-        self.route(node);
+        let surplus = {
+            let mut inner = self.inner();
+            let own = |w: &&Watch| w.member == *member && w.follows_teacher;
+            let mut players: Vec<_> =
+                inner.watches.values().filter(own).map(|w| (w.began, w.session)).collect();
+            players.sort_unstable();
+            players.truncate(players.len().saturating_sub(MAX_PLAYERS));
+            for (_, session) in &players {
+                inner.watches.remove(session);
+            }
+            players.into_iter().map(|(_, session)| session).collect()
+        };
+        self.end(node, surplus);
         Ok(answer)
     }
 
@@ -360,6 +455,7 @@ impl Room {
             follows_teacher,
             fingerprint,
             member: member.clone(),
+            began: Instant::now(),
         };
         self.inner().watches.insert(session, watch);
         Ok(Answer { session: session.to_string(), sdp: answer.sdp })
@@ -385,13 +481,16 @@ impl Room {
             }
         }
         let session = watch.session;
-        for slot in &slots {
-            match &slot.track {
-                Some(track) => watch.bound.insert(slot.mid.clone(), track.clone()),
-                None => watch.bound.remove(&slot.mid),
+        // Said twice of one line, the last word counts.
+        let slots: BTreeMap<String, Option<TrackId>> =
+            slots.into_iter().map(|s| (s.mid, s.track)).collect();
+        for (mid, track) in &slots {
+            match track {
+                Some(track) => watch.bound.insert(mid.clone(), track.clone()),
+                None => watch.bound.remove(mid),
             };
         }
-        for Slot { mid, track } in slots {
+        for (mid, track) in slots {
             let key = track.map(|t| self.track(node, &mut inner, &t));
             node.media.bind(session, mid, key);
         }
@@ -448,7 +547,7 @@ impl Room {
     }
 
     /// The lesson is over: everybody's connections end, and its tracks are forgotten.
-    fn wind_up(self: &Arc<Self>, node: &Arc<Node>) {
+    pub(super) fn wind_up(self: &Arc<Self>, node: &Arc<Node>) {
         let (sessions, tracks) = {
             let mut inner = self.inner();
             let sessions: Vec<SessionId> =
@@ -482,6 +581,9 @@ impl Room {
                     node.media.mute(known.key, *muted);
                 }
             }
+            EventBody::MemberJoined { member } if member.node != node.name => {
+                self.part(node, &member.id);
+            }
             EventBody::MemberLeft { member, .. } => {
                 let gone = !self.handle.state().members.contains_key(member);
                 if gone {
@@ -499,19 +601,20 @@ impl Room {
 pub(super) async fn run(node: Weak<Node>, room: Arc<Room>) {
     let (_, mut events) = room.handle.follow();
     loop {
-        if let Some(node) = node.upgrade() {
-            room.route(&node);
-        }
-        let news = match events.next().await {
-            Ok(news) => news,
-            Err(_) => {
-                (_, events) = room.handle.follow();
-                continue;
-            }
-        };
+        let news = events.next().await;
         let Some(node) = node.upgrade() else { return };
-        for event in &news {
-            room.happened(&node, event);
+        if !node.holds(&room) {
+            return;
         }
+        match news {
+            Ok(news) => news.iter().for_each(|event| room.happened(&node, event)),
+            // The history is another one: nobody says what changed.
+            Err(_) => {
+                let (state, anew) = room.handle.follow();
+                events = anew;
+                room.settle(&node, &state);
+            }
+        }
+        room.route(&node);
     }
 }

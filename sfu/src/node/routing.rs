@@ -10,6 +10,7 @@ use crate::trunk::{LinkCommand, LinkHandle, priority};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
 use cloudschool_protocol::media::{Codec, TrackId};
+use cloudschool_protocol::trunk::MAX_DEMAND;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
@@ -80,8 +81,12 @@ impl Node {
     }
 
     /// Whether the campus can be reached.
-    pub(crate) fn set_campus(&self, reachable: bool) {
-        self.campus.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
+    pub(crate) fn set_campus(self: &Arc<Self>, reachable: bool) {
+        let changed =
+            self.campus.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
+        if changed && reachable {
+            self.route_all();
+        }
     }
 
     fn route_all(self: &Arc<Self>) {
@@ -134,8 +139,14 @@ impl Room {
         self.inner().tracks.get(track).map(|t| t.key)
     }
 
-    /// Makes trunks and shards do what follows from everybody's wishes.
-    pub(crate) fn route(&self, node: &Arc<Node>) {
+    /// Makes trunks and shards do what follows from everybody's wishes, and tells the lesson
+    /// what it doesn't know yet.
+    pub(crate) fn route(self: &Arc<Self>, node: &Arc<Node>) {
+        self.route_media(node);
+        self.announce(node);
+    }
+
+    fn route_media(&self, node: &Arc<Node>) {
         let state = self.handle().state();
         let mut inner = self.inner();
         let going_on = matches!(state.phase, Phase::Open | Phase::Live);
@@ -173,6 +184,11 @@ impl Room {
             if known || (want.is_empty() && asked.is_none_or(|(id, _)| *id != link.id)) {
                 continue;
             }
+            // More than a peer takes is not asked for: what matters least is left out.
+            let mut want: Vec<TrackId> = want.into_iter().collect();
+            want.sort_by_key(|t| (t.kind(), std::cmp::Reverse(priority(t, state))));
+            want.truncate(MAX_DEMAND);
+            let want: Want = want.into_iter().collect();
             inner.asked.insert(peer, (link.id, want.clone()));
             let lesson = self.handle().id().clone();
             link.send(LinkCommand::Demand { lesson, tracks: want.into_iter().collect() });

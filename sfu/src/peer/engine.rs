@@ -37,11 +37,9 @@ use std::time::{Duration, Instant};
 
 const AUDIO_LEVEL_URI: &str = rtc::sdp::extmap::AUDIO_LEVEL_URI;
 
-/// How long a peer may be silent before it counts as disconnected, and then as gone. Browsers
-/// check consent every 5 s and give up after 30 s (RFC 7675); a village line may hang longer
-/// than the former, and nobody waits for the latter.
-const ICE_DISCONNECTED: Duration = Duration::from_secs(6);
-const ICE_FAILED: Duration = Duration::from_secs(9);
+/// The engine never gives a peer up: it listens only to the first address a peer was reached
+/// at, and peers move. The shard, which sees all of them, decides who is gone.
+const NEVER: Duration = Duration::ZERO;
 const ICE_KEEPALIVE: Duration = Duration::from_secs(2);
 
 /// What a node's peers have in common.
@@ -168,7 +166,7 @@ impl Engine {
                 SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
                 SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
             ])
-            .with_ice_timeouts(Some(ICE_DISCONNECTED), Some(ICE_FAILED), Some(ICE_KEEPALIVE))
+            .with_ice_timeouts(Some(NEVER), Some(NEVER), Some(ICE_KEEPALIVE))
             .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
             .build();
         let mut media = media_engine()?;

@@ -102,7 +102,12 @@ impl Down {
     /// Sends the list of lessons the peer may follow.
     fn list(&mut self) {
         let lines: Vec<LessonLine> = self.link.node.lessons().lines();
-        let lessons = lines.into_iter().filter(|l| admits(&l.info, self.peer())).collect();
+        let admitted = lines.into_iter().filter(|l| admits(&l.info, self.peer()));
+        let lessons: Vec<LessonLine> = admitted.collect();
+        let listed = |id: &LessonId| lessons.iter().any(|l| l.info.id == *id);
+        let withdrawn: Vec<LessonId> =
+            self.followers.keys().filter(|id| !listed(id)).cloned().collect();
+        withdrawn.iter().for_each(|id| self.unfollow(id));
         self.link.tell(Control::Lessons { lessons });
     }
 
@@ -124,12 +129,7 @@ impl Down {
         let Some(message) = self.link.media_message(message) else { return };
         match message {
             Control::Follow { lesson, after } => self.follow(lesson, after),
-            Control::Unfollow { lesson } => {
-                self.followers.remove(&lesson);
-                if let Ok(room) = self.link.node.room(&lesson) {
-                    room.demand(&self.link.node, &self.link.handle.peer, Default::default());
-                }
-            }
+            Control::Unfollow { lesson } => self.unfollow(&lesson),
             Control::Command { request, lesson, command } => {
                 self.decide(request, &lesson, command);
             }
@@ -149,6 +149,13 @@ impl Down {
         let (trunk, events) = (self.link.trunk.clone(), lesson.subscribe(after));
         let task = tokio::spawn(hand_down(trunk, id.clone(), lesson, events, told));
         self.followers.insert(id, Follower { task, delivered });
+    }
+
+    fn unfollow(&mut self, id: &LessonId) {
+        self.followers.remove(id);
+        if let Ok(room) = self.link.node.room(id) {
+            room.demand(&self.link.node, &self.link.handle.peer, Default::default());
+        }
     }
 
     fn decide(&mut self, request: RequestId, id: &LessonId, command: Command) {

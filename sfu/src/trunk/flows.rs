@@ -8,7 +8,7 @@ use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::Header;
 use cloudschool_protocol::trunk::Control;
 use cloudschool_relay::{MEDIA_DEADLINE, Media, Trunk};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc;
 
 /// Packets kept of flows that were not announced yet. Media may overtake its announcement;
@@ -87,16 +87,19 @@ struct Inlet {
 #[derive(Default)]
 pub struct Inlets {
     flows: HashMap<u64, Inlet>,
-    early: Vec<Media>,
+    /// The highest flow id announced so far: they rise, so an unknown one below it is past.
+    newest: u64,
+    early: VecDeque<Media>,
 }
 
 impl Inlets {
     /// Packets of `flow` are from now on those of `track`.
     pub fn open(&mut self, flow: u64, lane: ShardLane, track: TrackKey, codec: Codec) {
         self.flows.insert(flow, Inlet { lane, track, codec });
-        let (mine, rest) =
-            std::mem::take(&mut self.early).into_iter().partition(|m| m.flow == flow);
-        self.early = rest;
+        self.newest = self.newest.max(flow);
+        let early = std::mem::take(&mut self.early).into_iter();
+        let (mine, rest): (Vec<_>, Vec<_>) = early.partition(|m| m.flow == flow);
+        self.early = rest.into_iter().filter(|m| m.flow > self.newest).collect();
         self.deliver(mine);
     }
 
@@ -119,8 +122,11 @@ impl Inlets {
         let mut batches: Vec<(u64, TrackBatch)> = Vec::new();
         for media in packets {
             let Some(inlet) = self.flows.get(&media.flow) else {
-                if self.early.len() < EARLY_PACKETS {
-                    self.early.push(media);
+                if media.flow > self.newest {
+                    if self.early.len() == EARLY_PACKETS {
+                        self.early.pop_front();
+                    }
+                    self.early.push_back(media);
                 }
                 continue;
             };

@@ -145,10 +145,8 @@ impl Link {
     pub fn media_message(&mut self, message: Control) -> Option<Control> {
         match message {
             Control::Demand { lesson, tracks } => {
-                if tracks.len() > MAX_DEMAND {
-                    self.trunk.close("more tracks were asked for than a lesson may have");
-                } else if let Ok(room) = self.node.room(&lesson) {
-                    let wanted: Want = tracks.into_iter().collect();
+                if let Ok(room) = self.node.room(&lesson) {
+                    let wanted: Want = tracks.into_iter().take(MAX_DEMAND).collect();
                     room.demand(&self.node, &self.handle.peer, wanted);
                 }
             }
@@ -157,6 +155,7 @@ impl Link {
                     self.trunk.close("more flows were opened than lessons have tracks");
                 } else if let Ok(room) = self.node.room(&lesson)
                     && codec.kind() == track.kind()
+                    && room.asked(&self.handle.peer, self.handle.id, &track)
                     && let Some(lane) = room.inlet(&self.node, &track)
                     && let Some(key) = room.key(&track)
                 {

@@ -26,10 +26,15 @@ struct Up {
 /// Keeps a trunk to the node above, for ever.
 pub async fn run(node: Arc<Node>, mut dialer: Dialer, mut forwards: mpsc::Receiver<Forward>) {
     loop {
-        let (trunk, receiver) = tokio::select! {
-            connected = dialer.connect() => connected,
-            // Dropping the reply says that the campus is away.
-            Some(_) = forwards.recv() => continue,
+        let (trunk, receiver) = {
+            let mut connected = std::pin::pin!(dialer.connect());
+            loop {
+                tokio::select! {
+                    connected = &mut connected => break connected,
+                    // Dropping the reply says that the campus is away.
+                    Some(_) = forwards.recv() => {}
+                }
+            }
         };
         tracing::info!(peer = %trunk.peer().node, "the trunk to the campus is up");
         let reason = session(&node, trunk, receiver, &mut forwards).await;

@@ -121,6 +121,9 @@ impl Shard {
             sealer: None,
             publishes,
             started: [false; 2],
+            sources: [None; 2],
+            heard: now,
+            address_heard: now,
             slots: Vec::new(),
             connect_by: Some(now + CONNECT_WITHIN),
             timeout: now,
@@ -203,7 +206,9 @@ impl Shard {
             });
         }
         for address in &peer.routes {
-            self.routes.remove(address);
+            if self.routes.get(address) == Some(&at) {
+                self.routes.remove(address);
+            }
         }
         if let Some(fragment) = &peer.ufrag {
             self.ufrags.remove(fragment);
@@ -266,7 +271,7 @@ impl Shard {
     fn add_outlet(&mut self, key: TrackKey, outlet: Outlet, now: Instant) {
         let Some(track) = self.track(key) else { return };
         if track.kind == Kind::Video {
-            match track.replay_batch() {
+            match track.replay_batch(now) {
                 Some(batch) => {
                     if !outlet.lane.send(batch) {
                         track.keyframes.want(now);

@@ -1,6 +1,6 @@
 //! The part of a shard that moves packets.
 
-use super::{Shard, Slot};
+use super::{FLUSH_AT, MAX_ROUTES, MOVED, SILENCE, SOURCE_CHANGE, Shard, Slot};
 use crate::media::batch::{Clock, TrackBatch};
 use crate::media::cache::Cached;
 use crate::media::egress::Numbered;
@@ -13,9 +13,6 @@ use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::{self, FIXED_HEADER, Header};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// Bytes waiting before a turn's end that are sent at once, to bound memory.
-const FLUSH_AT: usize = 4 << 20;
 
 /// IP and UDP headers around each datagram.
 fn ip_overhead(address: SocketAddr) -> u64 {
@@ -39,40 +36,80 @@ impl Shard {
         };
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         peer.engine.handle_datagram(now, from, bytes);
-        let nominated = check.is_some_and(|c| c.nominates);
-        self.validated(at, from, nominated);
+        match check {
+            Some(check) => self.answer_check(at, from, check.nominates, now),
+            None => {
+                peer.heard = now;
+                if peer.address == Some(from) {
+                    peer.address_heard = now;
+                }
+            }
+        }
         self.pump(at, now);
     }
 
-    /// Sends what the engine has to send. When it answers an ICE check, which it does only
-    /// after verifying the check's integrity, the address is the peer's: only then are
-    /// datagrams from there given to it, and only a nominated one is sent to.
-    fn validated(&mut self, at: usize, from: SocketAddr, nominated: bool) {
+    /// Sends what the engine answers to an ICE check. It does so only after verifying the
+    /// check's integrity, so the address is then the peer's: only then are datagrams from
+    /// there given to it, and only a nominated one is sent to.
+    fn answer_check(&mut self, at: usize, from: SocketAddr, nominated: bool, now: Instant) {
         const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
-        let mut answered = false;
+        let answered =
+            self.transmit(at, |to, bytes| to == from && bytes.starts_with(&BINDING_SUCCESS));
+        if !answered || self.belongs_to_another(at, from, now) {
+            return;
+        }
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        while let Some((to, bytes)) = peer.engine.poll_transmit() {
-            answered |= to == from && bytes.starts_with(&BINDING_SUCCESS);
+        peer.heard = now;
+        if self.routes.insert(from, at) != Some(at) {
+            peer.routes.push(from);
+            if peer.routes.len() > MAX_ROUTES {
+                let oldest = peer.routes.remove(0);
+                if self.routes.get(&oldest) == Some(&at) {
+                    self.routes.remove(&oldest);
+                }
+            }
+        }
+        // A peer whose NAT gave it another address doesn't know, and nominates nothing anew.
+        let away = now - peer.address_heard > MOVED;
+        if nominated || away || peer.address.is_none() {
+            peer.address = Some(from);
+        }
+        if peer.address == Some(from) {
+            peer.address_heard = now;
+        }
+    }
+
+    /// Whether another live peer is reached at `address`. A check can be sent with anybody's
+    /// address as its source; it must not take a connection away.
+    fn belongs_to_another(&self, at: usize, address: SocketAddr, now: Instant) -> bool {
+        let Some(&other) = self.routes.get(&address) else { return false };
+        let Some(Some(holder)) = self.peers.get(other) else { return false };
+        other != at && holder.address == Some(address) && now - holder.heard < SILENCE / 4
+    }
+
+    /// Moves what the engine has to send to the outbox. Returns whether `wanted` held of any.
+    /// The engine stays with the first address it chose; all but ICE goes where the peer's
+    /// checks nominate by now.
+    fn transmit(&mut self, at: usize, wanted: impl Fn(SocketAddr, &[u8]) -> bool) -> bool {
+        let mut found = false;
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return false };
+        while let Some((chosen, bytes)) = peer.engine.poll_transmit() {
+            found |= wanted(chosen, &bytes);
+            let ice = bytes.first().is_some_and(|b| *b <= 3);
+            let to = if ice { chosen } else { peer.address.unwrap_or(chosen) };
             self.counters.ip_bytes_out += bytes.len() as u64 + ip_overhead(to);
             self.outbox.push(to, bytes.len(), |b| {
                 b.copy_from_slice(&bytes);
                 true
             });
         }
-        if !answered {
-            return;
-        }
-        if !peer.routes.contains(&from) {
-            peer.routes.push(from);
-            self.routes.insert(from, at);
-        }
-        if nominated || peer.address.is_none() {
-            peer.address = Some(from);
-        }
+        found
     }
 
     /// Carries out what a peer's engine has to say.
     pub(super) fn pump(&mut self, at: usize, now: Instant) {
+        // First what completes a handshake, then the media that follows from it.
+        self.transmit(at, |_, _| false);
         let mut events = std::mem::take(&mut self.scratch);
         if let Some(Some(peer)) = self.peers.get_mut(at) {
             peer.engine.take_events(&mut events);
@@ -81,14 +118,8 @@ impl Shard {
             self.peer_event(at, event, now);
         }
         self.scratch = events;
+        self.transmit(at, |_, _| false);
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        while let Some((to, bytes)) = peer.engine.poll_transmit() {
-            self.counters.ip_bytes_out += bytes.len() as u64 + ip_overhead(to);
-            self.outbox.push(to, bytes.len(), |b| {
-                b.copy_from_slice(&bytes);
-                true
-            });
-        }
         // A timer that is overdue after it was handled would spin the loop.
         let next = peer.engine.poll_timeout().unwrap_or(now + Duration::from_secs(1));
         peer.timeout = next.max(now + Duration::from_millis(1));
@@ -123,7 +154,7 @@ impl Shard {
                     }
                 }
             }
-            PeerEvent::Nack { ssrc, sequences } => self.retransmit(at, ssrc, &sequences),
+            PeerEvent::Nack { ssrc, sequences } => self.retransmit(at, ssrc, &sequences, now),
             PeerEvent::KeyframeWanted { ssrc } => {
                 let Some(Some(peer)) = self.peers.get(at) else { return };
                 let track = peer.slots.iter().find(|s| s.ssrc == ssrc).and_then(|s| s.track);
@@ -159,11 +190,12 @@ impl Shard {
         if track.feed != Feed::Peer(at) {
             return;
         }
-        let started = match kind {
-            Kind::Audio => peer.started.first_mut(),
-            Kind::Video => peer.started.last_mut(),
-        };
-        let first = started.is_some_and(|s| !std::mem::replace(s, true));
+        let source = of_kind(&mut peer.sources, kind);
+        match source {
+            Some((ssrc, heard)) if *ssrc != header.ssrc && now - *heard < SOURCE_CHANGE => return,
+            _ => *source = Some((header.ssrc, now)),
+        }
+        let first = !std::mem::replace(of_kind(&mut peer.started, kind), true);
         let session = peer.session;
         let fresh = track.accept(codec, header, payload, level, now);
         if first {
@@ -208,6 +240,7 @@ impl Shard {
     fn forward_track(&mut self, index: usize, now: Instant) {
         let Some(Some(track)) = self.tracks.get_mut(index) else { return };
         let epoch = track.epoch();
+        let mut blind = false;
         for &Subscriber { peer, slot } in &track.subscribers {
             let Some(Some(peer)) = self.peers.get_mut(peer) else { continue };
             let (Some(sealer), Some(to)) = (&peer.sealer, peer.address) else { continue };
@@ -221,6 +254,11 @@ impl Shard {
                 self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
                 self.counters.packets_out += 1;
             }
+            blind |= !slot.egress.follows(epoch);
+        }
+        if blind && !track.fresh.is_empty() {
+            // Asked again until one comes: a request, or its keyframe, may get lost.
+            track.keyframes.want(now);
         }
         if !track.outlets.is_empty()
             && let Some(batch) = track.batch()
@@ -245,13 +283,13 @@ impl Shard {
             return;
         }
         let payload_type = track.codec.and_then(|c| payload_type(slot, c));
-        let (Some(replay), Some(payload_type)) = (track.replay(), payload_type) else {
+        let (Some(replay), Some(payload_type)) = (track.replay(now), payload_type) else {
             track.keyframes.want(now);
             return;
         };
-        // Packets of this turn go out with the turn; the replay ends before them.
-        let pending = track.fresh.iter().copied().min().unwrap_or(u64::MAX);
-        for packet in replay.take_while(|n| *n < pending).filter_map(|n| track.packet(n)) {
+        // Packets of this turn go out with the turn.
+        let before = replay.filter(|n| !track.fresh.contains(n));
+        for packet in before.filter_map(|n| track.packet(n)) {
             let Some(numbered) = slot.egress.number(epoch, packet, now) else { continue };
             let out = Outgoing { ssrc: slot.ssrc, payload_type, numbered, packet };
             self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
@@ -259,19 +297,17 @@ impl Shard {
         }
     }
 
-    fn retransmit(&mut self, at: usize, ssrc: u32, sequences: &[u16]) {
+    fn retransmit(&mut self, at: usize, ssrc: u32, sequences: &[u16], now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         let (Some(sealer), Some(to)) = (&peer.sealer, peer.address) else { return };
-        let Some(slot) = peer.slots.iter().find(|s| s.ssrc == ssrc) else { return };
+        let Some(slot) = peer.slots.iter_mut().find(|s| s.ssrc == ssrc) else { return };
         let Some(index) = slot.track else { return };
         let Some(Some(track)) = self.tracks.get(index) else { return };
         let Some(payload_type) = track.codec.and_then(|c| payload_type(slot, c)) else { return };
         for sequence in sequences {
-            let Some((source, numbered)) = slot.egress.sent(track.epoch(), *sequence) else {
-                continue;
-            };
-            let Some(packet) = track.packet(source) else { continue };
-            let out = Outgoing { ssrc, payload_type, numbered, packet };
+            let Some(lost) = slot.egress.lost(track.epoch(), *sequence, now) else { continue };
+            let Some(packet) = track.packet(lost.source) else { continue };
+            let out = Outgoing { ssrc, payload_type, numbered: lost.numbered(packet), packet };
             self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
             self.counters.retransmitted += 1;
         }
@@ -323,6 +359,15 @@ impl Shard {
             }
             self.pump(at, now);
         }
+    }
+}
+
+/// The half of a pair that is about audio, or about video.
+fn of_kind<T>(pair: &mut [T; 2], kind: Kind) -> &mut T {
+    let [audio, video] = pair;
+    match kind {
+        Kind::Audio => audio,
+        Kind::Video => video,
     }
 }
 

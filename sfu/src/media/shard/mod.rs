@@ -29,6 +29,23 @@ const LATE: Duration = Duration::from_millis(20);
 /// line retries for a few seconds, one that was closed meanwhile never comes.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
+/// A peer that was not heard for so long is gone. Browsers check every 2.5 s and report every
+/// second; a village line that hangs longer has to begin anew.
+const SILENCE: Duration = Duration::from_secs(12);
+
+/// A peer that checks from another address, and was not heard at its own for so long, has moved.
+const MOVED: Duration = Duration::from_secs(3);
+
+/// Addresses one peer may send from: interfaces of a laptop, not a way to fill memory.
+const MAX_ROUTES: usize = 16;
+
+/// A peer that sends one source sends no second one of that kind: the other is taken when the
+/// first has been silent for this long.
+const SOURCE_CHANGE: Duration = Duration::from_secs(2);
+
+/// Bytes waiting that are sent before going on, to bound memory.
+const FLUSH_AT: usize = 4 << 20;
+
 /// Sender reports per line (RFC 3550 allows as little as one in 5 s; lip sync wants the first soon).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -57,6 +74,11 @@ struct Peer {
     sealer: Option<Sealer>,
     publishes: Option<PublishTracks>,
     started: [bool; 2],
+    /// The SSRC taken of each kind, and when it was last heard.
+    sources: [Option<(u32, Instant)>; 2],
+    /// When anything came from it, and when from `address`.
+    heard: Instant,
+    address_heard: Instant,
     slots: Vec<Slot>,
     /// When it must be connected, until it is.
     connect_by: Option<Instant>,
@@ -150,7 +172,8 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Instant) {
         for at in 0..self.peers.len() {
             let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
-            if peer.connect_by.is_some_and(|by| by <= now) {
+            let silent = peer.connect_by.is_none() && now - peer.heard > SILENCE;
+            if silent || peer.connect_by.is_some_and(|by| by <= now) {
                 self.gone(at);
                 continue;
             }

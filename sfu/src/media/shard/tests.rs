@@ -194,6 +194,8 @@ struct World {
     /// Share of the shard's media datagrams that are lost, as one in so many.
     lose_one_in: Option<usize>,
     sent: usize,
+    /// A browser's own address, and the one its NAT shows.
+    moved: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl World {
@@ -206,7 +208,7 @@ impl World {
         for (track, kind) in [(AUDIO, Kind::Audio), (VIDEO, Kind::Video)] {
             shard.command(Command::OpenTrack { track, kind, lane: false }, now);
         }
-        Self { shard, browsers: vec![], now, here, events, lose_one_in: None, sent: 0 }
+        Self { shard, browsers: vec![], now, here, events, lose_one_in: None, sent: 0, moved: None }
     }
 
     fn publish(&mut self) -> usize {
@@ -255,7 +257,8 @@ impl World {
             for at in 0..self.browsers.len() {
                 while let Some(out) = self.browsers[at].pc.poll_write() {
                     moved = true;
-                    let from = self.browsers[at].address;
+                    let own = self.browsers[at].address;
+                    let from = self.moved.filter(|m| m.0 == own).map_or(own, |m| m.1);
                     self.shard.handle_datagram(from, &out.message, self.now);
                 }
             }
@@ -267,6 +270,12 @@ impl World {
                 if media && self.lose_one_in.is_some_and(|n| self.sent.is_multiple_of(n)) {
                     continue;
                 }
+                // Behind its NAT the old address leads nowhere any more.
+                let to = match self.moved {
+                    Some((old, _)) if to == old => continue,
+                    Some((old, new)) if to == new => old,
+                    _ => to,
+                };
                 let Some(at) = self.browsers.iter().position(|b| b.address == to) else {
                     continue;
                 };
@@ -439,6 +448,28 @@ fn a_peer_that_falls_silent_is_gone() {
     }
     assert!(world.heard(closed));
     drop(browsers);
+}
+
+#[test]
+fn a_viewer_that_moves_to_another_address_goes_on() {
+    let mut world = World::new();
+    let publisher = world.publish();
+    let viewer = world.watch(GCM);
+    world.connect();
+    world.second(publisher, 100);
+    let old = world.browsers[viewer].address;
+    let new = SocketAddr::from(([127, 0, 0, 1], 7000));
+    // A NAT gives the peer another port: the wire carries its datagrams from there now.
+    world.moved = Some((old, new));
+    for second in 1..8 {
+        world.second(publisher, 100 + second * 30);
+    }
+    assert!(world.browsers[viewer].connected);
+    // What is in flight until the first check from the new address is lost, and asked for.
+    let got = world.browsers[viewer].packets.len();
+    assert!(got > 150, "{got} of 240 packets");
+    let last = world.browsers[viewer].packets.last().unwrap();
+    assert_eq!(last.payload[..], slice(100 + 7 * 30 + 29)[..]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The thread that runs a shard. Its turn reads like this: commands → packets from other
 //! shards and trunks → timers → receive → forward → flush.
 
-use super::Shard;
+use super::{FLUSH_AT, Shard};
 use crate::media::batch::TrackBatch;
 use crate::media::lane::ShardLane;
 use crate::media::messages::{Command, MediaEvent};
@@ -20,6 +20,9 @@ const WAKE: Token = Token(1);
 
 /// Receives in a row before timers and commands get their turn again.
 const RECEIVES_PER_TURN: usize = 8;
+
+/// Batches taken in one turn.
+const BATCHES_PER_TURN: usize = 256;
 
 /// The node's end of a shard.
 pub struct ShardHandle {
@@ -105,21 +108,28 @@ impl Runner {
 
     /// One turn. Returns whether the socket has more.
     fn turn(&mut self) -> bool {
+        // Packets never overtake the command that opened their track: they are taken off the
+        // lane first, and handled after it.
+        let batches: Vec<TrackBatch> = self.batches.try_iter().take(BATCHES_PER_TURN).collect();
         while let Ok(command) = self.commands.try_recv() {
             self.shard.command(command, Instant::now());
+            if self.shard.outbox().bytes() > FLUSH_AT {
+                self.flush();
+            }
         }
-        while let Ok(batch) = self.batches.try_recv() {
-            self.shard.take_batch(&batch, Instant::now());
+        for batch in &batches {
+            self.shard.take_batch(batch, Instant::now());
         }
         self.shard.handle_timeout(Instant::now());
         self.forward();
+        let more = batches.len() == BATCHES_PER_TURN;
         for _ in 0..RECEIVES_PER_TURN {
             let now = Instant::now();
             let received =
                 self.socket.receive(|from, bytes| self.shard.handle_datagram(from, bytes, now));
             self.forward();
             match received {
-                Ok(0) => return false,
+                Ok(0) => return more,
                 Ok(_) => {}
                 Err(error) => {
                     // Linux reports an unreachable peer's ICMP here; the socket is still good.
