@@ -65,7 +65,6 @@ export async function startStack() {
 const COMMON = [
   "--no-sandbox",
   "--disable-gpu",
-  "--autoplay-policy=no-user-gesture-required",
   "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
@@ -81,16 +80,28 @@ const DEVICES = [
   "--use-fake-ui-for-media-stream",
 ];
 
-/** A browser whose camera and microphone are Chromium's test picture and beep. */
-export function launch({ deny = false } = {}) {
+const launched = [];
+
+/**
+ * A browser whose camera and microphone are Chromium's test picture and beep. `deny` refuses
+ * them; `autoplay: false` keeps sound back until the page is touched, as browsers of people do.
+ */
+export async function launch({ deny = false, autoplay = true } = {}) {
   const permission = deny
     ? ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
     : DEVICES;
-  return chromium.launch({
+  const policy = autoplay ? "no-user-gesture-required" : "document-user-activation-required";
+  const browser = await chromium.launch({
     executablePath: CHROMIUM,
     headless: true,
-    args: [...COMMON, ...permission],
+    args: [...COMMON, ...permission, `--autoplay-policy=${policy}`],
   });
+  launched.push(browser);
+  return browser;
+}
+
+export async function closeBrowsers() {
+  for (const browser of launched) await browser.close();
 }
 
 /** Pages open now, by name: what they show is kept when a test fails. */

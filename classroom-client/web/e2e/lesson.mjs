@@ -5,6 +5,7 @@ import {
   accessibility,
   byId,
   expect,
+  launch,
   moves,
   plays,
   published,
@@ -198,9 +199,37 @@ export async function lesson(browser, links) {
     await moves(student, `${TEACHER}/camera`);
   });
 
+  let second;
+  await test("where the browser keeps sound back, a button plays it", async () => {
+    const strict = await launch({ autoplay: false });
+    // Looking into a page from here counts as a touch of it, so the page has to tell.
+    const kept = "sound is kept back";
+    let told;
+    second = await visit(strict, "second page", links.student, {
+      size: [360, 740],
+      before: async (page) => {
+        await page.addInitScript((word) => {
+          new MutationObserver((_changes, observer) => {
+            if (!document.querySelector('[data-testid="play-sound"]')) return;
+            observer.disconnect();
+            console.log(word);
+          }).observe(document, { childList: true, subtree: true });
+        }, kept);
+        told = page.waitForEvent("console", (message) => message.text() === kept);
+      },
+    });
+    await told;
+    await byId(second, "play-sound").click();
+    await byId(second, "play-sound").waitFor({ state: "detached" });
+    await second.waitForFunction((track) => {
+      const sound = document.querySelector(`audio[data-track="${track}"]`);
+      return sound && !sound.paused && sound.currentTime > 0;
+    }, `${TEACHER}/microphone`);
+  });
+
   await test("a second page of the same member takes over, and the first says so", async () => {
-    const second = await visit(browser, "second page", links.student, { size: [360, 740] });
     await byId(student, "stop-replaced").waitFor();
+    await accessibility(student);
     await moves(second, `${TEACHER}/camera`);
     await student.context().close();
     student = second;

@@ -3,7 +3,15 @@
 
 import { afterwards } from "./afterwards.mjs";
 import { entering } from "./entering.mjs";
-import { complaints, expect, launch, startStack, summary, test } from "./harness.mjs";
+import {
+  closeBrowsers,
+  complaints,
+  expect,
+  launch,
+  startStack,
+  summary,
+  test,
+} from "./harness.mjs";
 import { lesson } from "./lesson.mjs";
 
 let stack;
@@ -20,7 +28,7 @@ if (stack) {
       expect(complaints.length === 0, complaints.join("\n"));
     });
   } finally {
-    await browser.close();
+    await closeBrowsers();
     await stack.stop();
   }
 }

@@ -19,8 +19,6 @@ export const en: Dictionary = {
 
   lesson: {
     notStarted: "Not started",
-    live: "Lesson on",
-    over: "Lesson over",
     recording: "Recording",
     recordingHint: "This lesson is being recorded; it will be in the library afterwards",
     elapsed: "Time since the lesson began",
@@ -29,7 +27,6 @@ export const en: Dictionary = {
     waitingForStart: "You are in. Waiting for the teacher to begin",
     noPicture: "Camera is off",
     you: "Me",
-    school: (school) => `School ${school}`,
   },
 
   line: {
@@ -42,11 +39,9 @@ export const en: Dictionary = {
     reconnecting: "Connecting again…",
     retryIn: (n) => `Connection lost, trying again in ${seconds(n)}`,
     retryNow: "Try now",
-    back: "Connected again",
     campusAway: "The campus can’t be reached. Your own class goes on; trying again by itself",
     campusHere: "Campus connected",
     campusGone: "Campus away",
-    campusBack: "The campus is connected again",
     mediaLost: "Picture interrupted, coming back",
     waitingToSend: (what) => `${what}: waiting to be sent`,
     cancel: "Cancel",
@@ -132,7 +127,6 @@ export const en: Dictionary = {
   },
 
   publish: {
-    starting: "Connecting your camera",
     retrying: "Your picture is interrupted; coming back by itself",
     refused: (why) => `The node did not take your picture: ${why}`,
   },
@@ -145,7 +139,6 @@ export const en: Dictionary = {
     cameraOff: "Camera off",
     share: "Share screen",
     stopShare: "Stop sharing",
-    sharing: "You are sharing your screen; everyone sees it",
     start: "Start lesson",
     startHint: "Recording starts with it",
     end: "End lesson",
@@ -176,7 +169,6 @@ export const en: Dictionary = {
     mutedState: "Muted",
     noMicrophone: "No microphone",
     listening: "Heard",
-    away: "Away",
     pictureOf: (name) => `Picture of ${name}`,
     ownPicture: "My camera",
     ownScreen: "The screen I share",
@@ -198,7 +190,6 @@ export const en: Dictionary = {
     lowerHint: "lower hand",
     stage: "On stage",
     teacher: "Teacher",
-    muteKey: "microphone",
   },
 
   student: {
@@ -273,7 +264,6 @@ export const en: Dictionary = {
   library: {
     title: "Library",
     search: "Search title, teacher, subject",
-    searchButton: "Search",
     loading: "Loading…",
     empty: "No recordings yet. They appear here a few seconds after a lesson ends.",
     nothingFound: (query) => `Nothing found for “${query}”. Try a shorter word.`,
@@ -290,10 +280,6 @@ export const en: Dictionary = {
     ended: "End of the recording",
     subject: "Subject",
     teacher: "Teacher",
-    recorded: "Date",
-    length: "Length",
-    minutes: (n) => `${n} min`,
-    seconds: (n) => `${n} s`,
   },
 
   report: {
@@ -384,9 +370,7 @@ export const en: Dictionary = {
   },
 
   common: {
+    colon: ": ",
     close: "Close",
-    key: (key) => `Key ${key}`,
-    language: "Language",
-    dismissNotice: "OK",
   },
 };

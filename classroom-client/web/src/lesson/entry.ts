@@ -58,5 +58,5 @@ export function withToken(address: string, fragment: Record<string, string>): st
 /** The page a role belongs to. */
 export function pageOfRole(role: string): "teacher" | "classroom" | "student" {
   if (role === "teacher") return "teacher";
-  return role === "classroom" || role === "assistant" ? "classroom" : "student";
+  return role === "classroom" ? "classroom" : "student";
 }

@@ -23,7 +23,7 @@ describe("an address", () => {
 
   it("belongs to a role", () => {
     expect(pageOfRole("teacher")).toBe("teacher");
-    expect(pageOfRole("assistant")).toBe("classroom");
+    expect(pageOfRole("classroom")).toBe("classroom");
     expect(pageOfRole("observer")).toBe("student");
   });
 });
@@ -105,6 +105,27 @@ describe("what is watched", () => {
       "wang/camera",
       "wang/microphone",
     ]);
+  });
+
+  it("by a teacher of many: no more than fit, those with a hand up first", () => {
+    const rooms = Array.from({ length: 30 }, (_, i) => member(`r${10 + i}`, "classroom"));
+    const many: LessonState = {
+      ...state([], []),
+      members: Object.fromEntries(rooms.map((one) => [one.id, one])),
+      tracks: Object.fromEntries(
+        rooms.flatMap(({ id }) =>
+          (["camera", "microphone"] as const).map((source) => {
+            const track: TrackId = `${id}/${source}`;
+            return [track, { track, codec: "opus" as const, node: "campus" }];
+          }),
+        ),
+      ),
+      hands: [{ member: "r39", atMs: 1 }],
+    };
+    const wanted = wantedByTeacher(many, "li");
+    expect(wanted.filter((track) => track.endsWith("/camera"))).toHaveLength(12);
+    expect(wanted.filter((track) => track.endsWith("/microphone"))).toHaveLength(8);
+    expect(wanted).toContain("r39/camera");
   });
 
   it("by a class: the teacher and the stage, never itself, never the muted", () => {

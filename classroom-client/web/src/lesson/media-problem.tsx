@@ -16,14 +16,13 @@ interface Props {
 export function MediaProblemView({ of, problem, onRetry }: Props) {
   const words = t.value.problem;
   const { what, advice } = words[problem];
-  const colon = t.value.lang === "en" ? ": " : ":";
   return (
     <div class="problem" role="alert" data-testid={`problem-${of}`} data-problem={problem}>
       <Icon of={CircleAlert} />
       <div>
         <p class="problem-what">
           {words[of]}
-          {colon}
+          {t.value.common.colon}
           {what}
         </p>
         <p>{advice}</p>

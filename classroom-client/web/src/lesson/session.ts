@@ -4,8 +4,8 @@
 import { computed, effect, signal } from "@preact/signals";
 import { getJson } from "../http/get.ts";
 import { HttpProblem } from "../http/problem.ts";
-import { lang } from "../i18n/index.ts";
-import { judgeLine, type Line, type LineSample, lineSample } from "../media/line.ts";
+import { lang, t } from "../i18n/index.ts";
+import { judgeLine, type Line, type LineSample, lineSample, worstLine } from "../media/line.ts";
 import type { LocalMedia } from "../media/local.ts";
 import { Publisher, type VideoProfile } from "../media/publisher.ts";
 import { Sounds } from "../media/sounds.ts";
@@ -36,7 +36,7 @@ export class LessonSession {
   });
 
   readonly #publishers = new Map<"camera" | "screen", Publisher>();
-  #lastSample: LineSample | undefined;
+  readonly #lastSamples: { in?: LineSample | undefined; out?: LineSample | undefined } = {};
 
   constructor(entry: Entry) {
     this.entry = entry;
@@ -45,7 +45,7 @@ export class LessonSession {
     this.socket = new LessonSocket({
       url: `${scheme}//${location.host}${path}`,
       token: entry.token,
-      lang: lang.value,
+      lang: () => lang.peek(),
       explain: () => whyNot(path, entry.token),
     });
     this.watcher = new Watcher(this.socket);
@@ -67,6 +67,10 @@ export class LessonSession {
       if (this.inLesson.value) return;
       this.#stopPublishing();
       this.watcher.close();
+    });
+    effect(() => {
+      const title = this.socket.state.value?.info.title;
+      if (title) document.title = `${title} · ${t.value.productName}`;
     });
     exposeDiagnostics(this, this.#publishers);
   }
@@ -126,7 +130,7 @@ export class LessonSession {
       url: `/whip/${encodeURIComponent(this.entry.lesson)}`,
       source,
       token: this.entry.token,
-      lang: lang.value,
+      lang: () => lang.peek(),
       profile,
     });
     this.#publishers.set(source, publisher);
@@ -180,21 +184,22 @@ export class LessonSession {
     for (const publisher of this.#publishers.values()) publisher.stop();
   }
 
+  /** Judges what comes and what goes; the worse of the two is the line. */
   async #measure(): Promise<void> {
-    const watched = await this.watcher.stats();
-    const sample = watched
-      ? lineSample(watched, "in")
-      : await this.#publishers
-          .get("camera")
-          ?.stats()
-          .then((r) => r && lineSample(r, "out"));
-    if (!sample) {
-      this.#lastSample = undefined;
-      this.line.value = undefined;
-      return;
+    const reports = {
+      in: await this.watcher.stats(),
+      out: await this.#publishers.get("camera")?.stats(),
+    };
+    const lines: Line[] = [];
+    for (const way of ["in", "out"] as const) {
+      const report = reports[way];
+      const sample = report && lineSample(report, way);
+      const before = this.#lastSamples[way];
+      const line = sample && before && judgeLine(before, sample);
+      if (line) lines.push(line);
+      this.#lastSamples[way] = sample;
     }
-    if (this.#lastSample) this.line.value = judgeLine(this.#lastSample, sample);
-    this.#lastSample = sample;
+    this.line.value = worstLine(lines);
   }
 }
 

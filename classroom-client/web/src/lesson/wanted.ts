@@ -21,7 +21,11 @@ function heard(state: LessonState, member: string): TrackId[] {
 /** The teacher sees and hears the classrooms, and whoever is on stage. */
 export function wantedByTeacher(state: LessonState, me: string): TrackId[] {
   const stage = state.stage.filter((member) => member !== me).slice(-MOST_ON_STAGE);
-  const rooms = membersOf(state, "classroom").map((member) => member.id);
+  // Where there are more than fit, who asks for the floor comes first.
+  const waits = (id: string) => state.hands.some((hand) => hand.member === id);
+  const rooms = membersOf(state, "classroom")
+    .map((member) => member.id)
+    .sort((a, b) => Number(waits(b)) - Number(waits(a)));
   const wanted = [
     ...stage.flatMap((member) => heard(state, member)),
     ...stage.flatMap((member) => published(state, member, "screen", "camera")),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { meterLevel, meterOfLevel } from "./level.ts";
-import { judgeLine, type LineSample, lineSample } from "./line.ts";
+import { judgeLine, type LineSample, lineSample, worstLine } from "./line.ts";
 import { mediaProblem } from "./problem.ts";
 
 describe("the line", () => {
@@ -24,6 +24,14 @@ describe("the line", () => {
     expect(judgeLine(start, later(0, 0.3))?.verdict).toBe("fair");
     expect(judgeLine(start, later(100, 0.02))?.verdict).toBe("poor");
     expect(judgeLine(start, later(0, 0.5))?.verdict).toBe("poor");
+  });
+
+  it("is as bad as its worse direction", () => {
+    const good = { verdict: "good", bitrate: 1, loss: 0, rttMs: 1 } as const;
+    const fair = { ...good, verdict: "fair" } as const;
+    expect(worstLine([good, fair])).toBe(fair);
+    expect(worstLine([good])).toBe(good);
+    expect(worstLine([])).toBeUndefined();
   });
 
   it("is not judged by a moment in which nothing came, or a counter that began anew", () => {

@@ -41,6 +41,17 @@ export function judgeLine(before: LineSample, now: LineSample): Line | undefined
   };
 }
 
+const WORSE: readonly LineVerdict[] = ["poor", "fair", "good"];
+
+/** The worst of several; of equal ones the first. */
+export function worstLine(lines: readonly Line[]): Line | undefined {
+  for (const verdict of WORSE) {
+    const found = lines.find((line) => line.verdict === verdict);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 interface Counted {
   type: string;
   timestamp: number;

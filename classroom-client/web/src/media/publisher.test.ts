@@ -38,7 +38,7 @@ beforeEach(() => {
     url: "/whip/math",
     source: "camera",
     token: "t",
-    lang: "en",
+    lang: () => "en",
     profile: PROFILES.teacher,
   });
 });

@@ -69,7 +69,8 @@ export interface PublisherOptions {
   url: string;
   source: "camera" | "screen";
   token: string;
-  lang: Lang;
+  /** The language of the node's sentences. */
+  lang: () => Lang;
   profile: VideoProfile;
 }
 
@@ -155,7 +156,7 @@ export class Publisher {
       await pc.setLocalDescription();
       const { url, source, token, lang } = this.#options;
       const offer = pc.localDescription?.sdp ?? "";
-      const session = await whip(`${url}?source=${source}`, offer, token, lang, aborted);
+      const session = await whip(`${url}?source=${source}`, offer, token, lang(), aborted);
       if (aborted.aborted) {
         void session.end();
         return;

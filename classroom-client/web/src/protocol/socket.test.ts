@@ -50,7 +50,7 @@ function socket(explain?: () => Promise<string>): LessonSocket {
   const one = new LessonSocket({
     url: "ws://node/lessons/math/socket",
     token: "t",
-    lang: "zh-CN",
+    lang: () => "zh-CN",
     random: () => 0.5,
     open: () => {
       lines.push(new Line());

@@ -86,7 +86,8 @@ interface Ask {
 export interface LessonSocketOptions {
   url: string;
   token: string;
-  lang: Lang;
+  /** The language of the node's sentences, asked for at each join. */
+  lang: () => Lang;
   open?: (url: string) => WebSocket;
   /** Finds out why a node did not open a socket, which browsers don't tell. */
   explain?: () => Promise<string>;
@@ -174,13 +175,6 @@ export class LessonSocket {
     }
   }
 
-  /** Leaves the lesson on purpose. */
-  leave(): void {
-    this.#send({ type: "leave" });
-    this.#stop();
-    this.link.value = { at: "closed", reason: "ended", message: "" };
-  }
-
   #connect(): void {
     this.#stop();
     this.link.value = { at: "connecting", attempt: this.#attempt, why: this.#why };
@@ -190,7 +184,7 @@ export class LessonSocket {
     let opened = false;
     ws.onopen = () => {
       opened = true;
-      this.#send({ type: "join", token: this.#options.token, lang: this.#options.lang });
+      this.#send({ type: "join", token: this.#options.token, lang: this.#options.lang() });
       this.#expectAnswer();
     };
     ws.onmessage = ({ data }) => {

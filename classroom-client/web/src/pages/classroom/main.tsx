@@ -17,7 +17,7 @@ if (!entry.lesson || !entry.token) {
   room.enter();
   mount(() => (
     <>
-      <LessonGate session={room.session} roles={["classroom", "assistant"]}>
+      <LessonGate session={room.session} roles={["classroom"]}>
         {() => <Screen room={room} />}
       </LessonGate>
       <Notices />

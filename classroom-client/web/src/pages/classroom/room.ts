@@ -1,6 +1,7 @@
 // A classroom's part: its camera and microphone go to the teacher from beginning to end.
 
 import { signal } from "@preact/signals";
+import { keepAwake } from "../../lesson/awake.ts";
 import { OwnCamera } from "../../lesson/own-camera.ts";
 import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByClass } from "../../lesson/wanted.ts";
@@ -50,16 +51,4 @@ export class Room {
       socket.command({ do: up ? "lower-hand" : "raise-hand" }).catch(notifyRefused);
     }
   }
-}
-
-/** Keeps the screen from going dark in the middle of a lesson, where the browser can. */
-async function keepAwake(): Promise<void> {
-  const hold = async () => {
-    if (document.visibilityState === "visible" && "wakeLock" in navigator) {
-      await navigator.wakeLock.request("screen").catch(() => undefined);
-    }
-  };
-  // The browser lets go of it whenever the page is hidden.
-  document.addEventListener("visibilitychange", () => void hold());
-  await hold();
 }

@@ -20,6 +20,7 @@ export function Screen({ room }: { room: Room }) {
   const { state } = session;
   const toggleHand = () => room.toggleHand();
   const toggleMicrophone = () => {
+    if (session.mutedByTeacher.peek()) return;
     room.microphoneOn.value = !room.microphoneOn.peek();
   };
   useKeys({ H: toggleHand, Space: toggleHand, M: toggleMicrophone });
@@ -182,7 +183,9 @@ function Status({ room, toggleHand, toggleMicrophone }: StatusProps) {
       <MicrophoneWord room={room} toggle={toggleMicrophone} />
       {media.problems.value.video ? (
         <Word tone="caution" icon={VideoOff} testId="camera-word">
-          {words.classroom.cameraBroken}:{words.problem[media.problems.value.video].what}
+          {words.classroom.cameraBroken}
+          {words.common.colon}
+          {words.problem[media.problems.value.video].what}
         </Word>
       ) : (
         media.camera.value && (
@@ -217,7 +220,9 @@ function MicrophoneWord({ room, toggle }: { room: Room; toggle: () => void }) {
   if (problem) {
     return (
       <Word tone="bad" icon={MicOff} testId="microphone-word">
-        {words.microphoneBroken}:{t.value.problem[problem].what}
+        {words.microphoneBroken}
+        {t.value.common.colon}
+        {t.value.problem[problem].what}
       </Word>
     );
   }

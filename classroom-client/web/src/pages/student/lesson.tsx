@@ -162,7 +162,6 @@ function Pictures({ seat }: { seat: Seat }) {
 function Says({ seat }: { seat: Seat }) {
   const { session } = seat;
   const words = t.value.student;
-  const role = session.socket.you.value?.role;
   let icon: IconNode | undefined;
   let text = "";
   let more = "";
@@ -175,7 +174,7 @@ function Says({ seat }: { seat: Seat }) {
     icon = Hand;
     text = words.handUp;
     more = words.place(session.handPlace.value);
-  } else if (role !== "student") {
+  } else if (!seat.mayTakePart.value) {
     text = words.observer;
   } else if (session.state?.phase === "open") {
     text = words.notLiveYet;
@@ -197,7 +196,7 @@ function Tools({ seat }: { seat: Seat }) {
   const { session } = seat;
   const words = t.value;
   const onStage = session.onStage.value && seat.consent.value !== undefined;
-  const mayTakePart = session.socket.you.value?.role === "student";
+  const mayTakePart = seat.mayTakePart.value;
   const queued = session.socket.waiting.value.some(({ command }) => command.do === "raise-hand");
   const up = session.handPlace.value > 0 || queued;
   const toggleHand = () => seat.toggleHand();

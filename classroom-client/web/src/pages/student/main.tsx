@@ -1,3 +1,4 @@
+import { keepAwake } from "../../lesson/awake.ts";
 import { boot } from "../../lesson/boot.ts";
 import { BadAddress, LessonGate } from "../../lesson/gate.tsx";
 import { LessonSession } from "../../lesson/session.ts";
@@ -14,9 +15,10 @@ if (!entry.lesson || !entry.token) {
 } else {
   const seat = new Seat(new LessonSession(entry));
   seat.session.socket.start();
+  void keepAwake();
   mount(() => (
     <>
-      <LessonGate session={seat.session} roles={["student", "observer", "operator"]}>
+      <LessonGate session={seat.session} roles={["student", "assistant", "observer", "operator"]}>
         {() => <Lesson seat={seat} />}
       </LessonGate>
       <Notices />

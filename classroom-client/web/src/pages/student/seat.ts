@@ -1,6 +1,6 @@
 // A student's seat: watches; is seen and heard only on stage, and only after agreeing to it.
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByClass } from "../../lesson/wanted.ts";
 import { FORMATS, LocalMedia } from "../../media/local.ts";
@@ -15,6 +15,11 @@ export class Seat {
   readonly microphoneOn = signal(true);
   /** What the student agreed to while on stage; `undefined` before an answer. */
   readonly consent = signal<readonly Kind[] | undefined>(undefined);
+  /** Whether this member may raise a hand and be called up; others look on. */
+  readonly mayTakePart = computed(() => {
+    const role = this.session.socket.you.value?.role;
+    return role === "student" || role === "assistant";
+  });
   readonly publisher;
 
   constructor(session: LessonSession) {

@@ -5,6 +5,7 @@ import { useSignal } from "@preact/signals";
 import { VideoOff } from "lucide";
 import { t } from "../../i18n/index.ts";
 import { Icon } from "../../ui/icon.tsx";
+import { useKeys } from "../../ui/keys.ts";
 import { Video } from "../../ui/video.tsx";
 import type { Desk } from "./desk.ts";
 
@@ -56,6 +57,11 @@ export function Pictures({ desk }: { desk: Desk }) {
   const chosen = useSignal<string | undefined>(undefined);
   const all = pictures(desk);
   const big = all.find((one) => one.id === chosen.value) ?? all[0];
+  useKeys({
+    ESCAPE: () => {
+      chosen.value = undefined;
+    },
+  });
   if (!big) return null;
   const others = all.filter((one) => one !== big);
   return (

@@ -36,6 +36,9 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
   const place = state.hands.findIndex((hand) => hand.member === room.id) + 1;
   const onStage = state.stage.includes(room.id);
   const muted = state.muted.includes(room.id);
+  const picture = session.publishes(room.id, "camera")
+    ? session.incoming(room.id, "camera")
+    : undefined;
   const hasMicrophone = session.publishes(room.id, "microphone");
   const condition = muted ? words.mutedState : hasMicrophone ? words.listening : words.noMicrophone;
   return (
@@ -45,16 +48,16 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
       data-testid={`room-${room.id}`}
     >
       <div class="frame room-picture">
-        {session.publishes(room.id, "camera") ? (
+        {picture ? (
           <Video
-            track={session.incoming(room.id, "camera")}
+            track={picture}
             label={words.pictureOf(room.name)}
             testId={`room-video-${room.id}`}
           />
         ) : (
           <span class="frame-empty">
             <Icon of={School} size={28} />
-            <span>{t.value.lesson.noPicture}</span>
+            {!session.publishes(room.id, "camera") && <span>{t.value.lesson.noPicture}</span>}
           </span>
         )}
         {place > 0 && (
