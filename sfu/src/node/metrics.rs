@@ -142,7 +142,7 @@ impl Snapshot {
 
     fn encode_trunks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         type Read = fn(&Option<TrunkStats>, (u64, u64)) -> u64;
-        let counters: [(&str, &str, Read); 6] = [
+        let counters: [(&str, &str, Read); 8] = [
             ("trunk_ip_bytes_sent", "IP bytes sent by trunk", |s, (sent, _)| {
                 sent + s.as_ref().map_or(0, |s| s.ip_bytes_sent)
             }),
@@ -157,6 +157,12 @@ impl Snapshot {
             }),
             ("trunk_frames_not_sent", "Frames there was no room for", |s, _| {
                 s.as_ref().map_or(0, |s| s.frames_not_sent)
+            }),
+            ("trunk_packets_not_sent", "Packets there was no room for", |s, _| {
+                s.as_ref().map_or(0, |s| s.packets_not_sent)
+            }),
+            ("trunk_malformed", "Datagrams and streams that were no RTP over QUIC", |s, _| {
+                s.as_ref().map_or(0, |s| s.malformed)
             }),
             ("trunk_packets_unread", "Packets this node was too slow for", |s, _| {
                 s.as_ref().map_or(0, |s| s.packets_unread)
