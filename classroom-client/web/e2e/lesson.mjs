@@ -52,6 +52,7 @@ export async function lesson(browser, links) {
   let room;
   let student;
   const line = cuttable();
+  const roomLine = cuttable();
 
   const begun =
     (await test("the teacher checks the devices, enters and publishes H.264", async () => {
@@ -75,7 +76,10 @@ export async function lesson(browser, links) {
     })) &&
     (await test("a classroom at the school sees and hears the teacher", async () => {
       const at = performance.now();
-      room = await visit(browser, "classroom", links.classroom, { size: [1920, 1080] });
+      room = await visit(browser, "classroom", links.classroom, {
+        size: [1920, 1080],
+        before: roomLine.before,
+      });
       await moves(room, `${TEACHER}/camera`);
       await plays(room, "main-video");
       const took = (performance.now() - at) / 1000;
@@ -197,6 +201,19 @@ export async function lesson(browser, links) {
     await byId(teacher, `hand-${STUDENT}`).waitFor();
     await byId(student, "banner").waitFor({ state: "detached" });
     await moves(student, `${TEACHER}/camera`);
+  });
+
+  await test("a classroom away so long that it was given up comes back by itself, whole", async () => {
+    await roomLine.cut();
+    await byId(room, "banner").waitFor();
+    await byId(teacher, `room-${ROOM}`).waitFor({ state: "detached" });
+    roomLine.mend();
+    await byId(teacher, `room-${ROOM}`).waitFor();
+    await byId(room, "banner").waitFor({ state: "detached" });
+    await moves(teacher, `${ROOM}/camera`);
+    await plays(teacher, `room-video-${ROOM}`);
+    await moves(room, `${TEACHER}/camera`);
+    await sounds(room, `${TEACHER}/microphone`);
   });
 
   let second;

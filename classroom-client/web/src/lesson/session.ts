@@ -17,7 +17,7 @@ import type { Entry } from "./entry.ts";
 
 const LINE_EVERY_MS = 3_000;
 /** How long a node may know nothing of what we publish before we publish it anew. */
-const UNKNOWN_MS = 2_000;
+const UNKNOWN_MS = 3_000;
 
 export class LessonSession {
   readonly entry: Entry;
@@ -168,15 +168,25 @@ export class LessonSession {
   /** Publishes again what the lesson does not know of although it is being sent. */
   #guard(source: "camera" | "screen", publisher: Publisher): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let turn = 0;
     effect(() => {
       clearTimeout(timer);
+      turn += 1;
+      const mine = turn;
       const me = this.socket.you.value?.id;
       const joined = this.socket.link.value.at === "joined" && this.socket.campus.value;
       if (!me || !joined || publisher.state.value.at !== "live") return;
       const expected: Source[] =
         source === "screen" ? ["screen"] : publisher.kinds().map(cameraSource);
       if (expected.every((one) => this.publishes(me, one))) return;
-      timer = setTimeout(() => publisher.restart(), UNKNOWN_MS);
+      const again = async () => {
+        // A camera may take seconds to give its first picture: that is nobody's fault.
+        const sends = await publisher.sends();
+        if (mine !== turn) return;
+        if (sends) publisher.restart();
+        else timer = setTimeout(() => void again(), UNKNOWN_MS);
+      };
+      timer = setTimeout(() => void again(), UNKNOWN_MS);
     });
   }
 

@@ -129,6 +129,13 @@ export class Publisher {
     return [...this.#tracks.keys()];
   }
 
+  /** Whether packets of every kind are on their way. */
+  async sends(): Promise<boolean> {
+    const report = await this.stats();
+    const streams = [...(report?.values() ?? [])].filter((stat) => stat.type === "outbound-rtp");
+    return streams.length > 0 && streams.every((stream) => stream.packetsSent > 0);
+  }
+
   /** Figures of what is being sent, as the browser counts them. */
   async stats(): Promise<RTCStatsReport | undefined> {
     return this.#pc?.getStats();
