@@ -5,7 +5,7 @@ use crate::media::camera::{Camera, Frame, Video};
 use crate::media::ledger::{Ledger, Published, frame_fingerprint, payload_fingerprint};
 use crate::media::microphone::{Microphone, PACKETS_PER_S, SAMPLES, Sound};
 use anyhow::{Context, Result};
-use classroom_client::publish::{Endpoint, Outgoing, Publication, PublishError};
+use classroom_client::publish::{Endpoint, Outgoing, Publication};
 use classroom_client::rtp::{Header, Packet};
 use cloudschool_protocol::media::Codec;
 use std::sync::Arc;
@@ -55,8 +55,8 @@ impl Publisher {
         let step = Codec::H264.clock_rate() / video.rate;
         let (track, entered) = (publication.video().clone(), ledger.clone());
         tasks.spawn(async move { send_video(&track, frames, step, &entered).await });
-        let track = publication.audio().clone();
-        tasks.spawn(async move { send_audio(&track, sounds).await });
+        let (track, entered) = (publication.audio().clone(), ledger.clone());
+        tasks.spawn(async move { send_audio(&track, sounds, &entered).await });
         let (track, asked) = (publication.video().clone(), keyframes_asked.clone());
         tasks.spawn(async move {
             while track.keyframe_requested().await.is_some() {
@@ -195,7 +195,8 @@ async fn send_video(
 async fn send_audio(
     track: &Outgoing,
     mut sounds: mpsc::Receiver<(u32, Sound)>,
-) -> Result<(), anyhow::Error> {
+    ledger: &Ledger,
+) -> Result<()> {
     let mut sequence = 0_u16;
     let mut silent = true;
     while let Some((index, sound)) = sounds.recv().await {
@@ -204,7 +205,8 @@ async fn send_audio(
         let mut packet = packet(sequence, timestamp, silent && sound.voice, sound.payload);
         silent = !sound.voice;
         track.set_level(&mut packet, sound.level, sound.voice)?;
-        track.send(packet).await.map_err(|e: PublishError| anyhow::Error::from(e))?;
+        ledger.publish_sound(Instant::now());
+        track.send(packet).await?;
         sequence = sequence.wrapping_add(1);
     }
     Ok(())

@@ -103,8 +103,16 @@ fn line<T: DeserializeOwned>(text: &str) -> Result<T> {
 /// # Errors
 /// When the process has no such counter.
 pub async fn counter(site: &Site, process: &str, name: &str) -> Result<f64> {
-    let metrics = get(site, site.url(process).join("metrics")?).await?;
-    sum(&metrics, name).with_context(|| format!("{process} has no metric {name}"))
+    sum(&metrics(site, process).await?, name)
+        .with_context(|| format!("{process} has no metric {name}"))
+}
+
+/// All metrics of a process.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn metrics(site: &Site, process: &str) -> Result<String> {
+    get(site, site.url(process).join("metrics")?).await
 }
 
 fn sum(metrics: &str, name: &str) -> Option<f64> {

@@ -201,22 +201,23 @@ impl Counter {
                 &packet.payload,
             );
             let now = Instant::now();
-            let published = whole.map(|whole| self.ledger.find(whole.fingerprint));
+            let published: Vec<_> =
+                whole.into_iter().map(|whole| self.ledger.find(whole.fingerprint)).collect();
             let mut counts = lock(&self.counts);
             counts.video_packets += 1;
             counts.bytes += size(&packet);
-            match published {
-                Some(Some(frame)) => {
-                    let delay = now.duration_since(frame.at);
-                    counts.frames.entry(frame.counter).or_insert(delay);
-                    self.first_frame.send_if_modified(|first| {
-                        let is_first = first.is_none();
-                        first.get_or_insert(now);
-                        is_first
-                    });
-                }
-                Some(None) => counts.strangers += 1,
-                None => {}
+            for frame in published {
+                let Some(frame) = frame else {
+                    counts.strangers += 1;
+                    continue;
+                };
+                let delay = now.duration_since(frame.at);
+                counts.frames.entry(frame.counter).or_insert(delay);
+                self.first_frame.send_if_modified(|first| {
+                    let is_first = first.is_none();
+                    first.get_or_insert(now);
+                    is_first
+                });
             }
         }
     }

@@ -5,10 +5,9 @@ use super::report::{Report, ms, quantile};
 use crate::lesson_client::LessonClient;
 use crate::media::camera::Video;
 use crate::media::ledger::Ledger;
-use crate::media::microphone::PACKETS_PER_S;
 use crate::publisher::Publisher;
 use crate::services::{self, Behaviour};
-use crate::stack::{CAMPUS, Lesson, SCHOOL, Site};
+use crate::stack::{CAMPUS, Lesson, Ports, SCHOOL, Site};
 use crate::subscriber::{Received, Seat, Subscriber};
 use anyhow::{Context, Result, bail};
 use classroom_client::publish::Endpoint;
@@ -102,6 +101,8 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
     });
     witness.leave().await;
 
+    keep_metrics(site).await?;
+
     let Given { joins, first_frames, hands, viewing } = given;
     Ok(Report {
         ok: false,
@@ -132,6 +133,16 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
         checks: Vec::new(),
     }
     .judged())
+}
+
+/// Leaves every process's own figures beside its log, for whoever looks into a wrong report.
+async fn keep_metrics(site: &Site) -> Result<()> {
+    for process in Ports::PROCESSES {
+        let file = site.installation().log(process).with_extension("metrics");
+        let metrics = services::metrics(site, process).await?;
+        std::fs::write(&file, metrics).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Waits until the recording is in the library; gives its id and how long it plays, in seconds.
@@ -298,7 +309,7 @@ impl Measure {
             .zip(&self.received)
             .map(|(s, before)| s.received().audio_packets - before.audio_packets)
             .sum();
-        let due = ended.duration_since(self.begun).as_secs_f64() * f64::from(PACKETS_PER_S);
+        let published_sounds = ledger.sounds_between(self.begun, ended);
 
         let published = ledger.between(self.begun, ended);
         let share = |received: &Received| {
@@ -323,7 +334,7 @@ impl Measure {
             delivered: shares.iter().sum::<f64>() / shares.len() as f64,
             delivered_least: shares.iter().copied().fold(f64::INFINITY, f64::min),
             delays: delays.collect(),
-            sound: (sounds as f64 / (due * students.len() as f64)).min(1.0),
+            sound: (sounds as f64 / (published_sounds * students.len()) as f64).min(1.0),
             trunk_bytes,
             viewers_bytes,
         })

@@ -4,10 +4,13 @@
 use super::ledger::{frame_fingerprint, payload_fingerprint};
 use cloudschool_protocol::media::Codec;
 use cloudschool_protocol::rtp::starts_keyframe;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Packets remembered: over a second of video, longer than any retransmission takes.
 const WINDOW: usize = 512;
+
+/// Frames remembered as given out: more than there are in the window.
+const RECENT: usize = 64;
 
 /// A frame of which every packet came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +33,20 @@ struct Held {
 pub struct Assembler {
     held: BTreeMap<u64, Held>,
     highest: Option<u64>,
-    /// Timestamp of the last frame given out, which late duplicates must not bring again.
-    recent: Vec<u32>,
+    /// Timestamps of the last frames given out, which late duplicates must not bring again.
+    recent: VecDeque<u32>,
 }
 
 impl Assembler {
-    /// Takes a packet; gives the frame it completes.
+    /// Takes a packet; gives the frames it completes: its own, and the one after it, which may
+    /// have come first and only now shows where it begins.
     pub fn push(
         &mut self,
         sequence: u16,
         timestamp: u32,
         marker: bool,
         payload: &[u8],
-    ) -> Option<Whole> {
+    ) -> Vec<Whole> {
         let at = self.extend(sequence);
         let held = Held {
             timestamp,
@@ -54,15 +58,26 @@ impl Assembler {
         while self.held.len() > WINDOW {
             self.held.pop_first();
         }
-        let whole = self.whole(at, timestamp)?;
-        if self.recent.contains(&timestamp) {
-            return None;
+        let next = self.held.get(&(at + 1)).map(|next| next.timestamp);
+        let next = next.filter(|next| *next != timestamp).map(|next| (at + 1, next));
+        let candidates = [Some((at, timestamp)), next];
+        let mut whole: Vec<Whole> = Vec::new();
+        for (at, timestamp) in candidates.into_iter().flatten() {
+            whole.extend(self.whole(at, timestamp).filter(|_| self.is_new(timestamp)));
         }
-        if self.recent.len() == 8 {
-            self.recent.remove(0);
+        whole
+    }
+
+    /// Whether the frame was not given out before; from now on it was.
+    fn is_new(&mut self, timestamp: u32) -> bool {
+        let new = !self.recent.contains(&timestamp);
+        if new {
+            self.recent.push_back(timestamp);
+            if self.recent.len() > RECENT {
+                self.recent.pop_front();
+            }
         }
-        self.recent.push(timestamp);
-        Some(whole)
+        new
     }
 
     /// The sequence number on an axis that does not wrap.
@@ -118,33 +133,49 @@ mod tests {
         frame_fingerprint(payloads.iter().map(|p| payload_fingerprint(p)))
     }
 
+    fn timestamps(frames: &[Whole]) -> Vec<u32> {
+        frames.iter().map(|f| f.timestamp).collect()
+    }
+
     #[test]
     fn a_frame_is_whole_when_its_last_packet_comes() {
         let mut assembler = Assembler::default();
-        assert_eq!(assembler.push(65535, 10, false, SPS), None);
-        let whole = assembler.push(0, 10, true, b"b").unwrap();
-        assert_eq!(whole, Whole { fingerprint: fingerprint(&[SPS, b"b"]), timestamp: 10 });
-        assert_eq!(assembler.push(1, 20, true, b"c").unwrap().timestamp, 20);
+        assert_eq!(assembler.push(65535, 10, false, SPS), []);
+        let whole = assembler.push(0, 10, true, b"b");
+        assert_eq!(whole, [Whole { fingerprint: fingerprint(&[SPS, b"b"]), timestamp: 10 }]);
+        assert_eq!(timestamps(&assembler.push(1, 20, true, b"c")), [20]);
     }
 
     #[test]
     fn a_retransmitted_packet_completes_a_frame() {
         let mut assembler = Assembler::default();
-        assert!(assembler.push(1, 10, true, SPS).is_some());
-        assert_eq!(assembler.push(2, 20, false, b"a"), None);
-        assert_eq!(assembler.push(4, 20, true, b"c"), None);
-        assert!(assembler.push(5, 30, true, b"d").is_some(), "the next frame does not wait");
-        let whole = assembler.push(3, 20, false, b"b").unwrap();
-        assert_eq!(whole.fingerprint, fingerprint(&[b"a", b"b", b"c"]));
-        assert_eq!(assembler.push(3, 20, false, b"b"), None, "a duplicate counts once");
+        assert_eq!(timestamps(&assembler.push(1, 10, true, SPS)), [10]);
+        assert_eq!(assembler.push(2, 20, false, b"a"), []);
+        assert_eq!(assembler.push(4, 20, true, b"c"), []);
+        assert_eq!(timestamps(&assembler.push(5, 30, true, b"d")), [30], "it does not wait");
+        let whole = assembler.push(3, 20, false, b"b");
+        assert_eq!(whole, [Whole { fingerprint: fingerprint(&[b"a", b"b", b"c"]), timestamp: 20 }]);
+        assert_eq!(assembler.push(3, 20, false, b"b"), [], "a duplicate counts once");
+    }
+
+    #[test]
+    fn a_frame_that_overtakes_the_one_before_it_is_counted_when_that_comes() {
+        let mut assembler = Assembler::default();
+        assembler.push(1, 10, true, SPS);
+        assert_eq!(assembler.push(4, 30, false, b"c"), []);
+        assert_eq!(assembler.push(5, 30, true, b"d"), []);
+        assert_eq!(assembler.push(2, 20, false, b"a"), []);
+        let whole = assembler.push(3, 20, true, b"b");
+        assert_eq!(timestamps(&whole), [20, 30]);
+        assert_eq!(whole[1].fingerprint, fingerprint(&[b"c", b"d"]));
     }
 
     #[test]
     fn a_frame_without_its_beginning_is_not_counted() {
         let mut assembler = Assembler::default();
-        assert_eq!(assembler.push(7, 10, true, b"the end of something"), None);
-        assert!(assembler.push(8, 20, true, b"x").is_some());
-        assert_eq!(assembler.push(10, 30, true, b"its first packet was lost"), None);
+        assert_eq!(assembler.push(7, 10, true, b"the end of something"), []);
+        assert_eq!(timestamps(&assembler.push(8, 20, true, b"x")), [20]);
+        assert_eq!(assembler.push(10, 30, true, b"its first packet was lost"), []);
     }
 
     #[test]
@@ -152,7 +183,7 @@ mod tests {
         let mut assembler = Assembler::default();
         assembler.push(1, 10, true, SPS);
         assembler.push(2, 10, false, b"");
-        let whole = assembler.push(3, 20, true, b"x").unwrap();
-        assert_eq!(whole.fingerprint, fingerprint(&[b"x"]));
+        let whole = assembler.push(3, 20, true, b"x");
+        assert_eq!(whole, [Whole { fingerprint: fingerprint(&[b"x"]), timestamp: 20 }]);
     }
 }

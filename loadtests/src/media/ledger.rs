@@ -1,6 +1,7 @@
 //! What was published, frame by frame, so that viewers count against it. A frame is known by
 //! a fingerprint of its bytes: whoever gets it whole and unchanged finds it here, whatever
-//! numbers its packets were given on the way.
+//! numbers its packets were given on the way. Sound is only counted: silence is too often the
+//! same.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
@@ -25,6 +26,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Frames {
     in_order: Vec<Published>,
+    sounds: Vec<Instant>,
     by_fingerprint: HashMap<u64, Published>,
 }
 
@@ -34,6 +36,16 @@ impl Ledger {
         let mut frames = self.frames();
         frames.in_order.push(frame);
         frames.by_fingerprint.insert(fingerprint, frame);
+    }
+
+    /// Enters a packet of sound as it is sent.
+    pub fn publish_sound(&self, at: Instant) {
+        self.frames().sounds.push(at);
+    }
+
+    /// How many packets of sound were sent from `from` until before `to`.
+    pub fn sounds_between(&self, from: Instant, to: Instant) -> usize {
+        self.frames().sounds.iter().filter(|at| (from..to).contains(*at)).count()
     }
 
     /// The frame with this fingerprint.
