@@ -17,6 +17,8 @@ use cloudschool_relay::{Identity, Subscriber};
 use cloudschool_service::auth::Auth;
 use cloudschool_service::health::Readiness;
 use cloudschool_service::{config as service_config, http as service_http, shutdown};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -123,7 +125,8 @@ async fn serve(config: Config, upstream: String) -> anyhow::Result<()> {
 /// Makes the directories and opens the catalogue.
 async fn open(config: &Config) -> anyhow::Result<Store> {
     for dir in [config.lessons(), config.library()] {
-        let made = std::fs::create_dir_all(&dir);
+        // Pictures and voices of children: nobody else on the machine is to read them.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.with_context(|| format!("the directory {} can't be made", dir.display()))?;
     }
     let file = config.catalogue();

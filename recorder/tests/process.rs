@@ -69,15 +69,25 @@ impl Site {
     }
 
     async fn start(&mut self) {
-        self.process = Some(self.command().spawn().unwrap());
-        let ready = self.url("/readyz");
-        let is_ready = async || {
-            let answer = reqwest::get(&ready).await;
-            answer.is_ok_and(|a| a.status().is_success())
-        };
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while !is_ready().await {
-            assert!(tokio::time::Instant::now() < deadline, "the recorder did not become ready");
+        self.start_by(self.command()).await;
+    }
+
+    async fn start_by(&mut self, mut command: Command) {
+        self.process = Some(command.spawn().unwrap());
+        self.until_ready(true).await;
+    }
+
+    /// Waits until `/readyz` says so; gives what it says.
+    async fn until_ready(&self, wanted: bool) -> serde_json::Value {
+        let url = self.url("/readyz");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(25);
+        loop {
+            if let Ok(answer) = reqwest::get(&url).await
+                && answer.status().is_success() == wanted
+            {
+                return answer.json().await.unwrap();
+            }
+            assert!(tokio::time::Instant::now() < deadline, "ready did not become {wanted}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -310,6 +320,50 @@ async fn a_lesson_that_ended_while_the_recorder_was_down_is_published_at_its_sta
     let (url, _) = site.upstream.archived(Duration::from_secs(15)).await;
     let id = url.split("recording=").nth(1).unwrap();
     judge(&site.data().join("library").join(id), site.lesson_seconds());
+}
+
+/// Files may not grow beyond 800 KB: what the system then says is what it says of a full disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_the_recording_and_is_said_until_there_is_room_again() {
+    let (tracks, mut media) = camera_and_microphone(40);
+    media[0].1 = support::h264_of("snow", 13, 40, (320, 180), 15);
+    let mut site = Site::new("full", media);
+    let plain = site.command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1600; exec \"$0\" \"$@\""]);
+    limited.arg(plain.get_program()).args(plain.get_args());
+    for (key, value) in plain.get_envs() {
+        limited.env(key, value.unwrap());
+    }
+    site.start_by(limited).await;
+    site.open(&tracks);
+    site.begin();
+    let begun = site.upstream.elapsed();
+
+    let full = site.until_ready(false).await;
+    assert!(full["missing"]["disk"].as_str().unwrap().contains("disk is full"), "{full}");
+    let stopped = (site.upstream.elapsed() - begun) as f64 / SECOND as f64;
+    let metrics = site.get("/metrics", &[]).await.text().await.unwrap();
+    assert!(metrics.contains("cloudschool_recorder_disk_full 1"), "{metrics}");
+    assert_eq!(site.get("/livez", &[]).await.status(), 200);
+    // It rests, tries again, and there is room: a new file.
+    site.until_ready(true).await;
+    let resumed = (site.upstream.elapsed() - begun) as f64 / SECOND as f64;
+    site.upstream.until(site.upstream.elapsed() + 3 * SECOND).await;
+    site.stop().await;
+
+    site.start().await;
+    site.end();
+    let (url, _) = site.upstream.archived(Duration::from_secs(15)).await;
+    let id = url.split("recording=").nth(1).unwrap();
+    let library = site.data().join("library").join(id);
+    judge(&library, site.lesson_seconds());
+    let loud = support::loudness(&library.join("audio.mp4"));
+    let tone = |from: f64, to: f64| {
+        loud[(from * 100.0) as usize..(to * 100.0) as usize].iter().all(|l| *l > 0.02)
+    };
+    assert!(tone(1.0, stopped - 1.5), "what was written before is kept");
+    assert!(tone(resumed + 1.0, resumed + 2.0), "and it went on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,9 @@ pub enum FinaliseError {
     Io(#[from] std::io::Error),
     #[error("GStreamer: {0}")]
     Media(String),
-    #[error("no {0} came out of the encoder: are gstreamer1.0-libav and -plugins-ugly installed?")]
+    #[error(
+        "no {0} came out of the encoder: are gstreamer1.0-libav and gstreamer1.0-plugins-bad installed?"
+    )]
     Encoder(&'static str),
     #[error("the Opus decoder failed: {0}")]
     Opus(#[from] opus::Error),
@@ -260,7 +262,7 @@ fn write_video(
     duration: Nanos,
 ) -> Result<(picture::Video, Vec<u8>), FinaliseError> {
     let samples = programme::lay_out(lanes, duration);
-    let slate = samples.iter().any(|s| s.picture == Picture::Slate);
+    let slate = samples.iter().any(|s| matches!(s.picture, Picture::Slate(_)));
     let size = sources.iter().flatten().map(|s| (s.reader.index.width, s.reader.index.height));
     let size = size.max_by_key(|(w, h)| w * h).filter(|(w, h)| *w > 0 && *h > 0);
     let (width, height) = size.unwrap_or((1280, 720));
@@ -281,7 +283,7 @@ fn thumbnail(
 ) -> Result<Vec<u8>, FinaliseError> {
     let end = samples.last().map_or(0, |s| s.start + u64::from(s.duration));
     let keys = || samples.iter().filter(|s| s.sync);
-    let recorded = || keys().filter(|s| s.picture != Picture::Slate);
+    let recorded = || keys().filter(|s| !matches!(s.picture, Picture::Slate(_)));
     let late = |s: &&Sample| s.start >= end / 10;
     let chosen = recorded().find(late).or_else(|| recorded().next_back());
     let chosen = chosen.or_else(|| keys().next()).ok_or(FinaliseError::NoParameterSets)?;

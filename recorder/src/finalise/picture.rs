@@ -41,7 +41,7 @@ impl Pictures<'_> {
             Picture::Recorded { part, .. } => {
                 self.sources.get(part)?.as_ref().map(|s| s.parameter_sets.as_slice())
             }
-            Picture::Slate => self.slate.map(|s| s.parameter_sets.as_slice()),
+            Picture::Slate(_) => self.slate.map(|s| s.parameter_sets.as_slice()),
         }
     }
 
@@ -51,12 +51,12 @@ impl Pictures<'_> {
                 let index = &self.sources.get(part)?.as_ref()?.reader.index;
                 Some((index.width, index.height))
             }
-            Picture::Slate => self.slate.map(|s| (s.width, s.height)),
+            Picture::Slate(_) => self.slate.map(|s| (s.width, s.height)),
         }
     }
 
-    /// The coded picture. `nth` tells apart slates that follow each other.
-    pub fn bytes(&self, picture: Picture, nth: usize) -> Result<Vec<u8>, FinaliseError> {
+    /// The coded picture.
+    pub fn bytes(&self, picture: Picture) -> Result<Vec<u8>, FinaliseError> {
         let missing = FinaliseError::NoParameterSets;
         match picture {
             Picture::Recorded { part, block } => {
@@ -65,10 +65,9 @@ impl Pictures<'_> {
                 let block = block.ok_or(FinaliseError::NoParameterSets)?;
                 Ok(source.reader.read(block)?)
             }
-            Picture::Slate => {
-                let pictures = &self.slate.ok_or(missing)?.pictures;
-                let picture = pictures.get(nth % pictures.len().max(1));
-                Ok(picture.cloned().unwrap_or_default())
+            Picture::Slate(nth) => {
+                let picture = self.slate.and_then(|s| s.pictures.get(nth));
+                picture.cloned().ok_or(missing)
             }
         }
     }
@@ -77,7 +76,7 @@ impl Pictures<'_> {
     pub fn keyframe(&self, picture: Picture) -> Result<(Vec<u8>, Vec<u8>), FinaliseError> {
         let sets = self.parameter_sets(picture).ok_or(FinaliseError::NoParameterSets)?;
         let config = avcc(sets).ok_or(FinaliseError::NoParameterSets)?;
-        Ok((config, self.bytes(picture, 0)?))
+        Ok((config, self.bytes(picture)?))
     }
 }
 
@@ -114,14 +113,12 @@ pub fn write(
     let codecs = codecs(all, in_band).ok_or(FinaliseError::NoParameterSets)?;
     let duration = samples.last().map_or(0, |s| s.start + u64::from(s.duration));
     let mut writer = RenditionWriter::create(dir, FILE, &media, TIMESCALE, duration, codecs)?;
-    let mut slates = 0;
     for segment in segments(samples) {
         let mut sizes = Vec::with_capacity(segment.len());
         let mut data = Vec::new();
         for sample in segment {
             let begin = data.len();
-            let bytes = pictures.bytes(sample.picture, slates)?;
-            slates += usize::from(sample.picture == Picture::Slate);
+            let bytes = pictures.bytes(sample.picture)?;
             if in_band && sample.sync && !unit_has_sps(&bytes) {
                 for set in sets(sample).unwrap_or_default() {
                     data.extend_from_slice(&(set.len() as u32).to_be_bytes());

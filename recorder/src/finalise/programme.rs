@@ -9,14 +9,26 @@ use crate::clock::{Nanos, SECOND};
 /// Ticks per second of the video rendition.
 pub const TIMESCALE: u32 = 90_000;
 
+/// Samples begin on this grid of 5 ms, and no two at once. Tools that estimate a picture rate
+/// then find one in which every time is exact; without it they round to, say, thirtieths and
+/// complain about two pictures in one.
+const GRID: u64 = TIMESCALE as u64 / 200;
+
+/// The samples such estimates are made from.
+const ESTIMATED: std::ops::Range<usize> = 4..16;
+
 /// A picture is held over gaps up to this long; longer ones show the next source, or a slate.
 pub const HOLD: Nanos = 5 * SECOND;
 
 /// How long the last picture stands before something else is shown.
 const LINGER: Nanos = SECOND;
 
-/// A slate is repeated this often, so that a player can begin there.
-const SLATE_EVERY: Nanos = 6 * SECOND;
+/// A lesson whose picture comes later than this begins with a slate.
+const START: Nanos = 3 * SECOND / 2;
+
+/// The slate moves at this rate, although it shows nothing that moves: browsers don't begin to
+/// play before they have several pictures, however long each lasts.
+pub const SLATE_RATE: usize = 15;
 
 /// A segment ends at the first keyframe after this.
 const SEGMENT: u64 = 5 * TIMESCALE as u64;
@@ -35,8 +47,12 @@ pub type Group = Vec<Frame>;
 /// What a sample shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
-    Recorded { part: usize, block: usize },
-    Slate,
+    Recorded {
+        part: usize,
+        block: usize,
+    },
+    /// This picture of the slate's group of [`SLATE_RATE`].
+    Slate(usize),
 }
 
 /// One sample of the video rendition. It lasts until the next begins.
@@ -70,10 +86,10 @@ pub fn lay_out(lanes: Vec<Vec<Group>>, duration: Nanos) -> Vec<Sample> {
         }
     }
     for (from, to) in gaps {
-        let mut at = from;
-        while at < to {
-            samples.push((at, Picture::Slate, true));
-            at += SLATE_EVERY;
+        let pictures = (0..).map(|n| (n, from + n as Nanos * SECOND / SLATE_RATE as Nanos));
+        for (n, at) in pictures.take_while(|(_, at)| *at < to) {
+            let nth = n % SLATE_RATE;
+            samples.push((at, Picture::Slate(nth), nth == 0));
         }
     }
     // Stable, so that frames clamped to the same time keep their decoding order.
@@ -82,13 +98,14 @@ pub fn lay_out(lanes: Vec<Vec<Group>>, duration: Nanos) -> Vec<Sample> {
 }
 
 /// The groups of `lane` that begin in `from..to`, each cut where the next begins. At the
-/// lesson's begin, the group that is under way then counts.
+/// lesson's begin, the group that is under way then counts, unless another begins soon.
 fn within(lane: &[Group], from: Nanos, to: Nanos) -> Vec<Group> {
     let start = |g: &Group| g.first().map(|f| f.time);
     let mut groups: Vec<Group> = lane.iter().filter(|g| !g.is_empty()).cloned().collect();
     groups.sort_by_key(start);
     let before = groups.partition_point(|g| start(g).is_some_and(|t| t <= from));
-    let keep_running = from == 0 && before > 0;
+    let soon = groups.get(before).and_then(start).is_some_and(|t| t <= START);
+    let keep_running = from == 0 && before > 0 && !soon;
     groups.drain(..before - usize::from(keep_running));
     groups.retain(|g| start(g).is_some_and(|t| t < to));
     let ends: Vec<Nanos> = groups.iter().skip(1).filter_map(start).chain([to]).collect();
@@ -110,11 +127,13 @@ fn uncovered(groups: &[Group], from: Nanos, to: Nanos, end: Nanos) -> Vec<(Nanos
     let mut last: Option<Nanos> = None;
     let starts = groups.iter().filter_map(|g| Some((g.first()?.time, g.last()?.time)));
     for (first, until) in starts.chain([(to, to)]) {
-        let begin = last.map_or(from, |l| l + LINGER);
-        let since = last.unwrap_or(from);
-        // A gap between two sources, as opposed to the ends, always has a picture before it.
-        let nothing_at_all = last.is_none() && first == to && from == 0 && to == end;
-        if (first - since > HOLD || nothing_at_all) && first > begin {
+        let (begin, held) = match last {
+            Some(last) => (last + LINGER, first - last <= HOLD),
+            None if from > 0 => (from, first - from <= HOLD - LINGER),
+            // Nothing to hold at the lesson's begin but the first picture itself.
+            None => (from, first <= START && first < end),
+        };
+        if !held && begin < first {
             open.push((begin, first));
         }
         last = Some(until);
@@ -126,20 +145,39 @@ fn uncovered(groups: &[Group], from: Nanos, to: Nanos, end: Nanos) -> Vec<(Nanos
 fn timed(samples: &[(Nanos, Picture, bool)], duration: Nanos) -> Vec<Sample> {
     let ticks =
         |t: Nanos| (i128::from(t.max(0)) * i128::from(TIMESCALE) / i128::from(SECOND)) as u64;
-    let mut starts = Vec::with_capacity(samples.len() + 1);
+    let slot = |t: Nanos| (ticks(t) + GRID / 2) / GRID;
+    let mut slots = Vec::with_capacity(samples.len());
     let mut earliest = 0;
     for (i, (time, ..)) in samples.iter().enumerate() {
-        let start = if i == 0 { 0 } else { ticks(*time).max(earliest) };
-        starts.push(start);
-        earliest = start + 1;
+        let at = if i == 0 { 0 } else { slot(*time).max(earliest) };
+        slots.push(at);
+        earliest = at + 1;
     }
-    starts.push(ticks(duration).max(earliest));
+    show_grid(&mut slots);
+    let mut starts: Vec<u64> = slots.iter().map(|s| s * GRID).collect();
+    starts.push(ticks(duration).max(earliest * GRID));
     let spans = starts.windows(2);
     let timed = samples.iter().zip(spans).filter_map(|(&(_, picture, sync), span)| {
         let &[start, next] = span else { return None };
         Some(Sample { start, duration: (next - start) as u32, picture, sync })
     });
     timed.collect()
+}
+
+/// Moves one early picture by 5 ms when all would seem to lie on a coarser grid than they do.
+fn show_grid(slots: &mut [u64]) {
+    let gcd = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let early = slots.get(ESTIMATED.start - 1..ESTIMATED.end.min(slots.len())).unwrap_or_default();
+    let steps = early.windows(2).filter_map(|w| Some(w.get(1)? - w.first()?));
+    let coarse = steps.fold(0, gcd) > 1;
+    if let Some(moved) = slots.get_mut(ESTIMATED.start).filter(|_| coarse) {
+        *moved += 1;
+    }
 }
 
 /// Cuts samples into segments, each of which a player can begin with.
@@ -206,6 +244,20 @@ mod tests {
         check_gapless(&samples, 20);
         assert_eq!(samples[0].duration, TIMESCALE * 16 / 10);
         assert_eq!(samples.len(), 185);
+        let later = lay_out(vec![lane(0, 2.0, 20.0, 5.0)], 20 * SECOND);
+        check_gapless(&later, 20);
+        assert_eq!(shown(&later, 1.9), Picture::Slate(13));
+        assert!(is_part(shown(&later, 2.0), 0));
+    }
+
+    #[test]
+    fn early_pictures_give_away_the_grid_however_regular_they_are() {
+        let samples = lay_out(vec![lane(0, 0.0, 20.0, 5.0)], 20 * SECOND);
+        let early: Vec<_> = samples[3..16].iter().map(|s| s.duration).collect();
+        assert!(early.iter().any(|d| *d != early[0]), "{early:?}");
+        assert!(samples.iter().all(|s| s.start % GRID == 0));
+        let moved = samples.iter().filter(|s| s.start % u64::from(TIMESCALE / 10) != 0);
+        assert_eq!(moved.count(), 1);
     }
 
     #[test]
@@ -213,9 +265,11 @@ mod tests {
         let samples = lay_out(vec![lane(0, -3.0, 10.0, 100.0)], 10 * SECOND);
         check_gapless(&samples, 10);
         assert_eq!(samples.len(), 130);
-        assert!(samples[..30].iter().all(|s| s.duration == 1));
-        let later_group = lay_out(vec![lane(0, -3.0, 10.0, 2.0)], 10 * SECOND);
-        assert_eq!(later_group.len(), 110, "begins with the last keyframe before the lesson");
+        assert!(samples[..30].iter().all(|s| u64::from(s.duration) <= 2 * GRID));
+        let soon = lay_out(vec![lane(0, -3.0, 10.0, 4.0)], 10 * SECOND);
+        assert_eq!(soon.len(), 90, "begins with the keyframe that comes soon");
+        let later = lay_out(vec![lane(0, -7.0, 10.0, 5.0)], 10 * SECOND);
+        assert_eq!(later.len(), 120, "begins with the last keyframe before the lesson");
     }
 
     #[test]
@@ -224,7 +278,7 @@ mod tests {
         let samples = lay_out(vec![camera], 15 * SECOND);
         check_gapless(&samples, 15);
         assert!(is_part(shown(&samples, 7.0), 0));
-        assert!(samples.iter().all(|s| s.picture != Picture::Slate));
+        assert!(!samples.iter().any(|s| matches!(s.picture, Picture::Slate(_))));
     }
 
     #[test]
@@ -245,10 +299,11 @@ mod tests {
     fn a_slate_stands_in_when_there_is_nothing() {
         let samples = lay_out(vec![lane(0, 0.0, 10.0, 5.0)], 30 * SECOND);
         check_gapless(&samples, 30);
-        assert_eq!(shown(&samples, 20.0), Picture::Slate);
+        assert!(matches!(shown(&samples, 20.0), Picture::Slate(_)));
         let none = lay_out(vec![vec![], vec![]], 3 * SECOND);
         check_gapless(&none, 3);
-        assert_eq!(none[0].picture, Picture::Slate);
+        assert_eq!(none[0].picture, Picture::Slate(0));
+        assert_eq!(none.len(), 3 * SLATE_RATE);
     }
 
     #[test]
@@ -282,7 +337,7 @@ mod tests {
             .iter()
             .map(|s| match s.picture {
                 Picture::Recorded { block, .. } => block,
-                Picture::Slate => usize::MAX,
+                Picture::Slate(_) => usize::MAX,
             })
             .collect();
         assert_eq!(blocks, (0..10).collect::<Vec<_>>());

@@ -2,6 +2,7 @@
 
 use super::FinaliseError;
 use super::gst_run::Run;
+use super::programme::SLATE_RATE;
 use super::sound::codec_data;
 use crate::bitstream::avcc_parameter_sets;
 use gstreamer as gst;
@@ -12,7 +13,7 @@ const INK: u32 = 0xff15_202b;
 /// Width of thumbnails.
 const THUMBNAIL_WIDTH: u32 = 640;
 
-/// A picture of one colour, coded twice so that two in a row are told apart.
+/// A second of one colour: a keyframe and what follows it.
 pub struct Still {
     pub width: u32,
     pub height: u32,
@@ -25,17 +26,18 @@ pub struct Still {
 /// # Errors
 /// [`FinaliseError`] when the encoder is missing or fails.
 pub fn slate(width: u32, height: u32) -> Result<Still, FinaliseError> {
+    // Without an end: the encoder complains about being ended.
     let run = Run::new(&format!(
-        "videotestsrc num-buffers=2 pattern=solid-color foreground-color={INK} ! \
-         video/x-raw,format=I420,width={width},height={height},framerate=1/1 ! \
-         x264enc key-int-max=1 tune=zerolatency speed-preset=veryfast byte-stream=false ! \
-         video/x-h264,profile=constrained-baseline ! h264parse ! \
-         video/x-h264,stream-format=avc,alignment=au ! appsink name=out sync=false"
+        "videotestsrc pattern=solid-color foreground-color={INK} ! \
+         video/x-raw,format=I420,width={width},height={height},framerate={SLATE_RATE}/1 ! \
+         openh264enc gop-size={SLATE_RATE} ! h264parse ! \
+         video/x-h264,stream-format=avc,alignment=au ! appsink name=out sync=false max-buffers=4"
     ))?;
     run.play()?;
     let sink = run.app_sink("out")?;
     let (mut pictures, mut parameter_sets) = (Vec::new(), None);
-    while let Some(sample) = run.next(&sink)? {
+    while pictures.len() < SLATE_RATE {
+        let sample = run.next(&sink)?.ok_or(FinaliseError::Encoder("H.264"))?;
         parameter_sets = codec_data(&sample).as_deref().and_then(avcc_parameter_sets);
         let buffer = sample.buffer().ok_or(FinaliseError::Encoder("H.264"))?;
         pictures.push(buffer.map_readable().map_err(FinaliseError::media)?.to_vec());

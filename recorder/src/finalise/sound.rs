@@ -70,7 +70,7 @@ fn pipeline(opus: &Path, channels: u16) -> Result<Run, FinaliseError> {
          both. ! queue ! audioconvert ! avenc_aac bitrate={aac} aac-coder=fast ! \
          audio/mpeg,mpegversion=4,stream-format=raw ! \
          appsink name=aac sync=false max-buffers=64 \
-         both. ! queue ! audioconvert ! opusenc bitrate={opus_rate} bitrate-type=vbr ! oggmux ! \
+         both. ! queue ! audioconvert ! opusenc bitrate={opus_rate} bitrate-type=vbr complexity=6 ! oggmux ! \
          filesink name=opus sync=false",
         aac = KBITS_PER_CHANNEL * 1000 * u32::from(channels),
         opus_rate = KBITS_PER_CHANNEL * 750 * u32::from(channels),

@@ -12,8 +12,7 @@ use std::path::Path;
 pub fn vp8_to_h264(from: &Path, to: &Path) -> Result<(), FinaliseError> {
     let run = Run::new(
         "filesrc name=in ! matroskademux ! vp8dec ! videoconvert ! \
-         x264enc tune=zerolatency speed-preset=veryfast pass=quant quantizer=24 key-int-max=150 \
-         byte-stream=false ! video/x-h264,profile=constrained-baseline ! h264parse ! \
+         openh264enc bitrate=2500000 max-bitrate=5000000 gop-size=150 complexity=low ! h264parse ! \
          video/x-h264,stream-format=avc,alignment=au ! \
          matroskamux streamable=true ! filesink name=out sync=false",
     )?;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
 };
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -73,8 +73,7 @@ pub async fn serve(dir: &Path, name: &str, range: Option<&str>) -> Result<Respon
         std::io::ErrorKind::NotFound => no_such_file(),
         _ => Problem::internal(&e),
     })?;
-    let meta = opened.metadata().await.map_err(|e| Problem::internal(&e))?;
-    let len = meta.len();
+    let len = opened.metadata().await.map_err(|e| Problem::internal(&e))?.len();
     let (status, from, to) = match part(range, len) {
         Part::Whole => (StatusCode::OK, 0, len.saturating_sub(1)),
         Part::Range(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
@@ -88,19 +87,12 @@ pub async fn serve(dir: &Path, name: &str, range: Option<&str>) -> Result<Respon
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_LENGTH, count.into());
-    // Only whoever has a token may keep it.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
-    insert(headers, ETAG, &format!("\"{len:x}-{:x}\"", modified_ms(&meta)));
+    // A lesson may be published again, and then all of its files change together.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if status == StatusCode::PARTIAL_CONTENT {
         insert(headers, CONTENT_RANGE, &format!("bytes {from}-{to}/{len}"));
     }
     Ok(response)
-}
-
-fn modified_ms(meta: &std::fs::Metadata) -> u128 {
-    let modified = meta.modified().ok();
-    let since = modified.and_then(|m| m.duration_since(std::time::UNIX_EPOCH).ok());
-    since.map_or(0, |d| d.as_millis())
 }
 
 fn insert(headers: &mut header::HeaderMap, name: header::HeaderName, value: &str) {

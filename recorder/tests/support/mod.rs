@@ -76,15 +76,19 @@ pub fn rtp(codec: Codec, ssrc: u32, description: &str) -> Media {
 
 /// A moving test picture: 15 pictures a second, a keyframe every `gop` frames.
 pub fn h264(ssrc: u32, seconds: u32, size: (u32, u32), gop: u32) -> Media {
+    h264_of("ball", ssrc, seconds, size, gop)
+}
+
+/// The same of another of `videotestsrc`'s patterns.
+pub fn h264_of(pattern: &str, ssrc: u32, seconds: u32, size: (u32, u32), gop: u32) -> Media {
     let (w, h) = size;
     rtp(
         Codec::H264,
         ssrc,
         &format!(
-            "videotestsrc num-buffers={} pattern=ball ! \
+            "videotestsrc num-buffers={} pattern={pattern} ! \
              video/x-raw,width={w},height={h},framerate=15/1,format=I420 ! \
-             x264enc tune=zerolatency speed-preset=ultrafast bitrate=500 key-int-max={gop} \
-             bframes=0 ! video/x-h264,profile=constrained-baseline ! \
+             openh264enc bitrate=500000 gop-size={gop} ! \
              rtph264pay config-interval=-1 aggregate-mode=zero-latency",
             seconds * 15
         ),
