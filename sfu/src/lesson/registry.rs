@@ -165,11 +165,16 @@ impl Lessons {
             Some(lesson) => lesson,
             None => self.begin(&info).await?,
         };
-        if let Authority::Origin(origin) = &lesson.authority {
-            origin.open(info).await?;
+        // It must be found by whoever sees it on the board, which is before this returns.
+        self.lessons.insert(id.clone(), lesson.clone());
+        if let Authority::Origin(origin) = &lesson.authority
+            && let Err(refusal) = origin.open(info).await
+        {
+            if new {
+                self.lessons.remove(&id);
+            }
+            return Err(refusal);
         }
-        // Known to others only once it is stored.
-        self.lessons.insert(id, lesson.clone());
         Ok((lesson, new))
     }
 
