@@ -38,6 +38,11 @@ export async function startStack() {
     child.once("exit", (code, signal) => resolve(signal ?? code));
     child.once("error", (error) => resolve(error.message));
   });
+  // Nothing stays behind, however this ends.
+  process.once("exit", () => child.kill("SIGTERM"));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"]) {
+    process.once(signal, () => process.exit(1));
+  }
   const stop = async () => {
     child.kill("SIGTERM");
     await exited;
