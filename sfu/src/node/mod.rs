@@ -4,8 +4,10 @@
 
 mod events;
 mod metrics;
+mod publishing;
 mod room;
 mod routing;
+mod watching;
 
 pub use metrics::Snapshot;
 pub use room::{Room, Speakers, Want};

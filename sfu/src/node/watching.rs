@@ -1,0 +1,186 @@
+//! What members watch here: one connection each, whose lines show what its page says; and
+//! players without a lesson socket, which follow the teacher.
+
+use super::room::{Inner, Room};
+use super::{Answer, MediaError, Node};
+use crate::media::SessionId;
+use crate::peer::SlotLine;
+use cloudschool_protocol::id::MemberId;
+use cloudschool_protocol::lesson::State;
+use cloudschool_protocol::media::{Kind, Source, TrackId};
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::socket::Slot;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Players without a lesson socket that one member may have: a fifth ends the first.
+const MAX_PLAYERS: usize = 4;
+
+/// A member's watch connection.
+pub(super) struct Watch {
+    pub session: SessionId,
+    pub lines: Vec<SlotLine>,
+    pub bound: HashMap<String, TrackId>,
+    /// Shows the teacher by itself: a player without a lesson socket.
+    pub follows_teacher: bool,
+    /// DTLS fingerprint of the peer: another one is another connection.
+    pub fingerprint: String,
+    pub member: MemberId,
+    pub began: Instant,
+}
+
+fn fingerprint(sdp: &str) -> String {
+    let line = sdp.lines().find_map(|l| l.strip_prefix("a=fingerprint:"));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+impl Room {
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        member: &MemberId,
+        offer: String,
+    ) -> Result<Answer, MediaError> {
+        if !self.handle().state().members.contains_key(member) {
+            return Err(Refusal::NotAMember.into());
+        }
+        let known = {
+            let inner = self.inner();
+            let own = |w: &&Watch| w.member == *member && !w.follows_teacher;
+            inner.watches.values().find(own).map(|w| (w.session, w.fingerprint.clone()))
+        };
+        match known {
+            Some((session, print)) if print == fingerprint(&offer) && node.media.has(session) => {
+                let answer = node.media.renegotiate(session, offer).await??;
+                if let Some(watch) = self.inner().watches.get_mut(&session) {
+                    watch.lines = answer.slots;
+                }
+                Ok(Answer { session: session.to_string(), sdp: answer.sdp })
+            }
+            other => {
+                let answer = self.begin_watch(node, member, offer, false).await?;
+                if let Some((old, _)) = other {
+                    self.inner().watches.remove(&old);
+                    node.sessions.remove(&old);
+                    node.media.close(old);
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    pub(super) async fn play(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        member: &MemberId,
+        offer: String,
+    ) -> Result<Answer, MediaError> {
+        let answer = self.begin_watch(node, member, offer, true).await?;
+        let surplus = {
+            let mut inner = self.inner();
+            let own = |w: &&Watch| w.member == *member && w.follows_teacher;
+            let mut players: Vec<_> =
+                inner.watches.values().filter(own).map(|w| (w.began, w.session)).collect();
+            players.sort_unstable();
+            players.truncate(players.len().saturating_sub(MAX_PLAYERS));
+            for (_, session) in &players {
+                inner.watches.remove(session);
+            }
+            players.into_iter().map(|(_, session)| session).collect()
+        };
+        self.end(node, surplus);
+        Ok(answer)
+    }
+
+    async fn begin_watch(
+        &self,
+        node: &Arc<Node>,
+        member: &MemberId,
+        offer: String,
+        follows_teacher: bool,
+    ) -> Result<Answer, MediaError> {
+        let fingerprint = fingerprint(&offer);
+        let (session, answer) = node.media.watch(offer).await??;
+        node.sessions.insert(session, self.handle().id().clone());
+        let watch = Watch {
+            session,
+            lines: answer.slots,
+            bound: HashMap::new(),
+            follows_teacher,
+            fingerprint,
+            member: member.clone(),
+            began: Instant::now(),
+        };
+        self.inner().watches.insert(session, watch);
+        Ok(Answer { session: session.to_string(), sdp: answer.sdp })
+    }
+
+    pub(super) fn bind(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        member: &MemberId,
+        slots: Vec<Slot>,
+    ) -> Result<(), MediaError> {
+        let state = self.handle().state();
+        let mut inner = self.inner();
+        let own = |w: &&mut Watch| w.member == *member && !w.follows_teacher;
+        let watch = inner.watches.values_mut().find(own).ok_or(MediaError::NoSuchSession)?;
+        for slot in &slots {
+            let line = watch.lines.iter().find(|l| l.mid == slot.mid);
+            let line = line.ok_or(MediaError::NoSuchSession)?;
+            if let Some(track) = &slot.track
+                && (track.kind() != line.kind || !state.tracks.contains_key(track))
+            {
+                return Err(Refusal::NoSuchTrack.into());
+            }
+        }
+        let session = watch.session;
+        // Said twice of one line, the last word counts.
+        let slots: BTreeMap<String, Option<TrackId>> =
+            slots.into_iter().map(|s| (s.mid, s.track)).collect();
+        for (mid, track) in &slots {
+            match track {
+                Some(track) => watch.bound.insert(mid.clone(), track.clone()),
+                None => watch.bound.remove(mid),
+            };
+        }
+        for (mid, track) in slots {
+            let key = track.map(|t| self.track(node, &mut inner, &t));
+            node.media.bind(session, mid, key);
+        }
+        drop(inner);
+        self.route(node);
+        Ok(())
+    }
+
+    /// Binds the lines of players without a lesson socket to what the teacher shows.
+    pub(super) fn follow_teacher(&self, node: &Node, inner: &mut Inner, state: &State) {
+        let teacher = state.teacher().map(|t| t.id.clone());
+        let show = |sources: [Source; 2]| {
+            let own = |s| TrackId::new(teacher.clone()?, s).into();
+            let tracks: Vec<TrackId> = sources.into_iter().filter_map(own).collect();
+            tracks.into_iter().find(|t| state.tracks.contains_key(t))
+        };
+        let picture = show([Source::Screen, Source::Camera]);
+        let sound = show([Source::Microphone, Source::ScreenAudio]);
+        let mut changes = Vec::new();
+        for watch in inner.watches.values_mut().filter(|w| w.follows_teacher) {
+            for (kind, track) in [(Kind::Video, &picture), (Kind::Audio, &sound)] {
+                let Some(line) = watch.lines.iter().find(|l| l.kind == kind) else { continue };
+                if watch.bound.get(&line.mid) == track.as_ref() {
+                    continue;
+                }
+                match track {
+                    Some(track) => watch.bound.insert(line.mid.clone(), track.clone()),
+                    None => watch.bound.remove(&line.mid),
+                };
+                changes.push((watch.session, line.mid.clone(), track.clone()));
+            }
+        }
+        for (session, mid, track) in changes {
+            let key = track.map(|t| self.track(node, inner, &t));
+            node.media.bind(session, mid, key);
+        }
+    }
+}
