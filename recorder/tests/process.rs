@@ -43,7 +43,7 @@ impl Site {
             .map(|(track, media)| Publisher { track, media, ntp_zero: CLOCK })
             .collect();
         let upstream = Upstream::start(&campus, info(lesson), publishers);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = cloudschool_service::ports::unclaimed(1).unwrap();
         Self { dir, identity, upstream, port, process: None }
     }
 

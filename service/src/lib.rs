@@ -11,6 +11,7 @@ pub mod health;
 pub mod http;
 pub mod issuer;
 pub mod pages;
+pub mod ports;
 pub mod problem;
 pub mod shutdown;
 pub mod telemetry;

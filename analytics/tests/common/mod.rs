@@ -221,7 +221,7 @@ impl Site {
         issue("analytics", NodeKind::Analytics);
         issuer::init(&at("issuer")).unwrap();
         let upstream = Upstream::start(&campus);
-        let http = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let http = ([127, 0, 0, 1], cloudschool_service::ports::unclaimed(1).unwrap()).into();
         let site = Self { http, upstream, client: reqwest::Client::new(), dir };
         std::fs::write(site.config(), site.configuration()).unwrap();
         site

@@ -1,5 +1,6 @@
 //! Which ports the processes use, and who has them when they are taken.
 
+use cloudschool_service::ports::unclaimed;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -8,9 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 /// Ports next to each other that a node's media may use: one for each shard, so one for each
 /// core.
 const MEDIA_PORTS: u16 = 16;
-
-/// How often a free range is looked for.
-const TRIES: usize = 50;
 
 /// All addresses of an installation, on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,22 +68,14 @@ impl Ports {
     /// # Errors
     /// [`PortsError::None`] when the machine has none left.
     pub fn free() -> Result<Self, PortsError> {
-        // All are held until all are chosen, so that none is chosen twice.
-        let listener = || TcpListener::bind(loopback(0));
-        let listeners: Result<Vec<_>, _> = Self::PROCESSES.iter().map(|_| listener()).collect();
-        let listeners = listeners.map_err(PortsError::None)?;
-        let http: Result<BTreeMap<_, _>, io::Error> = Self::PROCESSES
-            .into_iter()
-            .zip(&listeners)
-            .map(|(name, listener)| Ok((name, listener.local_addr()?.port())))
-            .collect();
-        let (campus, _held) = free_range().map_err(PortsError::None)?;
-        let (school, _held_too) = free_range().map_err(PortsError::None)?;
-        let trunk = UdpSocket::bind(loopback(0)).and_then(|s| s.local_addr());
+        let one = || unclaimed(1).map_err(PortsError::None);
+        let http: Result<BTreeMap<_, _>, PortsError> =
+            Self::PROCESSES.into_iter().map(|name| Ok((name, one()?))).collect();
+        let media = || unclaimed(MEDIA_PORTS).map_err(PortsError::None);
         Ok(Self {
-            http: http.map_err(PortsError::None)?,
-            media: [("campus", campus), ("school", school)].into(),
-            trunk: trunk.map_err(PortsError::None)?.port(),
+            http: http?,
+            media: [("campus", media()?), ("school", media()?)].into(),
+            trunk: one()?,
         })
     }
 
@@ -142,26 +132,6 @@ fn judge(
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
-/// The first of [`MEDIA_PORTS`] free UDP ports in a row, and the sockets that hold them.
-fn free_range() -> io::Result<(u16, Vec<UdpSocket>)> {
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..TRIES {
-        let first = UdpSocket::bind(loopback(0))?;
-        let port = first.local_addr()?.port();
-        let Some(end) = port.checked_add(MEDIA_PORTS) else { continue };
-        let rest: io::Result<Vec<_>> =
-            (port + 1..end).map(|p| UdpSocket::bind(loopback(p))).collect();
-        match rest {
-            Ok(mut held) => {
-                held.push(first);
-                return Ok((port, held));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// Name and process id of who has a port, where the system lets us see it.

@@ -4,6 +4,9 @@
 //! The engine never sends RTP for us: forwarded packets are numbered, sealed and sent by the
 //! packet path (`media`), with the keys [`keys`] takes over from the handshake.
 
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
+
 mod engine;
 pub mod keys;
 mod offer;

@@ -14,7 +14,6 @@ use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_relay::ca;
 use cloudschool_service::{clock, issuer};
 use futures_util::{SinkExt, StreamExt};
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -56,7 +55,7 @@ impl Site {
         issue("campus", NodeKind::Origin);
         issue("school-01", NodeKind::Edge);
         issuer::init(&at("issuer")).unwrap();
-        Self { dir, trunk: free_udp() }
+        Self { dir, trunk: free_port() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -106,13 +105,13 @@ impl Site {
     }
 
     async fn start(&self, name: &str, config: &str, env: &[(&str, &str)]) -> Node {
-        let http = free_tcp();
+        let http = free_port();
         let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sfu"));
         let trunk = if name == "campus" { "TRUNK__LISTEN" } else { "TRUNK__UPSTREAM" };
         let own = [
             ("HTTP__BIND", format!("127.0.0.1:{http}")),
-            ("MEDIA__BIND", format!("127.0.0.1:{}", free_udp())),
+            ("MEDIA__BIND", format!("127.0.0.1:{}", free_port())),
             ("NODE__DATA", self.data(name).display().to_string()),
             ("TRUNK__IDENTITY", self.path("tls").join(name).display().to_string()),
             (trunk, format!("127.0.0.1:{}", self.trunk)),
@@ -134,12 +133,8 @@ impl Site {
     }
 }
 
-fn free_tcp() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn free_udp() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn free_port() -> u16 {
+    cloudschool_service::ports::unclaimed(1).unwrap()
 }
 
 /// A running node. Dropped, it is killed.
