@@ -96,17 +96,9 @@ async fn serve(config: Config, upstream: String, profile: Arc<Profile>) -> anyho
     cloudschool_service::telemetry::init(&config.log)?;
     let shutdown = shutdown::token()?;
     let auth = Arc::new(Auth::from_section(&config.auth, config.http.bind)?);
-    let identity = Identity::load(&config.trunk.identity)?;
-    if identity.kind() != NodeKind::Analytics || *identity.node() != config.node.name {
-        bail!(
-            "[trunk] identity is of the {} {}; analytics {} needs its own: \
-             `sfu ca issue --node {} --kind analytics`",
-            identity.kind().as_str(),
-            identity.node(),
-            config.node.name,
-            config.node.name
-        );
-    }
+    let kind = NodeKind::Analytics;
+    let identity = Identity::load_as(&config.trunk.identity, kind, &config.node.name)
+        .context("[trunk] identity")?;
     let listener = service_http::bind(config.http.bind).await?;
 
     let data = &config.node.data;

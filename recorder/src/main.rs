@@ -1,7 +1,7 @@
 //! The recorder process. Reads top to bottom: arguments, configuration, then either one
 //! lesson finalised by hand or the service: catalogue, trunk, HTTP.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_recorder::config::Config;
@@ -69,17 +69,9 @@ async fn serve(config: Config, upstream: String) -> anyhow::Result<()> {
     cloudschool_service::telemetry::init(&config.log)?;
     let shutdown = shutdown::token()?;
     let auth = Arc::new(Auth::from_section(&config.auth, config.http.bind)?);
-    let identity = Identity::load(&config.trunk.identity)?;
-    if identity.kind() != NodeKind::Recorder || *identity.node() != config.node.name {
-        bail!(
-            "[trunk] identity is of the {} {}; recorder {} needs its own: \
-             `sfu ca issue --node {} --kind recorder`",
-            identity.kind().as_str(),
-            identity.node(),
-            config.node.name,
-            config.node.name
-        );
-    }
+    let kind = NodeKind::Recorder;
+    let identity = Identity::load_as(&config.trunk.identity, kind, &config.node.name)
+        .context("[trunk] identity")?;
     let listener = service_http::bind(config.http.bind).await?;
     let store = open(&config).await?;
     let telemetry = Arc::new(Telemetry::new());

@@ -24,6 +24,18 @@ pub enum IdentityError {
         #[source]
         source: NotANode,
     },
+    #[error(
+        "the certificate in {} is of the {} {found}, and this is by [node] name the {} {wanted}: \
+         issue one with `sfu ca issue --node {wanted} --kind {}`",
+        dir.display(), found_kind.as_str(), wanted_kind.as_str(), wanted_kind.as_str()
+    )]
+    Another {
+        dir: PathBuf,
+        found: NodeId,
+        found_kind: NodeKind,
+        wanted: NodeId,
+        wanted_kind: NodeKind,
+    },
     #[error("the certificate, key and CA in {} don't fit each other: {reason}", dir.display())]
     Unusable { dir: PathBuf, reason: String },
 }
@@ -66,6 +78,25 @@ impl Identity {
             tls::server_config(&roots, chain.clone(), key.clone_key()).map_err(unusable)?;
         let client = tls::client_config(&roots, chain, key).map_err(unusable)?;
         Ok(Self(Arc::new(Inner { me, server: Arc::new(server), client: Arc::new(client), keys })))
+    }
+
+    /// Reads the identity in `dir`, which must be that of `node` as a `kind`: a process that
+    /// came with another's certificate would be refused much later, and less clearly.
+    ///
+    /// # Errors
+    /// [`IdentityError`], as for [`Self::load`], or [`IdentityError::Another`].
+    pub fn load_as(dir: &Path, kind: NodeKind, node: &NodeId) -> Result<Self, IdentityError> {
+        let identity = Self::load(dir)?;
+        if identity.kind() != kind || identity.node() != node {
+            return Err(IdentityError::Another {
+                dir: dir.to_path_buf(),
+                found: identity.node().clone(),
+                found_kind: identity.kind(),
+                wanted: node.clone(),
+                wanted_kind: kind,
+            });
+        }
+        Ok(identity)
     }
 
     /// Who the certificate was issued to.
@@ -138,6 +169,21 @@ mod tests {
         assert_eq!(identity.node().as_str(), "school-01");
         assert_eq!(identity.kind(), NodeKind::Edge);
         assert_eq!(identity.school().unwrap().as_str(), "school-01");
+    }
+
+    #[test]
+    fn anothers_certificate_is_refused_with_both_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("edge");
+        issue(&dir.path().join("ca"), "school-01", &out);
+        let own = NodeId::new("school-01").unwrap();
+        Identity::load_as(&out, NodeKind::Edge, &own).unwrap();
+        let other = NodeId::new("school-02").unwrap();
+        for (kind, node) in [(NodeKind::Edge, &other), (NodeKind::Recorder, &own)] {
+            let error = Identity::load_as(&out, kind, node).unwrap_err().to_string();
+            assert!(error.contains("edge school-01"), "{error}");
+            assert!(error.contains(&format!("--node {node} --kind {}", kind.as_str())), "{error}");
+        }
     }
 
     #[test]

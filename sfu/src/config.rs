@@ -4,6 +4,7 @@
 use crate::lesson::Limits;
 use cloudschool_protocol::id::{LessonId, SchoolId};
 use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_service::config::{
     AuthSection, ConfigError, HttpSection, LogSection, NodeSection, TrunkSection,
 };
@@ -207,6 +208,12 @@ impl Config {
         let config: Self = cloudschool_service::config::load(file, env)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// What its certificate must say it is.
+    #[must_use]
+    pub fn kind(&self) -> NodeKind {
+        if self.is_edge() { NodeKind::Edge } else { NodeKind::Origin }
     }
 
     /// Whether the node mirrors lessons of a node above it.

@@ -2,9 +2,8 @@
 
 mod cli;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Parser;
-use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_relay::Identity;
 use cloudschool_service::auth::Auth;
 use cloudschool_service::{config, health::Readiness, http, shutdown, telemetry};
@@ -39,7 +38,8 @@ fn load(file: &Path) -> anyhow::Result<Config> {
 fn check(file: &Path) -> anyhow::Result<()> {
     let config = load(file)?;
     Auth::from_section(&config.auth, config.http.bind)?;
-    check_identity(&config)?;
+    Identity::load_as(&config.trunk.identity, config.kind(), &config.node.name)
+        .context("[trunk] identity")?;
     let role = if config.is_edge() { "a school's node" } else { "the campus's node" };
     println!("{} is good: {}, {role}", file.display(), config.node.name);
     Ok(())
@@ -50,7 +50,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
     let shutdown = shutdown::token().context("signals can't be watched")?;
     let listener = http::bind(config.http.bind).await?;
-    check_identity(&config)?;
     let node = Node::start(&config).await?;
 
     let readiness = Readiness::default();
@@ -65,27 +64,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     app.drained().await;
     node.stop().await;
     tracing::info!("gone down");
-    Ok(())
-}
-
-/// The node's certificate, which must be for this node in this role.
-fn check_identity(config: &Config) -> anyhow::Result<()> {
-    let dir = &config.trunk.identity;
-    let identity = Identity::load(dir)?;
-    let (name, dir) = (&config.node.name, dir.display());
-    ensure!(
-        identity.node() == name,
-        "the certificate in {dir} ([trunk] identity) is of {}, not of {name} ([node] name)",
-        identity.node()
-    );
-    let needed = if config.is_edge() { NodeKind::Edge } else { NodeKind::Origin };
-    ensure!(
-        identity.kind() == needed,
-        "the certificate in {dir} ([trunk] identity) is of kind {}; this node, by its [trunk] \
-         upstream, needs {}",
-        identity.kind().as_str(),
-        needed.as_str()
-    );
     Ok(())
 }
 

@@ -125,7 +125,8 @@ impl Node {
     /// [`StartError`], naming the configuration's section.
     pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
         let auth = Auth::from_section(&config.auth, config.http.bind)?;
-        let identity = Identity::load(&config.trunk.identity)?;
+        let trunk = &config.trunk;
+        let identity = Identity::load_as(&trunk.identity, config.kind(), &config.node.name)?;
         let settings = Settings {
             dir: config.node.data.join("lessons"),
             node: config.node.name.clone(),
