@@ -15,6 +15,7 @@ pub mod media;
 pub mod member;
 pub mod refusal;
 pub mod roq;
+pub mod rtcp;
 pub mod rtp;
 pub mod socket;
 pub mod token;
