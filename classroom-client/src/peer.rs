@@ -47,6 +47,8 @@ pub fn codec(codec: Codec) -> RTCRtpCodec {
             "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
         ),
         Codec::Vp8 => ("video/VP8", 0, ""),
+        Codec::Vp9 => ("video/VP9", 0, "profile-id=0"),
+        Codec::Av1 => ("video/AV1", 0, "profile=0"),
     };
     RTCRtpCodec {
         mime_type: mime_type.into(),

@@ -147,6 +147,10 @@ pub enum Codec {
     H264,
     /// RFC 7741.
     Vp8,
+    /// RFC 9628, profile 0.
+    Vp9,
+    /// The AV1 RTP payload specification of the Alliance for Open Media, main profile.
+    Av1,
 }
 
 impl Codec {
@@ -154,7 +158,7 @@ impl Codec {
     pub fn kind(self) -> Kind {
         match self {
             Codec::Opus => Kind::Audio,
-            Codec::H264 | Codec::Vp8 => Kind::Video,
+            Codec::H264 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Kind::Video,
         }
     }
 
@@ -163,7 +167,7 @@ impl Codec {
     pub fn clock_rate(self) -> u32 {
         match self {
             Codec::Opus => 48_000,
-            Codec::H264 | Codec::Vp8 => 90_000,
+            Codec::H264 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => 90_000,
         }
     }
 
@@ -176,6 +180,8 @@ impl Codec {
             Codec::Opus => 111,
             Codec::H264 => 102,
             Codec::Vp8 => 96,
+            Codec::Vp9 => 98,
+            Codec::Av1 => 45,
         }
     }
 
@@ -186,6 +192,8 @@ impl Codec {
             Codec::Opus => "opus",
             Codec::H264 => "H264",
             Codec::Vp8 => "VP8",
+            Codec::Vp9 => "VP9",
+            Codec::Av1 => "AV1",
         }
     }
 }

@@ -141,6 +141,9 @@ pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
         Codec::Opus => true,
         Codec::H264 => h264_has_sps(payload),
         Codec::Vp8 => vp8_starts_keyframe(payload),
+        Codec::Vp9 => vp9_starts_keyframe(payload),
+        // The N bit on a packet that continues nothing.
+        Codec::Av1 => payload.first().is_some_and(|b| b & 0x88 == 0x08),
     }
 }
 
@@ -167,6 +170,19 @@ fn h264_has_sps(payload: &[u8]) -> bool {
 }
 
 /// RFC 7741 §4.2: start of partition 0, then the frame header's inverse key frame flag.
+/// The first packet of the lowest spatial layer of a picture that refers to no other.
+fn vp9_starts_keyframe(payload: &[u8]) -> bool {
+    let Some(&first) = payload.first() else { return false };
+    if first & 0x48 != 0x08 {
+        return false;
+    }
+    let picture_id = match (first & 0x80 != 0, payload.get(1)) {
+        (true, Some(id)) => 1 + usize::from(id >> 7),
+        _ => 0,
+    };
+    first & 0x20 == 0 || payload.get(1 + picture_id).is_some_and(|layer| layer & 0x0e == 0)
+}
+
 fn vp8_starts_keyframe(payload: &[u8]) -> bool {
     let Some(&first) = payload.first() else { return false };
     let begins = first & 0x10 != 0 && first & 0x07 == 0;
@@ -260,12 +276,22 @@ mod tests {
         assert!(!starts_keyframe(Codec::Vp8, &[0x00, 0x00]), "the middle of a frame");
     }
 
+    #[test]
+    fn keyframes_of_layered_codecs_begin_with_their_lowest_layer() {
+        assert!(starts_keyframe(Codec::Vp9, &[0x08]));
+        assert!(starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x00]));
+        assert!(!starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x03]), "a higher layer");
+        assert!(!starts_keyframe(Codec::Vp9, &[0x48]), "predicted from another picture");
+        assert!(starts_keyframe(Codec::Av1, &[0x18, 0x0a]));
+        assert!(!starts_keyframe(Codec::Av1, &[0x10, 0x0a]));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             if let Some(h) = Header::parse(&bytes) { let _ = h.payload(&bytes); }
             let _ = audio_level(&bytes);
-            for codec in [Codec::Opus, Codec::H264, Codec::Vp8] { let _ = starts_keyframe(codec, &bytes); }
+            for codec in [Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] { let _ = starts_keyframe(codec, &bytes); }
         }
     }
 }

@@ -153,7 +153,8 @@ impl Gate {
                 let first = self.building.first()?.payload();
                 vp8_format(first.get(vp8_descriptor_len(first)?..)?)
             }
-            Codec::Opus => None,
+            // The layered codecs are not demanded (`lesson::wanted`).
+            Codec::Vp9 | Codec::Av1 | Codec::Opus => None,
         }
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 
 /// Tracks of a lesson that are recorded while it is live: all of the teacher, of classrooms
-/// and of whoever is on stage.
+/// and of whoever is on stage, in the codecs the archive keeps.
 #[must_use]
 pub fn wanted(state: &State) -> Vec<TrackId> {
     if state.phase != Phase::Live {
@@ -28,7 +28,9 @@ pub fn wanted(state: &State) -> Vec<TrackId> {
         let role = state.members.get(&track.member).map(|m| m.role);
         matches!(role, Some(Role::Teacher | Role::Classroom)) || state.stage.contains(&track.member)
     };
-    state.tracks.keys().filter(recorded).cloned().collect()
+    let kept = |codec| matches!(codec, Codec::Opus | Codec::H264 | Codec::Vp8);
+    let tracks = state.tracks.iter().filter(|(_, published)| kept(published.codec));
+    tracks.map(|(track, _)| track).filter(recorded).cloned().collect()
 }
 
 /// Wall clock, nanoseconds since the Unix epoch.

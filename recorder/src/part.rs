@@ -149,6 +149,9 @@ fn description(codec: Codec) -> String {
     let take_apart = match codec {
         Codec::H264 => "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
         Codec::Vp8 => "rtpvp8depay",
+        // Neither is demanded (`lesson::wanted`).
+        Codec::Vp9 => "rtpvp9depay",
+        Codec::Av1 => "rtpav1depay",
         Codec::Opus => "rtpopusdepay ! opusparse",
     };
     format!(
