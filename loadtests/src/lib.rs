@@ -5,6 +5,7 @@
 
 pub mod demo;
 pub mod lesson_client;
+pub mod link;
 pub mod media;
 pub mod publisher;
 pub mod services;

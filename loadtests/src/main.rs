@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadtests::demo::{self, Plan};
+use loadtests::link;
 use loadtests::stack::{Ports, Settings, find_configs};
 use loadtests::up;
 use std::path::PathBuf;
@@ -49,6 +50,14 @@ enum Command {
         /// hand.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..))]
         seconds: u64,
+    },
+    /// Forward UDP over an impaired link, for browsers and nodes to meet on.
+    Link {
+        #[command(flatten)]
+        options: link::Options,
+        /// Directory of the configuration files, which has the links known by name.
+        #[arg(long)]
+        configs: Option<PathBuf>,
     },
 }
 
@@ -128,6 +137,14 @@ async fn run(command: Command) -> Result<ExitCode> {
                 plan.data.display()
             );
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Link { options, configs } => {
+            let configs = match configs {
+                Some(dir) => dir,
+                None => find_configs(&std::env::current_exe().context("where this program is")?),
+            };
+            link::run(&options, &configs.join("links")).await?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }
