@@ -7,9 +7,18 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod answer;
+pub mod control;
+mod description;
+mod dtls;
 mod engine;
+mod fragment;
+mod ice;
 pub mod keys;
+mod lines;
 mod offer;
+mod route;
+pub mod stun;
 pub(crate) mod rtcp;
 
 pub use engine::{Engine, EngineConfig, PeerEvent, Report};

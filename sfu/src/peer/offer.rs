@@ -1,21 +1,10 @@
 //! What is read from an offer before the engine sees it, and from the engine's answer.
 
+pub use super::description::{MAX_MEDIA_LINES, OfferError};
 use cloudschool_protocol::media::{Codec, Kind};
 use rtc::sdp::description::media::MediaDescription;
 use rtc::sdp::description::session::SessionDescription;
 use std::io::Cursor;
-
-/// Most m-lines one connection may have: a teacher's wall of 32 classrooms, seen and heard.
-pub const MAX_MEDIA_LINES: usize = 64;
-
-/// Why an offer is not answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OfferError {
-    #[error("the body is not a session description: {0}")]
-    NotSdp(String),
-    #[error("the offer can't be used: {0}")]
-    Unsupported(String),
-}
 
 /// An answer and what it settled.
 #[derive(Debug)]

@@ -1,0 +1,243 @@
+//! DTLS 1.2 towards one peer (RFC 6347), always as the server, and the SRTP keys that come of
+//! it (RFC 5764). The peer is known by its certificate's fingerprint in the offer (RFC 8122);
+//! nothing counts as connected before that was compared.
+
+use super::description::Fingerprint;
+use aws_lc_rs::digest;
+use bytes::BytesMut;
+use cloudschool_srtp::{Keys, Profile, SessionKeys};
+use rtc_crypto::providers::AwsLcRsProvider;
+use rtc_crypto::{RTCCryptoProvider, SecretVec};
+use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_dtls::state::State;
+use rtc_shared::TransportProtocol;
+use rtc_shared::error::Error;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where the library thinks the peer is. DTLS runs over whatever path ICE has by now, so its
+/// association must not depend on an address.
+const ANYWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
+
+/// A flight that is not answered is sent again after this, seven times; then the peer is given
+/// up. RFC 6347 §4.2.4.1 suggests 1 s and doubling for the open internet; a path that ICE has
+/// just measured needs no such caution, and a lost flight is waited for by a whole class.
+const FLIGHT_INTERVAL: Duration = Duration::from_millis(600);
+
+/// RFC 5764 §4.2.
+const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
+
+/// The certificate this node shows to its peers, one for all, made when it starts.
+pub struct DtlsIdentity {
+    config: Arc<HandshakeConfig>,
+    fingerprint: String,
+}
+
+impl std::fmt::Debug for DtlsIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DtlsIdentity")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The machine's randomness or cryptography failed.
+#[derive(Debug, thiserror::Error)]
+#[error("no DTLS certificate could be made: {0}")]
+pub struct IdentityError(String);
+
+impl DtlsIdentity {
+    /// Makes a self-signed certificate with a new ECDSA P-256 key.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn generate() -> Result<Self, IdentityError> {
+        let failed = |e: Error| IdentityError(e.to_string());
+        let provider = Arc::new(AwsLcRsProvider::default());
+        let names = vec!["cloudschool".to_owned()];
+        let certificate =
+            Certificate::generate_self_signed(names, provider.crypto()).map_err(failed)?;
+        let shown = certificate.certificate.first().map(|der| der.to_vec()).unwrap_or_default();
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(provider)
+            .with_certificates(vec![certificate])
+            .with_srtp_protection_profiles(vec![
+                SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+            ])
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            .with_insecure_skip_verify(true)
+            .with_extended_master_secret(ExtendedMasterSecretType::Require)
+            .with_flight_interval(FLIGHT_INTERVAL)
+            .build(false, None)
+            .map_err(failed)?;
+        let fingerprint = colon_hex(digest::digest(&digest::SHA256, &shown).as_ref());
+        Ok(Self { config: Arc::new(config), fingerprint })
+    }
+
+    /// The SHA-256 fingerprint, as `a=fingerprint:sha-256` has it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+fn colon_hex(bytes: &[u8]) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|b| format!("{b:02X}")).collect();
+    pairs.join(":")
+}
+
+/// What DTLS came to.
+#[derive(Debug)]
+pub enum DtlsEvent {
+    /// The handshake is complete and the peer is who it said. The keys of SRTP, or `None` when
+    /// it negotiated none.
+    Established(Option<SessionKeys>),
+    /// The peer closed, or is not who it said, or the handshake came to nothing.
+    Ended,
+}
+
+/// The association with one peer.
+pub struct Dtls {
+    endpoint: Endpoint,
+    expected: Vec<Fingerprint>,
+    established: bool,
+    ended: bool,
+}
+
+impl Dtls {
+    /// Waits for a peer whose certificate has one of these fingerprints.
+    #[must_use]
+    pub fn new(identity: &DtlsIdentity, expected: Vec<Fingerprint>) -> Self {
+        let config = Some(identity.config.clone());
+        let endpoint = Endpoint::new(ANYWHERE, TransportProtocol::UDP, config);
+        Self { endpoint, expected, established: false, ended: false }
+    }
+
+    /// The certificates it accepts.
+    #[must_use]
+    pub fn expected(&self) -> &[Fingerprint] {
+        &self.expected
+    }
+
+    /// Takes a datagram of the peer's.
+    pub fn handle(&mut self, datagram: &[u8], now: Instant) -> Option<DtlsEvent> {
+        if self.ended {
+            return None;
+        }
+        let events = match self.endpoint.read(now, ANYWHERE, None, BytesMut::from(datagram)) {
+            Ok(events) => events,
+            Err(error) => {
+                // Anyone can send such a datagram with the peer's address on it: it ends nothing.
+                tracing::debug!(%error, "a DTLS datagram was not taken");
+                return None;
+            }
+        };
+        let mut outcome = None;
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete if !self.established => {
+                    outcome = Some(self.establish(now));
+                }
+                EndpointEvent::PeerClosed => {
+                    self.ended = true;
+                    outcome = Some(DtlsEvent::Ended);
+                }
+                // There is no SCTP on it, and so nothing to be said by application data.
+                _ => {}
+            }
+        }
+        outcome
+    }
+
+    fn establish(&mut self, now: Instant) -> DtlsEvent {
+        self.established = true;
+        let state = self.endpoint.get_connection_state(ANYWHERE);
+        let shown = state.and_then(|s| s.peer_certificates.first());
+        let known = shown.is_some_and(|der| self.expected.iter().any(|f| matches(f, der)));
+        let Some(state) = state.filter(|_| known) else {
+            tracing::warn!("a peer's DTLS certificate is not the one in its offer; it is dropped");
+            self.close(now);
+            return DtlsEvent::Ended;
+        };
+        let keys = session_keys(state);
+        if keys.is_none() {
+            tracing::warn!("a peer negotiated no SRTP profile that is known here");
+        }
+        DtlsEvent::Established(keys)
+    }
+
+    /// Lets the retransmission timer fire.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<DtlsEvent> {
+        if self.ended || self.poll_timeout().is_none_or(|at| now < at) {
+            return None;
+        }
+        let error = self.endpoint.handle_timeout(ANYWHERE, now).err()?;
+        tracing::debug!(%error, "a DTLS handshake came to nothing");
+        self.ended = true;
+        Some(DtlsEvent::Ended)
+    }
+
+    /// When [`Self::handle_timeout`] is wanted next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout(&ANYWHERE).filter(|_| !self.ended)
+    }
+
+    /// The next datagram to send to the peer.
+    pub fn poll_transmit(&mut self) -> Option<BytesMut> {
+        self.endpoint.poll_transmit().map(|t| t.message)
+    }
+
+    /// Says goodbye (close_notify), where there was a handshake.
+    pub fn close(&mut self, now: Instant) {
+        self.ended = true;
+        if let Err(error) = self.endpoint.close(now) {
+            tracing::debug!(%error, "a DTLS association did not close cleanly");
+        }
+    }
+}
+
+fn matches(fingerprint: &Fingerprint, der: &[u8]) -> bool {
+    let algorithm = match fingerprint.algorithm.as_str() {
+        "sha-256" => &digest::SHA256,
+        "sha-384" => &digest::SHA384,
+        "sha-512" => &digest::SHA512,
+        _ => return false,
+    };
+    colon_hex(digest::digest(algorithm, der).as_ref()).eq_ignore_ascii_case(&fingerprint.value)
+}
+
+/// RFC 5764 §4.2: client's and server's master key, then client's and server's master salt.
+fn session_keys(state: &State) -> Option<SessionKeys> {
+    let profile = match state.srtp_protection_profile() {
+        SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Profile::AeadAes128Gcm,
+        SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Profile::Aes128CmHmacSha1_80,
+        _ => return None,
+    };
+    let salt_len = profile.salt_len();
+    let exported = state.export_keying_material(EXPORTER_LABEL, &[], 2 * (16 + salt_len));
+    let exported: SecretVec = match exported {
+        Ok(exported) => exported,
+        Err(error) => {
+            tracing::error!(%error, "the SRTP keys could not be exported");
+            return None;
+        }
+    };
+    let (client_key, rest) = exported.as_ref().split_first_chunk::<16>()?;
+    let (server_key, salts) = rest.split_first_chunk::<16>()?;
+    let (client_salt, server_salt) = salts.split_at_checked(salt_len)?;
+    let derive = |key: &[u8; 16], salt: &[u8]| {
+        let mut padded = [0; 14];
+        padded.iter_mut().zip(salt).for_each(|(p, s)| *p = *s);
+        Keys::derive(profile, key, &padded).ok()
+    };
+    Some(SessionKeys {
+        local: derive(server_key, server_salt)?,
+        remote: derive(client_key, client_salt)?,
+    })
+}
