@@ -1,296 +1,475 @@
-//! One line towards one viewer: gives forwarded packets the viewer's own sequence numbers and
-//! timestamps, without a gap or a jump whatever happens at the source: another track bound to
-//! the line, a publisher that came back, a mute, packets lost or reordered on the way in.
+//! One line towards one viewer: chooses what of a track goes there, and gives it the line's own
+//! sequence numbers, timestamps and picture ids, without a gap or a jump whatever happens at
+//! the source: another track bound to the line, a change of layer, a publisher that came back,
+//! a mute, packets lost, late or reordered on the way in.
+//!
+//! A number is given to one packet for ever: what [`Egress::lost`] hands out again is what went
+//! out before, bit by bit, or nothing. Nothing is sealed or sent here.
+
+mod gaps;
+mod memory;
+mod shift;
+#[cfg(test)]
+mod tests;
+
+pub use shift::Shift;
 
 use super::batch::TrackKey;
 use super::cache::Cached;
+use super::layers::{Choice, Description, Pictures, Target};
 use cloudschool_protocol::media::Kind;
+use gaps::Gaps;
+use memory::{Memory, SENT_PACKETS};
 use std::time::{Duration, Instant};
 
-/// Packets of a video line a viewer may ask for again: 512 at 2 Mbit/s are 2 s.
-const SENT_PACKETS: usize = 512;
+/// How far the time by the publisher's clock may be from the time that went by here before it
+/// is not believed: delay and its changes are well below, a wrong sender report is not.
+const BELIEVED: Duration = Duration::from_secs(1);
 
-/// Identifies an unbroken run of one source's numbering: a track's, until its publisher
-/// restarts. Every change of source gives a line a new one.
+/// Identifies an unbroken run of one source's numbering: an encoding of a track, until its
+/// publisher restarts. Every change of source gives a line a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
     pub track: TrackKey,
+    /// The simulcast encoding, 0 where there is but one.
+    pub encoding: u8,
     pub run: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Mapping {
-    epoch: Epoch,
-    base_in: u64,
-    base_out: u64,
-    timestamp_offset: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    out: u64,
-    source: u64,
-    epoch: Epoch,
-    timestamp_offset: u32,
-    again: Option<Instant>,
-}
-
-/// A packet asked for twice within this is sent again once: the second request was on its way
-/// already, or somebody plays games.
-const AGAIN: Duration = Duration::from_millis(20);
-
-/// What a viewer asked for again.
+/// How a packet goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// The packet's number at the source.
-    pub source: u64,
-    number: u64,
-    timestamp_offset: u32,
-}
-
-impl Lost {
-    /// The numbers it went out under, or would have.
-    #[must_use]
-    pub fn numbered(self, packet: &Cached) -> Numbered {
-        let timestamp = packet.timestamp.wrapping_add(self.timestamp_offset);
-        Numbered { number: self.number, timestamp }
-    }
-}
-
-/// The numbers a packet goes out under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Numbered {
+pub struct Outgoing {
     /// Extended sequence number: the low 16 bits go into the header, the rest are the SRTP
     /// rollover counter.
     pub number: u64,
     pub timestamp: u32,
+    pub marker: bool,
+    /// What changes inside the payload.
+    pub shift: Shift,
+    /// Goes without its payload: it came too late for its number to be closed up, and the
+    /// viewer, who doesn't get this layer, must not wait for it.
+    pub empty: bool,
 }
 
-impl Numbered {
+impl Outgoing {
     /// The header's sequence number.
     #[must_use]
-    pub fn sequence(self) -> u16 {
+    pub fn sequence(&self) -> u16 {
         self.number as u16
     }
 
     /// SRTP's rollover counter.
     #[must_use]
-    pub fn rollover(self) -> u32 {
+    pub fn rollover(&self) -> u32 {
         (self.number >> 16) as u32
     }
 }
 
-/// The numbering of one line.
+/// What a viewer asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Whose packet it was. Only while the track's encoding is still in this epoch is `source`
+    /// the same packet.
+    pub epoch: Epoch,
+    /// The packet's number at the source.
+    pub source: u64,
+    /// The transport-wide sequence number it went out with.
+    pub transport_sequence: u16,
+    timestamp_offset: u32,
+    number: u64,
+    marker: bool,
+    shift: Shift,
+    empty: bool,
+}
+
+impl Lost {
+    /// How `packet`, the one with number `source` in `epoch`, went out.
+    #[must_use]
+    pub fn outgoing(&self, packet: &Cached) -> Outgoing {
+        Outgoing {
+            number: self.number,
+            timestamp: packet.timestamp.wrapping_add(self.timestamp_offset),
+            marker: self.marker,
+            shift: self.shift,
+            empty: self.empty,
+        }
+    }
+}
+
+/// The source that is forwarded at present.
+#[derive(Debug)]
+struct Run {
+    epoch: Epoch,
+    /// The first packet's number at the source, and the newest's.
+    first: u64,
+    newest: u64,
+    /// Added to a source's number to get the line's, as of the newest packet; wraps.
+    delta: u64,
+    gaps: Gaps,
+    timestamp_offset: u32,
+    /// What turns the source's timestamps into the publisher's time line, as last known.
+    aligned: Option<u32>,
+    shift: Shift,
+    choice: Choice,
+}
+
+/// A line as it was when its source was broken off.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    epoch: Epoch,
+    timestamp_offset: u32,
+    aligned: Option<u32>,
+}
+
+/// The newest picture that went out.
+#[derive(Debug, Clone, Copy)]
+struct Picture {
+    id: u16,
+    tl0: Option<u8>,
+}
+
+/// One line.
 #[derive(Debug)]
 pub struct Egress {
     kind: Kind,
     clock_rate: u32,
+    target: Option<Target>,
+    run: Option<Run>,
+    past: Option<Past>,
+    /// The next number to be given.
     next: u64,
+    /// Of the last 64 numbers below `next` (bit n: n + 1 below), which were given.
+    given: u64,
     newest: Option<(u32, Instant)>,
-    mapping: Option<Mapping>,
-    sent: Vec<Option<Sent>>,
+    picture: Option<Picture>,
+    memory: Option<Box<Memory>>,
     /// Packets and payload bytes sent, for sender reports.
     pub packets: u32,
     pub octets: u32,
 }
 
 impl Egress {
-    /// A line that has sent nothing. `first` is the first sequence number: below 2¹⁵, so that
-    /// the receiver can't mistake an early wrap (RFC 3711 §3.3.1).
+    /// A line that has sent nothing and takes all there is. `first` is the first sequence
+    /// number: below 2¹⁵, so that the receiver can't mistake an early wrap (RFC 3711 §3.3.1).
     #[must_use]
     pub fn new(kind: Kind, clock_rate: u32, first: u16) -> Self {
-        let kept = if kind == Kind::Video { SENT_PACKETS } else { 0 };
         Self {
             kind,
             clock_rate,
+            target: Some(Target::ALL),
+            run: None,
+            past: None,
             next: u64::from(first & 0x7fff),
+            given: 0,
             newest: None,
-            mapping: None,
-            sent: vec![None; kept],
+            picture: None,
+            memory: None,
             packets: 0,
             octets: 0,
         }
     }
 
+    /// What the line is to show from now on: `None` pauses it. It goes on with what it shows
+    /// until the new can begin.
+    pub fn retarget(&mut self, target: Option<Target>) {
+        self.target = target;
+        match (target, &mut self.run) {
+            (None, _) => self.unmap(),
+            (Some(target), Some(run)) => run.choice.retarget(target),
+            _ => {}
+        }
+    }
+
+    /// What the line is to show.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        self.target
+    }
+
     /// Breaks with the source: the next packet, for video the next keyframe, follows on
     /// without a gap.
     pub fn unmap(&mut self) {
-        self.mapping = None;
+        if let Some(run) = self.run.take() {
+            let Run { epoch, timestamp_offset, aligned, .. } = run;
+            self.past = Some(Past { epoch, timestamp_offset, aligned });
+        }
     }
 
     /// Whether packets of `epoch` are flowing, so that no keyframe is waited for.
     #[must_use]
     pub fn follows(&self, epoch: Epoch) -> bool {
-        self.mapping.is_some_and(|m| m.epoch == epoch)
+        self.run.as_ref().is_some_and(|r| r.epoch == epoch)
     }
 
-    /// What must be added to the source's timestamps to get this line's.
+    /// Whether packets of this encoding are of any use to the line now.
+    #[must_use]
+    #[inline]
+    pub fn takes(&self, encoding: u8) -> bool {
+        let wanted = |t: Target| t.encoding == encoding || t.encoding == u8::MAX;
+        self.target.is_some_and(wanted)
+            || self.run.as_ref().is_some_and(|r| r.epoch.encoding == encoding)
+    }
+
+    /// The encoding and layers that are being shown.
+    #[must_use]
+    pub fn showing(&self) -> Option<Target> {
+        let run = self.run.as_ref()?;
+        let cell = run.choice.cell();
+        let (spatial, temporal) = (cell.spatial(), cell.temporal());
+        Some(Target { encoding: run.epoch.encoding, spatial, temporal })
+    }
+
+    /// The encoding of which a keyframe is needed to show what is wanted.
+    #[must_use]
+    pub fn wants_keyframe_of(&self) -> Option<u8> {
+        let target = self.target.filter(|_| self.kind == Kind::Video)?;
+        let Some(run) = &self.run else {
+            return Some(if target.encoding == u8::MAX { 0 } else { target.encoding });
+        };
+        let shown = run.epoch.encoding;
+        if target.encoding != u8::MAX && target.encoding != shown {
+            return Some(target.encoding);
+        }
+        run.choice.waits_for_keyframe().then_some(shown)
+    }
+
+    /// What must be added to the timestamps of the source shown to get this line's.
     #[must_use]
     pub fn timestamp_offset(&self) -> Option<u32> {
-        self.mapping.map(|m| m.timestamp_offset)
+        self.run.as_ref().map(|r| r.timestamp_offset)
     }
 
-    /// Numbers a packet, or `None` when this viewer can't use it: it waits for a keyframe, or
-    /// the packet is from before the line was bound.
-    pub fn number(&mut self, epoch: Epoch, packet: &Cached, now: Instant) -> Option<Numbered> {
-        let mapping = match self.mapping.filter(|m| m.epoch == epoch) {
-            Some(mapping) => mapping,
-            None => self.map(epoch, packet, now)?,
-        };
-        let ahead = packet.number.checked_sub(mapping.base_in)?;
-        let number = mapping.base_out + ahead;
-        let timestamp = packet.timestamp.wrapping_add(mapping.timestamp_offset);
-        if number >= self.next {
-            self.next = number + 1;
-            self.newest = Some((timestamp, now));
+    /// How a packet goes out, or `None` when this viewer doesn't get it. Packets of every
+    /// encoding the line [takes](Self::takes) come here in the order they arrived, each once.
+    ///
+    /// `aligned` is what turns this encoding's timestamps into those of one time line that all
+    /// encodings of the publisher share, where their clocks are known.
+    #[inline]
+    pub fn forward(
+        &mut self,
+        epoch: Epoch,
+        aligned: Option<u32>,
+        packet: &Cached,
+        now: Instant,
+    ) -> Option<Outgoing> {
+        match &mut self.run {
+            Some(run) if run.epoch == epoch => {
+                run.aligned = aligned;
+                if packet.number > run.newest {
+                    self.forward_next(packet, now)
+                } else {
+                    self.forward_late(packet)
+                }
+            }
+            _ => {
+                self.begin(epoch, aligned, packet, now)?;
+                let first = self.forward_next(packet, now)?;
+                // Sound that begins anew (RFC 7587 §4.2): the jitter buffer may adapt here.
+                Some(Outgoing { marker: first.marker || self.kind == Kind::Audio, ..first })
+            }
         }
-        let kept = self.sent.len() as u64;
-        if let Some(slot) = number.checked_rem(kept).and_then(|at| self.sent.get_mut(at as usize)) {
-            let timestamp_offset = mapping.timestamp_offset;
-            let source = packet.number;
-            *slot = Some(Sent { out: number, source, epoch, timestamp_offset, again: None });
-        }
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        Some(Numbered { number, timestamp })
     }
 
-    fn map(&mut self, epoch: Epoch, packet: &Cached, now: Instant) -> Option<Mapping> {
-        if self.kind == Kind::Video && !packet.keyframe {
+    #[inline]
+    fn forward_next(&mut self, packet: &Cached, now: Instant) -> Option<Outgoing> {
+        let run = self.run.as_mut()?;
+        let description = &packet.description;
+        run.gaps.advance(run.newest, packet.number);
+        run.newest = packet.number;
+        let verdict = run.choice.take(description, packet.timestamp);
+        if !verdict.forward {
+            run.gaps.leave_out(packet.number);
+            run.delta = run.delta.wrapping_sub(1);
+            if verdict.leaves_out && description.pictures == Pictures::Vp8 {
+                run.shift.picture = run.shift.picture.wrapping_sub(1);
+            }
             return None;
         }
-        let timestamp = match self.newest {
-            Some((last, at)) => last.wrapping_add(self.ticks(now - at).max(1)),
-            None => packet.timestamp,
-        };
-        let mapping = Mapping {
-            epoch,
-            base_in: packet.number,
-            base_out: self.next,
-            timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
-        };
-        self.mapping = Some(mapping);
-        Some(mapping)
+        let marker = run.choice.marker(description, packet.marker);
+        let number = packet.number.wrapping_add(run.delta);
+        let timestamp = packet.timestamp.wrapping_add(run.timestamp_offset);
+        let shift = run.shift;
+        if self.newest.is_none_or(|(newest, _)| timestamp.wrapping_sub(newest) as i32 > 0) {
+            self.newest = Some((timestamp, now));
+        }
+        if description.pictures != Pictures::None {
+            self.picture = Some(Picture {
+                id: description.picture.wrapping_add(shift.picture),
+                tl0: description.tl0().map(|tl0| tl0.wrapping_add(shift.tl0)),
+            });
+        }
+        let skipped = number.saturating_sub(self.next);
+        if let Some(memory) = &mut self.memory {
+            if skipped > 0 {
+                memory.forget(self.next, number);
+            }
+            memory.note(number, packet.number, shift.picture, marker, false);
+        }
+        self.given = if skipped < 63 { self.given << (skipped + 1) | 1 } else { 1 };
+        self.next = number + 1;
+        Some(self.count(packet, Outgoing { number, timestamp, marker, shift, empty: false }))
     }
 
-    fn ticks(&self, elapsed: std::time::Duration) -> u32 {
+    /// A packet that came after later ones gets the number that was left for it.
+    #[cold]
+    fn forward_late(&mut self, packet: &Cached) -> Option<Outgoing> {
+        let run = self.run.as_mut().filter(|r| packet.number >= r.first)?;
+        let description = &packet.description;
+        let after = run.gaps.after(packet.number, run.newest)?;
+        let number = packet.number.wrapping_add(run.delta).wrapping_add(after);
+        let behind = self.next.checked_sub(number + 1)?;
+        let given = match &mut self.memory {
+            _ if behind < 64 => self.given & 1 << behind != 0,
+            Some(memory) if behind < SENT_PACKETS as u64 => memory.used(number),
+            _ => true,
+        };
+        if given {
+            return None;
+        }
+        let mut shift = run.shift;
+        if description.pictures == Pictures::Vp8 {
+            shift.picture = shift.picture.wrapping_add(run.choice.left_out_since(description)?);
+        }
+        let empty = !run.choice.take_late(description);
+        let marker = !empty && run.choice.marker(description, packet.marker);
+        let timestamp = packet.timestamp.wrapping_add(run.timestamp_offset);
+        if let Some(memory) = &mut self.memory
+            && !memory.note(number, packet.number, shift.picture, marker, empty)
+        {
+            return None;
+        }
+        if behind < 64 {
+            self.given |= 1 << behind;
+        }
+        Some(self.count(packet, Outgoing { number, timestamp, marker, shift, empty }))
+    }
+
+    fn count(&mut self, packet: &Cached, outgoing: Outgoing) -> Outgoing {
+        self.packets = self.packets.wrapping_add(1);
+        if !outgoing.empty {
+            self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+        }
+        outgoing
+    }
+
+    /// Goes over to another source with `packet`, if a viewer can follow there.
+    #[cold]
+    fn begin(
+        &mut self,
+        epoch: Epoch,
+        aligned: Option<u32>,
+        packet: &Cached,
+        now: Instant,
+    ) -> Option<()> {
+        let target = self.target?;
+        let description = &packet.description;
+        if let Some(run) = &self.run {
+            let restarted = run.epoch.track == epoch.track && run.epoch.encoding == epoch.encoding;
+            if restarted {
+                // Nothing of the old run will come any more.
+                self.unmap();
+            } else if run.epoch.track == epoch.track && target.encoding != epoch.encoding {
+                return None;
+            }
+        }
+        if target.encoding != epoch.encoding && target.encoding != u8::MAX {
+            return None;
+        }
+        let choice = match self.kind {
+            Kind::Video => Choice::begin(target, description, packet.timestamp)?,
+            Kind::Audio => Choice::all(description, packet.timestamp),
+        };
+        self.unmap();
+        let timestamp = self.first_timestamp(epoch, aligned, packet.timestamp, now);
+        let timestamp_offset = timestamp.wrapping_sub(packet.timestamp);
+        let shift = self.first_shift(description);
+        if self.kind == Kind::Video {
+            let memory = self.memory.get_or_insert_with(|| Memory::new(now));
+            memory.begin(epoch, timestamp_offset, shift, packet.number);
+        }
+        self.run = Some(Run {
+            epoch,
+            first: packet.number,
+            newest: packet.number.wrapping_sub(1),
+            delta: self.next.wrapping_sub(packet.number),
+            gaps: Gaps::default(),
+            timestamp_offset,
+            aligned,
+            shift,
+            choice,
+        });
+        Some(())
+    }
+
+    /// The line's timestamp for the first packet of another source: by the publisher's clock
+    /// where it is known, else by the time that went by; always later than what was sent.
+    fn first_timestamp(&self, epoch: Epoch, aligned: Option<u32>, own: u32, now: Instant) -> u32 {
+        let Some((newest, at)) = self.newest else { return own };
+        let elapsed = self.ticks(now.saturating_duration_since(at));
+        let believed = self.ticks(BELIEVED) as i32;
+        let by_clock = self.past.and_then(|past| {
+            let offset = if past.epoch == epoch {
+                past.timestamp_offset
+            } else if past.epoch.track == epoch.track {
+                // From this encoding to the shared time line, back to the encoding before, and
+                // from there to the line.
+                aligned?.wrapping_sub(past.aligned?).wrapping_add(past.timestamp_offset)
+            } else {
+                return None;
+            };
+            let ahead = own.wrapping_add(offset).wrapping_sub(newest);
+            let off = ahead.wrapping_sub(elapsed) as i32;
+            (off.unsigned_abs() <= believed.unsigned_abs()).then_some(ahead)
+        });
+        let ahead = by_clock.unwrap_or(elapsed) as i32;
+        newest.wrapping_add(ahead.max(1) as u32)
+    }
+
+    /// What makes the picture ids of another source follow those that were sent.
+    fn first_shift(&self, description: &Description) -> Shift {
+        let pictures = description.pictures;
+        let Some(sent) = self.picture.filter(|_| pictures != Pictures::None) else {
+            return Shift { pictures, ..Shift::NONE };
+        };
+        let picture = sent.id.wrapping_add(1).wrapping_sub(description.picture);
+        let tl0 = match (sent.tl0, description.tl0()) {
+            (Some(sent), Some(own)) => sent.wrapping_add(1).wrapping_sub(own),
+            _ => 0,
+        };
+        Shift { picture, tl0, pictures }
+    }
+
+    fn ticks(&self, elapsed: Duration) -> u32 {
         (elapsed.as_micros() as u64 * u64::from(self.clock_rate) / 1_000_000) as u32
     }
 
-    /// The source packet that goes by `sequence` on this line, to send it again, or for the
-    /// first time if it came too late to go out with its fellows. A number belongs to one
-    /// packet for ever, so sealing it twice gives the same bytes.
-    pub fn lost(&mut self, epoch: Epoch, sequence: u16, now: Instant) -> Option<Lost> {
+    /// Notes that a packet went out, and with which transport-wide sequence number (0 where the
+    /// line has none), so that it can be sent again.
+    #[inline]
+    pub fn remember(&mut self, outgoing: &Outgoing, transport_sequence: u16) {
+        if let Some(memory) = &mut self.memory
+            && self.next.wrapping_sub(outgoing.number) <= SENT_PACKETS as u64
+        {
+            memory.complete(outgoing.number, transport_sequence);
+        }
+    }
+
+    /// What went out as `sequence`, to send it again; `None` when nothing did, when it is too
+    /// long ago, or when it was asked for a moment before.
+    pub fn lost(&mut self, sequence: u16, now: Instant) -> Option<Lost> {
         let last = self.next.checked_sub(1)?;
-        let behind = (last as u16).wrapping_sub(sequence);
-        let number = last.checked_sub(u64::from(behind))?;
-        let at = number.checked_rem(self.sent.len() as u64)?;
-        let slot = self.sent.get_mut(at as usize)?;
-        match slot.as_mut().filter(|s| s.out == number) {
-            Some(sent) if sent.epoch == epoch => {
-                if sent.again.is_some_and(|at| now - at < AGAIN) {
-                    return None;
-                }
-                sent.again = Some(now);
-                let Sent { source, timestamp_offset, .. } = *sent;
-                Some(Lost { source, number, timestamp_offset })
-            }
-            Some(_) => None,
-            None => {
-                let mapping = self.mapping.filter(|m| m.epoch == epoch)?;
-                let source = mapping.base_in + number.checked_sub(mapping.base_out)?;
-                let timestamp_offset = mapping.timestamp_offset;
-                *slot =
-                    Some(Sent { out: number, source, epoch, timestamp_offset, again: Some(now) });
-                Some(Lost { source, number, timestamp_offset })
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const A: Epoch = Epoch { track: TrackKey(1), run: 0 };
-    const B: Epoch = Epoch { track: TrackKey(2), run: 0 };
-
-    fn packet(number: u64, timestamp: u32, keyframe: bool) -> Cached {
-        let mut p = Cached::default();
-        (p.number, p.timestamp, p.keyframe) = (number, timestamp, keyframe);
-        p
-    }
-
-    #[test]
-    fn video_begins_with_a_keyframe_and_audio_at_once() {
-        let now = Instant::now();
-        let mut video = Egress::new(Kind::Video, 90_000, 7);
-        assert_eq!(video.number(A, &packet(100, 5, false), now), None);
-        assert_eq!(video.number(A, &packet(101, 9, true), now).unwrap().number, 7);
-        assert_eq!(video.number(A, &packet(100, 5, false), now), None, "from before the keyframe");
-        let mut audio = Egress::new(Kind::Audio, 48_000, 7);
-        assert_eq!(audio.number(A, &packet(100, 5, false), now).unwrap().number, 7);
-    }
-
-    #[test]
-    fn another_source_follows_without_a_gap_and_time_goes_on() {
-        let now = Instant::now();
-        let mut line = Egress::new(Kind::Video, 90_000, 0);
-        let first = line.number(A, &packet(100, 1000, true), now).unwrap();
-        let later = now + Duration::from_secs(2);
-        assert_eq!(line.number(B, &packet(900, 77, false), later), None);
-        let second = line.number(B, &packet(901, 80, true), later).unwrap();
-        assert_eq!(second.number, first.number + 1);
-        assert_eq!(second.timestamp.wrapping_sub(first.timestamp), 180_000);
-    }
-
-    #[test]
-    fn a_gap_at_the_source_stays_a_gap_so_that_it_can_be_asked_for() {
-        let now = Instant::now();
-        let mut line = Egress::new(Kind::Video, 90_000, 0);
-        line.number(A, &packet(100, 0, true), now).unwrap();
-        assert_eq!(line.number(A, &packet(103, 0, false), now).unwrap().number, 3);
-        assert_eq!(line.number(A, &packet(101, 0, false), now).unwrap().number, 1, "it came late");
-    }
-
-    #[test]
-    fn what_was_sent_is_sent_again_once_at_a_time_and_from_its_own_source() {
-        let now = Instant::now();
-        let mut line = Egress::new(Kind::Video, 90_000, 0);
-        line.number(A, &packet(100, 50, true), now).unwrap();
-        line.number(A, &packet(102, 60, false), now).unwrap();
-        let lost = line.lost(A, 2, now).unwrap();
-        let again = lost.numbered(&packet(102, 60, false));
-        assert_eq!((lost.source, again.number, again.timestamp), (102, 2, 60));
-        assert_eq!(line.lost(A, 2, now), None, "asked twice at once");
-        assert!(line.lost(A, 2, now + AGAIN).is_some());
-        assert_eq!(line.lost(A, 1, now).unwrap().source, 101, "it may have come by now");
-        assert_eq!(line.lost(B, 2, now), None, "another source by now");
-        assert_eq!(line.lost(A, 60_000, now), None);
-    }
-
-    proptest! {
-        /// Whatever the sources do, a viewer never sees one number for two packets.
-        #[test]
-        fn no_number_is_given_to_two_packets(
-            steps in prop::collection::vec((0u8..3, 0u64..40, any::<bool>()), 1..300),
-        ) {
-            let mut now = Instant::now();
-            let mut line = Egress::new(Kind::Video, 90_000, 0x7fff);
-            let mut given = std::collections::HashMap::new();
-            let mut at = [1000u64, 5000, 9000];
-            for (source, step, keyframe) in steps {
-                now += Duration::from_millis(10);
-                let i = usize::from(source);
-                at[i] += step;
-                let number = at[i].saturating_sub(20);
-                let epoch = Epoch { track: TrackKey(i as u32), run: 0 };
-                if let Some(n) = line.number(epoch, &packet(number, number as u32, keyframe), now) {
-                    let before = given.insert(n.number, (i, number));
-                    prop_assert!(before.is_none_or(|b| b == (i, number)), "{n:?} given twice");
-                }
-            }
-        }
+        let behind = u64::from((last as u16).wrapping_sub(sequence));
+        let number = last.checked_sub(behind).filter(|_| behind < SENT_PACKETS as u64)?;
+        let sent = self.memory.as_mut()?.again(number, now)?;
+        Some(Lost {
+            epoch: sent.epoch,
+            source: sent.source,
+            transport_sequence: sent.transport_sequence,
+            timestamp_offset: sent.timestamp_offset,
+            number,
+            marker: sent.marker,
+            shift: sent.shift,
+            empty: sent.empty,
+        })
     }
 }

@@ -1,12 +1,14 @@
 //! One track inside one shard: numbering, cache, keyframes, who gets it.
 
 use super::batch::{Clock, Parts, TrackBatch, TrackKey};
-use super::cache::{AUDIO_PACKETS, Cached, Numbering, PacketCache, VIDEO_PACKETS};
+use super::cache::{AUDIO_PACKETS, Cached, PacketCache, VIDEO_PACKETS};
 use super::egress::Epoch;
 use super::keyframe::KeyframeRequests;
 use super::lane::Outlet;
+use super::layers::Describer;
+use super::numbering::Numbering;
 use cloudschool_protocol::media::{Codec, Kind};
-use cloudschool_protocol::rtp::{self, Header};
+use cloudschool_protocol::rtp::Header;
 use std::time::{Duration, Instant};
 
 /// Most packets since a keyframe that are replayed to a late joiner: at 2 Mbit/s and a
@@ -60,6 +62,7 @@ pub struct Track {
     run: u32,
     ssrc: Option<u32>,
     numbers: Numbering,
+    describer: Describer,
     /// After a packet far from all others: the number that would confirm a jump.
     jump: Option<u16>,
     /// When the last packet came.
@@ -91,6 +94,7 @@ impl Track {
             run: 0,
             ssrc: None,
             numbers: Numbering::default(),
+            describer: Describer::default(),
             jump: None,
             heard: None,
             cache: PacketCache::new(kept),
@@ -103,7 +107,7 @@ impl Track {
     /// The source run viewers' lines are mapped to.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        Epoch { track: self.key, run: self.run }
+        Epoch { track: self.key, encoding: 0, run: self.run }
     }
 
     /// The synchronisation source of the publisher, once packets came.
@@ -141,12 +145,12 @@ impl Track {
             return false;
         }
         let number = self.numbers.number(header.sequence);
-        let keyframe = rtp::starts_keyframe(codec, payload);
-        if !self.cache.insert(number, header, payload, keyframe) {
+        let description = self.describer.describe(codec, header.marker, payload, None);
+        if !self.cache.insert(number, header, payload, description) {
             return false;
         }
         self.cache.set_level(number, level);
-        if keyframe && self.kind == Kind::Video {
+        if description.keyframe() && self.kind == Kind::Video {
             if self.group_start.is_none_or(|g| number > g) {
                 self.group_start = Some(number);
             }
@@ -167,6 +171,7 @@ impl Track {
         self.ssrc = Some(ssrc);
         self.codec = Some(codec);
         self.numbers = Numbering::default();
+        self.describer = Describer::default();
         self.jump = None;
         self.cache.clear();
         self.fresh.clear();

@@ -3,7 +3,7 @@
 use super::{FLUSH_AT, MAX_ROUTES, MOVED, SILENCE, SOURCE_CHANGE, Shard, Slot};
 use crate::media::batch::{Clock, TrackBatch};
 use crate::media::cache::Cached;
-use crate::media::egress::Numbered;
+use crate::media::egress;
 use crate::media::messages::MediaEvent;
 use crate::media::socket::Outbox;
 use crate::media::srtp::Sealer;
@@ -249,7 +249,8 @@ impl Shard {
                 continue;
             };
             for packet in track.fresh.iter().filter_map(|n| track.packet(*n)) {
-                let Some(numbered) = slot.egress.number(epoch, packet, now) else { continue };
+                let Some(numbered) = slot.egress.forward(epoch, None, packet, now) else { continue };
+                slot.egress.remember(&numbered, 0);
                 let out = Outgoing { ssrc: slot.ssrc, payload_type, numbered, packet };
                 self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
                 self.counters.packets_out += 1;
@@ -290,7 +291,8 @@ impl Shard {
         // Packets of this turn go out with the turn.
         let before = replay.filter(|n| !track.fresh.contains(n));
         for packet in before.filter_map(|n| track.packet(n)) {
-            let Some(numbered) = slot.egress.number(epoch, packet, now) else { continue };
+            let Some(numbered) = slot.egress.forward(epoch, None, packet, now) else { continue };
+            slot.egress.remember(&numbered, 0);
             let out = Outgoing { ssrc: slot.ssrc, payload_type, numbered, packet };
             self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
             self.counters.packets_out += 1;
@@ -305,9 +307,10 @@ impl Shard {
         let Some(Some(track)) = self.tracks.get(index) else { return };
         let Some(payload_type) = track.codec.and_then(|c| payload_type(slot, c)) else { return };
         for sequence in sequences {
-            let Some(lost) = slot.egress.lost(track.epoch(), *sequence, now) else { continue };
-            let Some(packet) = track.packet(lost.source) else { continue };
-            let out = Outgoing { ssrc, payload_type, numbered: lost.numbered(packet), packet };
+            let Some(lost) = slot.egress.lost(*sequence, now) else { continue };
+            let source = track.packet(lost.source).filter(|_| lost.epoch == track.epoch());
+            let Some(packet) = source else { continue };
+            let out = Outgoing { ssrc, payload_type, numbered: lost.outgoing(packet), packet };
             self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
             self.counters.retransmitted += 1;
         }
@@ -380,26 +383,32 @@ fn payload_type(slot: &Slot, codec: Codec) -> Option<u8> {
 struct Outgoing<'a> {
     ssrc: u32,
     payload_type: u8,
-    numbered: Numbered,
+    numbered: egress::Outgoing,
     packet: &'a Cached,
 }
 
 impl Outgoing<'_> {
     /// Writes header and payload, seals them, and adds the datagram. Returns its IP bytes.
     fn push(&self, outbox: &mut Outbox, to: SocketAddr, sealer: &Sealer) -> u64 {
-        let plain = FIXED_HEADER + self.packet.payload.len();
+        let plain = FIXED_HEADER + self.payload().len();
         let len = plain + sealer.tag_len();
         outbox.push(to, len, |bytes| self.write(bytes, plain, sealer).is_some());
         len as u64 + ip_overhead(to)
     }
 
+    fn payload(&self) -> &[u8] {
+        if self.numbered.empty { &[] } else { &self.packet.payload }
+    }
+
     fn write(&self, bytes: &mut [u8], plain: usize, sealer: &Sealer) -> Option<()> {
-        let marker = u8::from(self.packet.marker) << 7;
+        let marker = u8::from(self.numbered.marker) << 7;
         bytes.get_mut(..2)?.copy_from_slice(&[0x80, marker | self.payload_type]);
         rtp::set_sequence(bytes, self.numbered.sequence());
         rtp::set_timestamp(bytes, self.numbered.timestamp);
         rtp::set_ssrc(bytes, self.ssrc);
-        bytes.get_mut(FIXED_HEADER..plain)?.copy_from_slice(&self.packet.payload);
+        let payload = bytes.get_mut(FIXED_HEADER..plain)?;
+        payload.copy_from_slice(self.payload());
+        self.numbered.shift.apply(payload);
         sealer.seal(bytes, self.numbered.rollover()).then_some(())
     }
 }

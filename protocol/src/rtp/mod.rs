@@ -1,7 +1,18 @@
 //! RTP packets as bytes (RFC 3550 §5.1): reading the header, rewriting it in place, and what
-//! a forwarder needs to know of a payload: does a keyframe begin here.
+//! a forwarder needs to know of a payload: does a keyframe begin here, and which layer is it.
 //!
-//! Nothing allocates and no input panics: a packet that isn't RTP has no [`Header`].
+//! Nothing allocates per packet and no input panics: a packet that isn't RTP has no [`Header`].
+
+pub mod av1;
+mod bits;
+pub mod dependency;
+mod extension;
+pub mod h264;
+pub mod red;
+pub mod vp8;
+pub mod vp9;
+
+pub use extension::{Elements, append_elements, block_len, elements, extension, put_elements};
 
 use crate::media::{AUDIO_LEVEL_EXTENSION, Codec};
 
@@ -93,37 +104,6 @@ pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {
     }
 }
 
-/// The element `id` of a one-byte header extension (RFC 8285 §4.2).
-#[must_use]
-pub fn extension(packet: &[u8], id: u8) -> Option<&[u8]> {
-    let b0 = *packet.first()?;
-    if b0 & 0x10 == 0 {
-        return None;
-    }
-    let at = FIXED_HEADER + 4 * usize::from(b0 & 0x0f);
-    let [p0, p1, w0, w1] = *packet.get(at..at + 4)?.first_chunk::<4>()?;
-    if [p0, p1] != [0xbe, 0xde] {
-        return None;
-    }
-    let end = at + 4 + 4 * usize::from(u16::from_be_bytes([w0, w1]));
-    let mut rest = packet.get(at + 4..end)?;
-    while let Some((&head, tail)) = rest.split_first() {
-        match head >> 4 {
-            0 => rest = tail,
-            15 => return None,
-            found => {
-                let len = usize::from(head & 0x0f) + 1;
-                let value = tail.get(..len)?;
-                if found == id {
-                    return Some(value);
-                }
-                rest = tail.get(len..)?;
-            }
-        }
-    }
-    None
-}
-
 /// The RFC 6464 audio level of a packet inside our nodes or on the trunk: 0 is the loudest
 /// and 127 silence (−dBov); and whether the sender's voice detector fired.
 #[must_use]
@@ -139,76 +119,17 @@ pub fn audio_level(packet: &[u8]) -> Option<(u8, bool)> {
 pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Opus => true,
-        Codec::H264 => h264_has_sps(payload),
-        Codec::Vp8 => vp8_starts_keyframe(payload),
-        Codec::Vp9 => vp9_starts_keyframe(payload),
-        // The N bit on a packet that continues nothing.
-        Codec::Av1 => payload.first().is_some_and(|b| b & 0x88 == 0x08),
+        Codec::H264 => h264::begins_keyframe(payload),
+        Codec::Vp8 => vp8::Descriptor::parse(payload).is_some_and(|d| d.begins_keyframe(payload)),
+        Codec::Vp9 => vp9::Descriptor::parse(payload).is_some_and(|d| d.begins_keyframe()),
+        Codec::Av1 => av1::AggregationHeader::parse(payload).is_some_and(|h| h.begins_keyframe()),
     }
-}
-
-const H264_SPS: u8 = 7;
-const H264_STAP_A: u8 = 24;
-
-fn h264_has_sps(payload: &[u8]) -> bool {
-    let Some((&head, mut rest)) = payload.split_first() else { return false };
-    match head & 0x1f {
-        H264_SPS => true,
-        H264_STAP_A => {
-            while let Some((size, tail)) = rest.split_first_chunk::<2>() {
-                let size = usize::from(u16::from_be_bytes(*size));
-                let Some(unit) = tail.get(..size) else { return false };
-                if unit.first().is_some_and(|b| b & 0x1f == H264_SPS) {
-                    return true;
-                }
-                rest = tail.get(size..).unwrap_or_default();
-            }
-            false
-        }
-        _ => false,
-    }
-}
-
-/// RFC 7741 §4.2: start of partition 0, then the frame header's inverse key frame flag.
-/// The first packet of the lowest spatial layer of a picture that refers to no other.
-fn vp9_starts_keyframe(payload: &[u8]) -> bool {
-    let Some(&first) = payload.first() else { return false };
-    if first & 0x48 != 0x08 {
-        return false;
-    }
-    let picture_id = match (first & 0x80 != 0, payload.get(1)) {
-        (true, Some(id)) => 1 + usize::from(id >> 7),
-        _ => 0,
-    };
-    first & 0x20 == 0 || payload.get(1 + picture_id).is_some_and(|layer| layer & 0x0e == 0)
-}
-
-fn vp8_starts_keyframe(payload: &[u8]) -> bool {
-    let Some(&first) = payload.first() else { return false };
-    let begins = first & 0x10 != 0 && first & 0x07 == 0;
-    let Some(len) = vp8_descriptor_len(payload) else { return false };
-    begins && payload.get(len).is_some_and(|b| b & 0x01 == 0)
 }
 
 /// Length of the VP8 payload descriptor (RFC 7741 §4.2).
 #[must_use]
 pub fn vp8_descriptor_len(payload: &[u8]) -> Option<usize> {
-    let first = *payload.first()?;
-    let mut len = 1;
-    if first & 0x80 != 0 {
-        let x = *payload.get(1)?;
-        len += 1;
-        if x & 0x80 != 0 {
-            len += if payload.get(len)? & 0x80 != 0 { 2 } else { 1 };
-        }
-        if x & 0x40 != 0 {
-            len += 1;
-        }
-        if x & 0x30 != 0 {
-            len += 1;
-        }
-    }
-    Some(len)
+    vp8::Descriptor::parse(payload).map(|d| d.len)
 }
 
 #[cfg(test)]
@@ -279,8 +200,8 @@ mod tests {
     #[test]
     fn keyframes_of_layered_codecs_begin_with_their_lowest_layer() {
         assert!(starts_keyframe(Codec::Vp9, &[0x08]));
-        assert!(starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x00]));
-        assert!(!starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x03]), "a higher layer");
+        assert!(starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x00, 0x07]));
+        assert!(!starts_keyframe(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x03, 0x07]), "a higher layer");
         assert!(!starts_keyframe(Codec::Vp9, &[0x48]), "predicted from another picture");
         assert!(starts_keyframe(Codec::Av1, &[0x18, 0x0a]));
         assert!(!starts_keyframe(Codec::Av1, &[0x10, 0x0a]));
