@@ -60,7 +60,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub enum PeerEvent {
     /// The DTLS handshake is complete. The SRTP keys, or `None` when it agreed on none.
-    Connected(Option<SessionKeys>),
+    Connected(Option<Box<SessionKeys>>),
     /// The peer closed, failed to prove who it is, or never finished its handshake.
     Gone,
 }

@@ -144,7 +144,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Option<(char, &str)>> {
     lines.filter(|line| !line.trim().is_empty()).map(|line| {
         let mut letters = line.chars();
         let (letter, sign) = (letters.next()?, letters.next()?);
-        (sign == '=' && letter.is_ascii_lowercase()).then(|| (letter, letters.as_str()))
+        (sign == '=' && letter.is_ascii_lowercase()).then_some((letter, letters.as_str()))
     })
 }
 

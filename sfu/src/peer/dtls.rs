@@ -96,7 +96,7 @@ fn colon_hex(bytes: &[u8]) -> String {
 pub enum DtlsEvent {
     /// The handshake is complete and the peer is who it said. The keys of SRTP, or `None` when
     /// it negotiated none.
-    Established(Option<SessionKeys>),
+    Established(Option<Box<SessionKeys>>),
     /// The peer closed, or is not who it said, or the handshake came to nothing.
     Ended,
 }
@@ -164,7 +164,7 @@ impl Dtls {
             self.close(now);
             return DtlsEvent::Ended;
         };
-        let keys = session_keys(state);
+        let keys = session_keys(state).map(Box::new);
         if keys.is_none() {
             tracing::warn!("a peer negotiated no SRTP profile that is known here");
         }

@@ -187,12 +187,14 @@ fn h264_fit(profile: Option<&str>, mode: Option<&str>) -> u8 {
     by_profile + if mode == Some("1") { 0 } else { 4 }
 }
 
-/// Where a codec stands in the answer to a publisher, which sends what stands first. What the
-/// archive keeps comes before what it can't; else the publisher's own order counts.
+/// Where a codec stands in the answer to a publisher, which sends what stands first: what the
+/// archive and TV take as it is, then what the archive transcodes, then what it can't keep, in
+/// which the publisher's own order counts.
 fn archive_rank(codec: Codec) -> u8 {
     match codec {
-        Codec::Opus | Codec::H264 | Codec::Vp8 => 0,
-        Codec::Vp9 | Codec::Av1 => 1,
+        Codec::Opus | Codec::H264 => 0,
+        Codec::Vp8 => 1,
+        Codec::Vp9 | Codec::Av1 => 2,
     }
 }
 
@@ -436,9 +438,17 @@ pub(super) fn settle<'a>(
             Role::Publisher => direction.sends(),
             Role::Viewer => direction.receives(),
         };
-        let formats = settle_formats(role, section, &offered, &codecs, kind);
+        let mut formats = settle_formats(role, section, &offered, &codecs, kind);
         let mixed = offer.has(section, "extmap-allow-mixed");
-        let (extensions, extmap) = settle_extensions(role, kind, section, mixed);
+        let (mut extensions, mut extmap) = settle_extensions(role, kind, section, mixed);
+        let any = |what| formats.iter().any(|f| f.feedback.contains(&what));
+        // Each is of no use without the other.
+        if !any("transport-cc") {
+            extensions.transport_cc = None;
+            extmap.retain(|(_, uri)| *uri != TRANSPORT_CC);
+        } else if extensions.transport_cc.is_none() {
+            formats.iter_mut().for_each(|f| f.feedback.retain(|what| *what != "transport-cc"));
+        }
         let any = |what| formats.iter().any(|f| f.feedback.contains(&what));
         let feedback = Feedback {
             nack: any("nack"),

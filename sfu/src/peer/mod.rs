@@ -18,8 +18,10 @@ pub mod keys;
 mod lines;
 mod offer;
 mod route;
-pub mod stun;
 pub(crate) mod rtcp;
+pub mod stun;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Engine, EngineConfig, PeerEvent, Report};
 pub use offer::{Answer, OfferError, SlotLine};
