@@ -11,6 +11,8 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+#[allow(dead_code)]
+mod bandwidth;
 pub mod batch;
 mod cache;
 mod control;

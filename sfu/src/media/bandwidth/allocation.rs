@@ -1,0 +1,351 @@
+//! Which layers of which lines a viewer gets of what his path takes, by teaching priority.
+//!
+//! Down at once, with a small margin so that a rate that is only just met is not given up; up
+//! only after it has fitted, with room to spare, for a while, and later after each time that
+//! turned out to be a mistake. Of one priority all lines get a step before one gets two.
+//! A step down takes temporal layers before spatial ones, as the steps are ordered.
+
+use super::probe::Wanted;
+use crate::media::layers::Target;
+use std::time::{Duration, Instant};
+
+/// What matters more in a lesson comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Never paused, whatever the estimate says.
+    TeacherAudio,
+    /// Whoever else is heard.
+    Audio,
+    /// Slides, board, screen.
+    Screen,
+    TeacherCamera,
+    /// A member or a class on the stage.
+    CalledMember,
+    ClassView,
+}
+
+impl Priority {
+    /// The first comes first.
+    pub const ALL: [Priority; 6] = [
+        Priority::TeacherAudio,
+        Priority::Audio,
+        Priority::Screen,
+        Priority::TeacherCamera,
+        Priority::CalledMember,
+        Priority::ClassView,
+    ];
+}
+
+/// One way to show a source, and what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    pub target: Target,
+    /// Bit/s with everything it is built on.
+    pub rate: u64,
+}
+
+/// One line of a viewer and what it might show.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// Names what is bound to the line: another number is another source.
+    pub source: u32,
+    pub priority: Priority,
+    /// From the humblest to the best the viewer has a use for; within an encoding temporal
+    /// layers first, then spatial ones. Empty when there is nothing to show.
+    pub steps: &'a [Step],
+}
+
+/// Why a line gets no more than it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It has the best there is.
+    Best,
+    /// There is nothing to show.
+    Nothing,
+    /// The path takes no more.
+    Path,
+    /// More seems to fit, and will be given when it has done so for long enough.
+    Settling,
+}
+
+/// What a line gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// `None`: paused.
+    pub target: Option<Target>,
+    /// Bit/s it takes.
+    pub rate: u64,
+    pub reason: Reason,
+}
+
+/// All a viewer gets, beside the grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// Bit/s of all grants.
+    pub granted: u64,
+    /// What it would take to give more; `None` when more is of no use now.
+    pub wanted: Option<Wanted>,
+}
+
+/// What a line shows is kept as long as this share of its rate fits, in percent.
+const KEEP: u64 = 95;
+
+/// What it does not show yet must fit with so much to spare, in percent …
+const SPARE: u64 = 115;
+/// … for so long.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A step up that was taken back within this was a mistake …
+const MISTAKE: Duration = Duration::from_secs(10);
+/// … and the next is not tried before this has passed, after the first, second … mistake.
+const PENALTIES: [Duration; 3] =
+    [Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(60)];
+
+/// A line that has kept what it shows for so long has no mistakes held against it.
+const FORGIVEN: Duration = Duration::from_secs(60);
+
+/// What is remembered of a line.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    source: u32,
+    /// What it shows; meaningless before the first grant.
+    target: Option<Target>,
+    granted: bool,
+    /// Since when more has fitted.
+    fits: Option<Instant>,
+    raised: Option<Instant>,
+    lowered: Option<Instant>,
+    mistakes: u8,
+    not_before: Option<Instant>,
+    /// Scratch of one allocation: the step shown now, the one chosen, and the best allowed.
+    /// A step is counted from 1; 0 is pause.
+    current: usize,
+    chosen: usize,
+    allowed: usize,
+}
+
+impl Line {
+    fn new(source: u32) -> Self {
+        Self {
+            source,
+            target: None,
+            granted: false,
+            fits: None,
+            raised: None,
+            lowered: None,
+            mistakes: 0,
+            not_before: None,
+            current: 0,
+            chosen: 0,
+            allowed: 0,
+        }
+    }
+
+    /// What a step counts for against the estimate: keeping is cheaper than gaining.
+    fn cost(&self, steps: &[Step], step: usize) -> u64 {
+        let Some(rate) = step.checked_sub(1).and_then(|at| steps.get(at)).map(|s| s.rate) else {
+            return 0;
+        };
+        let percent = match step.cmp(&self.current) {
+            _ if !self.granted => 100,
+            std::cmp::Ordering::Less => 100,
+            std::cmp::Ordering::Equal => KEEP,
+            std::cmp::Ordering::Greater => SPARE,
+        };
+        rate.saturating_mul(percent) / 100
+    }
+
+    fn may_rise(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|at| now >= at)
+    }
+
+    /// Takes note of what was chosen.
+    fn settle(&mut self, target: Option<Target>, now: Instant) {
+        if self.granted && self.chosen < self.current {
+            let mistake = self.raised.is_some_and(|at| now - at < MISTAKE);
+            if mistake {
+                // What came back from a pause does not stay away for long.
+                let nth = if self.chosen == 0 { 0 } else { usize::from(self.mistakes) };
+                let penalty = PENALTIES.get(nth).or(PENALTIES.last());
+                self.not_before = penalty.map(|penalty| now + *penalty);
+                self.mistakes = self.mistakes.saturating_add(1);
+            }
+            self.lowered = Some(now);
+            self.raised = None;
+        } else if self.granted && self.chosen > self.current {
+            self.raised = Some(now);
+        }
+        let changed = self.raised.max(self.lowered);
+        if changed.is_some_and(|at| now - at >= FORGIVEN) {
+            self.mistakes = 0;
+        }
+        if self.chosen != self.current {
+            self.fits = None;
+        }
+        self.granted = true;
+        self.target = target;
+    }
+}
+
+/// The allocation of one viewer: remembers what each line shows, by its place.
+#[derive(Debug, Default)]
+pub struct Allocation {
+    lines: Vec<Line>,
+}
+
+impl Allocation {
+    /// Divides `estimate` bit/s among the lines, which are given in the same order every time;
+    /// writes one grant for each. Wanted some times a second, and when the wishes change.
+    pub fn allocate(
+        &mut self,
+        estimate: u64,
+        wishes: &[Wish<'_>],
+        now: Instant,
+        grants: &mut Vec<Grant>,
+    ) -> Outlook {
+        self.meet(wishes);
+        // What would be given if all went up at once that fits …
+        self.fill(estimate, wishes, |line, wish| {
+            if !line.granted || line.may_rise(now) { wish.steps.len() } else { line.current }
+        });
+        for line in &mut self.lines {
+            let rises = line.granted && line.chosen > line.current;
+            line.fits = if rises { line.fits.or(Some(now)) } else { None };
+        }
+        // … and what is given, as some of it has to wait.
+        let settled = |line: &Line| line.fits.is_some_and(|at| now - at >= SETTLE);
+        for (line, wish) in self.lines.iter_mut().zip(wishes) {
+            let free = !line.granted || settled(line);
+            line.allowed = if free { wish.steps.len() } else { line.current };
+        }
+        self.fill(estimate, wishes, |line, _| line.allowed);
+        let wanted = self.wanted(estimate, wishes, now);
+        grants.clear();
+        let mut granted = 0;
+        for (line, wish) in self.lines.iter_mut().zip(wishes) {
+            let step = line.chosen.checked_sub(1).and_then(|at| wish.steps.get(at));
+            let target = step.map(|s| s.target);
+            line.settle(target, now);
+            let reason = match line.chosen {
+                _ if wish.steps.is_empty() => Reason::Nothing,
+                chosen if chosen == wish.steps.len() => Reason::Best,
+                _ if line.fits.is_some() => Reason::Settling,
+                _ => Reason::Path,
+            };
+            let rate = step.map_or(0, |s| s.rate);
+            granted += rate;
+            grants.push(Grant { target, rate, reason });
+        }
+        Outlook { granted, wanted }
+    }
+
+    /// Finds each line's place among its wish's steps. A line with another source, or whose
+    /// layer is gone, begins anew.
+    fn meet(&mut self, wishes: &[Wish<'_>]) {
+        self.lines.resize_with(wishes.len(), || Line::new(u32::MAX));
+        for (line, wish) in self.lines.iter_mut().zip(wishes) {
+            if line.source != wish.source {
+                *line = Line::new(wish.source);
+            }
+            line.current = match line.target {
+                None => 0,
+                Some(target) => match wish.steps.iter().position(|s| s.target == target) {
+                    Some(at) => at + 1,
+                    None => {
+                        *line = Line::new(wish.source);
+                        0
+                    }
+                },
+            };
+            if wish.steps.is_empty() {
+                line.granted = false;
+            }
+        }
+    }
+
+    /// Chooses a step for each line, no better than `ceiling` says.
+    fn fill(
+        &mut self,
+        estimate: u64,
+        wishes: &[Wish<'_>],
+        ceiling: impl Fn(&Line, &Wish<'_>) -> usize,
+    ) {
+        for line in &mut self.lines {
+            line.chosen = 0;
+        }
+        let mut left = estimate;
+        for priority in Priority::ALL {
+            if priority == Priority::TeacherAudio {
+                for (line, wish) in self.lines.iter_mut().zip(wishes) {
+                    if wish.priority == priority && !wish.steps.is_empty() {
+                        line.chosen = 1;
+                        left = left.saturating_sub(line.cost(wish.steps, 1));
+                    }
+                }
+            }
+            while let Some((at, step, cost)) = self.next_raise(left, wishes, priority, &ceiling) {
+                let Some(line) = self.lines.get_mut(at) else { break };
+                line.chosen = step;
+                left = left.saturating_sub(cost);
+            }
+        }
+    }
+
+    /// The line of this priority to be raised next: the humblest, of several the one that
+    /// showed most before. Which step it gets, and what that costs more.
+    fn next_raise(
+        &self,
+        left: u64,
+        wishes: &[Wish<'_>],
+        priority: Priority,
+        ceiling: impl Fn(&Line, &Wish<'_>) -> usize,
+    ) -> Option<(usize, usize, u64)> {
+        let of_it = self.lines.iter().zip(wishes).enumerate();
+        let of_it = of_it.filter(|(_, (_, wish))| wish.priority == priority);
+        let raises = of_it.filter_map(|(at, (line, wish))| {
+            let has = line.cost(wish.steps, line.chosen);
+            let steps = line.chosen + 1..=ceiling(line, wish);
+            let costs = steps.map(|step| (step, line.cost(wish.steps, step).saturating_sub(has)));
+            let (step, cost) = costs.into_iter().find(|(_, cost)| *cost <= left)?;
+            let order = (line.chosen, std::cmp::Reverse(line.current), at);
+            Some((order, (at, step, cost)))
+        });
+        raises.min_by_key(|(order, _)| *order).map(|(_, raise)| raise)
+    }
+
+    /// What the most important line that could be better would take. Others of lower priority
+    /// are not counted: they give way.
+    fn wanted(&self, estimate: u64, wishes: &[Wish<'_>], now: Instant) -> Option<Wanted> {
+        for priority in Priority::ALL {
+            let lines = || self.lines.iter().zip(wishes);
+            let used: u64 = lines()
+                .filter(|(_, wish)| wish.priority <= priority)
+                .map(|(line, wish)| line.cost(wish.steps, line.chosen))
+                .sum();
+            let better = lines().filter(|(line, wish)| {
+                wish.priority == priority && line.chosen < wish.steps.len() && line.may_rise(now)
+            });
+            let wishes = better.filter_map(|(line, wish)| {
+                let rest = used - line.cost(wish.steps, line.chosen);
+                let steps = line.chosen + 1..=wish.steps.len();
+                let cost =
+                    |step: usize| rest + step_rate(wish.steps, step).saturating_mul(SPARE) / 100;
+                let next = steps.map(cost).min()?;
+                Some(Wanted { next, best: cost(wish.steps.len()) })
+            });
+            if let Some(wanted) = wishes.min_by_key(|w| (w.next, w.best)) {
+                // It fits, and only has to settle.
+                return (wanted.next > estimate).then_some(wanted);
+            }
+        }
+        None
+    }
+}
+
+fn step_rate(steps: &[Step], step: usize) -> u64 {
+    step.checked_sub(1).and_then(|at| steps.get(at)).map_or(0, |s| s.rate)
+}
+
+#[cfg(test)]
+#[path = "allocation_tests.rs"]
+mod tests;

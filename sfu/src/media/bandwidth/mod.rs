@@ -1,0 +1,147 @@
+//! How much one viewer gets: what the path takes ([`Estimator`]), whether it would take more
+//! ([`Prober`]), when bytes leave ([`Pacer`]), and which layers that makes ([`allocation`]).
+//! [`Bandwidth`] is the first three for one viewer, wired up. Values only: time and bytes go in,
+//! nothing sends, waits, reads a clock or knows a track.
+//!
+//! All bytes and rates are those of IP packets, headers included; the rates of layers must be
+//! measured so too.
+//!
+//! Written here rather than taken from `rtc-interceptor`, whose `Gcc` and `History` are public:
+//! they put every packet into two hash maps and every report into a new vector, and the
+//! controller grows without proof while little is sent, which for a forwarding node is always.
+
+pub mod allocation;
+mod cluster;
+mod control;
+mod delay;
+mod estimator;
+mod feedback;
+mod history;
+mod loss;
+mod pacer;
+mod probe;
+mod throughput;
+mod trend;
+
+#[cfg(test)]
+mod simulation;
+
+pub use estimator::{Estimator, Feedbacks};
+pub use feedback::Malformed;
+pub use pacer::Pacer;
+pub use probe::{Prober, Wanted};
+
+use std::time::{Duration, Instant};
+
+/// How often [`Bandwidth::handle_timeout`] is wanted where nothing else asks for it: a silent
+/// path is noticed within seconds.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// One viewer's path.
+#[derive(Debug)]
+pub struct Bandwidth {
+    estimator: Estimator,
+    prober: Prober,
+    pacer: Pacer,
+    wanted: Option<Wanted>,
+}
+
+impl Bandwidth {
+    /// A path to begin with at `start` bit/s. That is what a viewer gets before anything is
+    /// known of his path, so it decides what the first picture looks like.
+    #[must_use]
+    pub fn new(start: u64, feedbacks: Feedbacks, now: Instant) -> Self {
+        let estimator = Estimator::new(start, feedbacks, now);
+        let pacer = Pacer::new(estimator.estimate(), now);
+        Self { estimator, prober: Prober::new(now), pacer, wanted: None }
+    }
+
+    /// The transport sequence number to write into the next packet. It is lost if the packet
+    /// then is not sent, and no harm is done.
+    #[inline]
+    pub fn next_sequence(&mut self) -> u16 {
+        self.estimator.next_sequence()
+    }
+
+    /// A packet of `bytes` (its whole IP packet) goes out under this transport sequence number
+    /// now: media, retransmission or padding. One that is sent again bit by bit, under the
+    /// number it had, is told here again too.
+    #[inline]
+    pub fn on_sent(&mut self, sequence: u16, bytes: usize, now: Instant) {
+        self.estimator.on_sent(sequence, bytes, now, self.prober.sending());
+        self.prober.on_sent(bytes);
+        self.pacer.spend(bytes);
+    }
+
+    /// A packet without a transport sequence number goes out.
+    #[inline]
+    pub fn on_sent_unnumbered(&mut self, bytes: usize) {
+        self.estimator.count(bytes);
+        self.pacer.spend(bytes);
+    }
+
+    /// Transport-wide feedback came; `fci` is what follows the two SSRCs.
+    ///
+    /// # Errors
+    /// When it is malformed; nothing of it is taken then.
+    pub fn on_feedback(&mut self, fci: &[u8], now: Instant) -> Result<(), Malformed> {
+        let lowered = self.estimator.on_feedback(fci, now)?;
+        if lowered {
+            self.prober.on_congestion(now);
+        } else if let Some(outcome) =
+            self.prober.awaiting().and_then(|probe| self.estimator.outcome(probe))
+            && let Some(rate) = self.prober.on_outcome(outcome, now)
+        {
+            self.estimator.proved(rate);
+        }
+        self.pacer.set_estimate(self.estimator.estimate());
+        Ok(())
+    }
+
+    /// A receiver report about one of the viewer's lines came (RFC 3550 §6.4.1).
+    pub fn on_report(&mut self, fraction_lost: u8, now: Instant) {
+        self.estimator.on_report(fraction_lost, now);
+        self.pacer.set_estimate(self.estimator.estimate());
+    }
+
+    /// What more would be of use, as the allocation says.
+    pub fn set_wanted(&mut self, wanted: Option<Wanted>) {
+        self.wanted = wanted;
+    }
+
+    /// Lets time pass, and returns how many bytes of padding to send now, in packets that are
+    /// told to [`Self::on_sent`].
+    pub fn handle_timeout(&mut self, now: Instant) -> usize {
+        if self.estimator.handle_timeout(now) {
+            self.prober.on_congestion(now);
+            self.pacer.set_estimate(self.estimator.estimate());
+        }
+        let wanted = self.wanted.filter(|_| self.estimator.can_probe());
+        self.prober.poll(self.estimator.estimate(), wanted, now)
+    }
+
+    /// When [`Self::handle_timeout`] is wanted. (Packets that wait have [`Pacer::next`].)
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Instant {
+        let idle = now + IDLE;
+        let probes = self.wanted.is_some() && self.estimator.can_probe();
+        if probes && self.prober.next() > now { self.prober.next().min(idle) } else { idle }
+    }
+
+    /// What the path takes, in bit/s.
+    #[must_use]
+    pub fn estimate(&self) -> u64 {
+        self.estimator.estimate()
+    }
+
+    /// What is known of the path, for counters and displays.
+    #[must_use]
+    pub fn estimator(&self) -> &Estimator {
+        &self.estimator
+    }
+
+    /// When bytes may leave.
+    pub fn pacer(&mut self) -> &mut Pacer {
+        &mut self.pacer
+    }
+}
