@@ -8,7 +8,7 @@
 use crate::command::MemberCommand;
 use crate::event::Event;
 use crate::lesson::State;
-use crate::media::TrackId;
+use crate::media::{Source, TrackId};
 use crate::member::Member;
 use crate::refusal::{Lang, Refusal};
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,10 @@ pub enum ServerMessage {
     /// Who is loud: audio tracks over the speech threshold, the loudest first, with the
     /// RFC 6464 level (0 loudest, 127 silent). Sent at most five times a second, only on change.
     Speakers { tracks: Vec<(TrackId, u8)> },
+    /// Which layers of a source this member publishes are watched by anyone, by the `rid`s of
+    /// its offer (RFC 8851): the others may be paused. Sent on change, and after a welcome to
+    /// a member that publishes already. A publication begins with all its layers watched.
+    Layers { source: Source, active: Vec<String> },
     /// The node closes the socket after this.
     Bye { reason: ByeReason, message: String },
 }
@@ -134,6 +138,12 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&out).unwrap(),
             r#"{"type":"refused","id":3,"code":"hand-already-up","message":"The hand is already raised."}"#
+        );
+        let out =
+            ServerMessage::Layers { source: Source::Camera, active: vec!["q".into(), "h".into()] };
+        assert_eq!(
+            serde_json::to_string(&out).unwrap(),
+            r#"{"type":"layers","source":"camera","active":["q","h"]}"#
         );
     }
 }

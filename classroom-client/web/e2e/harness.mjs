@@ -1,7 +1,7 @@
 // What the browser tests stand on: the installation of four real processes, Chromium with
 // fake devices, and a count of what passed.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -9,10 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const BIN_DIR = process.env.CLOUDSCHOOL_BIN_DIR ?? join(ROOT, "target/debug");
+export const LOADTEST = join(BIN_DIR, "loadtest");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /**
@@ -29,11 +31,10 @@ export const PATIENCE_MS = 30_000;
 /** Starts campus, school, recorder and analytics. Resolves when all are ready. */
 export async function startStack() {
   const data = await mkdtemp(join(tmpdir(), "cloudschool-e2e-"));
-  const child = spawn(
-    join(BIN_DIR, "loadtest"),
-    ["up", "--json", "--data", data, "--ports", "free"],
-    { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] },
-  );
+  const child = spawn(LOADTEST, ["up", "--json", "--data", data, "--ports", "free"], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const exited = new Promise((resolve) => {
     child.once("exit", (code, signal) => resolve(signal ?? code));
     child.once("error", (error) => resolve(error.message));
@@ -89,12 +90,13 @@ const launched = [];
 
 /**
  * A browser whose camera and microphone are Chromium's test picture and beep. `deny` refuses
- * them; `autoplay: false` keeps sound back until the page is touched, as browsers of people do.
+ * them; `autoplay: false` keeps sound back until the page is touched, as browsers of people do;
+ * `camera` is a file to show in place of the test picture.
  */
-export async function launch({ deny = false, autoplay = true } = {}) {
+export async function launch({ deny = false, autoplay = true, camera } = {}) {
   const permission = deny
     ? ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
-    : DEVICES;
+    : [...DEVICES, ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : [])];
   const policy = autoplay ? "no-user-gesture-required" : "document-user-activation-required";
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
@@ -106,7 +108,20 @@ export async function launch({ deny = false, autoplay = true } = {}) {
 }
 
 export async function closeBrowsers() {
-  for (const browser of launched) await browser.close();
+  for (const browser of launched.splice(0)) await browser.close();
+}
+
+/**
+ * A camera's picture that costs what a real one does, where Chromium's test picture is hardly
+ * more than its background: with a little grain it takes the 2 Mbit/s it may, and more grain
+ * would make the browser send it smaller. 1280×720, over and over.
+ */
+export async function grainyCamera(dir) {
+  const file = join(dir, "camera.mjpeg");
+  const picture = "testsrc2=size=1280x720:rate=25:duration=6,noise=alls=4:allf=t";
+  const ffmpeg = ["-loglevel", "error", "-y", "-f", "lavfi", "-i", picture, "-q:v", "4", file];
+  await promisify(execFile)("ffmpeg", ffmpeg);
+  return file;
 }
 
 /** Pages open now, by name: what they show is kept when a test fails. */
@@ -188,10 +203,18 @@ export async function watched(page, track) {
   return all.find((one) => one.track === track);
 }
 
-/** The page's own count of what it publishes. */
+/** The page's own count of what it publishes; of a picture in several sizes the largest. */
 export async function published(page, source, kind) {
+  const layers = await publishedLayers(page, source, kind);
+  return layers.at(-1);
+}
+
+/** The page's own count of each size it publishes, the smallest first. */
+export async function publishedLayers(page, source, kind) {
   const { published: all } = await page.evaluate(() => window.__cloudschool.stats());
-  return all.find((one) => one.source === source && one.kind === kind);
+  return all
+    .filter((one) => one.source === source && one.kind === kind)
+    .sort((a, b) => a.width - b.width);
 }
 
 /** Waits until a picture moves: ten more frames decoded than at first sight. */

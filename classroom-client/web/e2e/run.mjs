@@ -13,23 +13,39 @@ import {
   test,
 } from "./harness.mjs";
 import { lesson } from "./lesson.mjs";
+import { narrowing } from "./narrowing.mjs";
 
-let stack;
-await test("campus, school, recorder and analytics start", async () => {
-  stack = await startStack();
-});
-if (stack) {
-  const browser = await launch();
+/** Runs a part of the tests on an installation of its own. */
+async function installed(part) {
+  let stack;
+  await test("campus, school, recorder and analytics start", async () => {
+    stack = await startStack();
+  });
+  if (!stack) return;
   try {
-    await entering(browser, stack.links);
-    const closing = await lesson(browser, stack.links);
-    if (closing) await afterwards(browser, stack.links, closing);
-    await test("no page had an error of its own", async () => {
-      expect(complaints.length === 0, complaints.join("\n"));
-    });
+    await part(stack);
   } finally {
     await closeBrowsers();
     await stack.stop();
   }
 }
+
+const PARTS = {
+  async lesson({ links }) {
+    const browser = await launch();
+    await entering(browser, links);
+    const closing = await lesson(browser, links);
+    if (closing) await afterwards(browser, links, closing);
+  },
+  narrowing: ({ links, data }) => narrowing(links, data),
+};
+
+// All, or those named: `npm run e2e -- narrowing`.
+const named = process.argv.slice(2);
+for (const [name, part] of Object.entries(PARTS)) {
+  if (named.length === 0 || named.includes(name)) await installed(part);
+}
+await test("no page had an error of its own", async () => {
+  expect(complaints.length === 0, complaints.join("\n"));
+});
 process.exitCode = summary() ? 0 : 1;

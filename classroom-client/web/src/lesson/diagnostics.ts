@@ -20,6 +20,10 @@ export interface PublishedStats {
   source: "camera" | "screen";
   kind: string;
   codec: string;
+  /** The layer's name, empty for a picture in one size and for sound. */
+  layer: string;
+  /** Whether the layer is sent, or paused as nobody watches it. */
+  active: boolean;
   framesEncoded: number;
   width: number;
   height: number;
@@ -57,6 +61,8 @@ interface Stat {
   bytesReceived?: number;
   bytesSent?: number;
   qualityLimitationReason?: string;
+  rid?: string;
+  active?: boolean;
   packetsLost?: number;
 }
 
@@ -119,6 +125,8 @@ async function published(
       source,
       kind: stat.kind ?? "",
       codec: (report?.get(stat.codecId ?? "") as Stat | undefined)?.mimeType ?? "",
+      layer: stat.rid ?? "",
+      active: stat.active ?? true,
       framesEncoded: stat.framesEncoded ?? 0,
       width: stat.frameWidth ?? 0,
       height: stat.frameHeight ?? 0,

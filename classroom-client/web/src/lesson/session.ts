@@ -50,6 +50,11 @@ export class LessonSession {
     });
     this.watcher = new Watcher(this.socket);
     this.socket.onWelcome(() => this.watcher.joined());
+    this.socket.onLayers((source, active) => {
+      if (source === "camera" || source === "screen") {
+        void this.#publishers.get(source)?.activate(active);
+      }
+    });
     effect(() => {
       if (this.socket.link.value.at !== "joined") this.watcher.left();
     });

@@ -1,5 +1,9 @@
 // A peer connection for tests: remembers what was asked of it, connects when told to.
 
+interface FakeParameters {
+  encodings: RTCRtpEncodingParameters[];
+}
+
 export class FakeConnection {
   static made: FakeConnection[] = [];
 
@@ -7,13 +11,14 @@ export class FakeConnection {
   onconnectionstatechange: (() => void) | null = null;
   localDescription: { sdp: string } | null = null;
   closed = false;
+  readonly #answered: ((layers: boolean) => void)[] = [];
   readonly transceivers: {
     mid: string | null;
     receiver: { track: { kind: string; id: string } };
     sender: {
       track: unknown;
-      getParameters(): object;
-      setParameters(): Promise<void>;
+      getParameters(): FakeParameters;
+      setParameters(parameters: FakeParameters): Promise<void>;
       replaceTrack(track: unknown): Promise<void>;
     };
     setCodecPreferences(): void;
@@ -29,13 +34,23 @@ export class FakeConnection {
     return last;
   }
 
-  addTransceiver(what: string | { kind: string }) {
+  addTransceiver(
+    what: string | { kind: string },
+    { sendEncodings = [{}] }: { sendEncodings?: RTCRtpEncodingParameters[] } = {},
+  ) {
+    let encodings = sendEncodings;
+    this.#answered.push((layers) => {
+      if (!layers) encodings = encodings.slice(0, 1).map(({ rid: _, ...encoding }) => encoding);
+    });
     const kind = typeof what === "string" ? what : what.kind;
     const id = `${FakeConnection.made.indexOf(this)}/${this.transceivers.length}`;
     const sender = {
       track: typeof what === "string" ? null : (what as unknown),
-      getParameters: () => ({}),
-      setParameters: () => Promise.resolve(),
+      getParameters: () => structuredClone({ encodings }),
+      setParameters(parameters: FakeParameters) {
+        ({ encodings } = parameters);
+        return Promise.resolve();
+      },
       replaceTrack(track: unknown) {
         sender.track = track;
         return Promise.resolve();
@@ -66,7 +81,9 @@ export class FakeConnection {
     return Promise.resolve();
   }
 
-  setRemoteDescription(): Promise<void> {
+  /** As browsers do: without `a=simulcast` in the answer only the first encoding is left. */
+  setRemoteDescription({ sdp }: { sdp: string }): Promise<void> {
+    for (const answered of this.#answered) answered(sdp.includes("a=simulcast:recv"));
     return Promise.resolve();
   }
 

@@ -10,8 +10,8 @@ let requests: { method: string; url: string; headers: Record<string, string>; bo
 let answers: Response[];
 let publisher: Publisher;
 
-function created(session: string): Response {
-  return new Response("v=0\r\n", { status: 201, headers: { Location: `/whip/math/${session}` } });
+function created(session: string, sdp = "v=0\r\n"): Response {
+  return new Response(sdp, { status: 201, headers: { Location: `/whip/math/${session}` } });
 }
 
 function problem(status: number, detail: string): Response {
@@ -88,6 +88,75 @@ describe("publishing", () => {
       "DELETE ",
       "POST video,audio",
     ]);
+  });
+});
+
+describe("layers", () => {
+  const simulcast = "v=0\r\na=simulcast:recv q;h;f\r\n";
+  const encodings = () => FakeConnection.last.getSenders()[0]?.getParameters().encodings ?? [];
+  const sent = () => encodings().map(({ rid, active = true }) => (active ? rid : `no ${rid}`));
+
+  it("of a camera are offered from the smallest on", async () => {
+    answers = [created("1", simulcast)];
+    publisher.start([camera, microphone]);
+    await settled();
+    expect(encodings()).toEqual([
+      { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, maxFramerate: 30 },
+      { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, maxFramerate: 30 },
+      { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 2_000_000, maxFramerate: 30 },
+    ]);
+  });
+
+  it("nobody watches are paused, and sent again when someone does", async () => {
+    answers = [created("1", simulcast)];
+    publisher.start([camera, microphone]);
+    await settled();
+    await publisher.activate(["h"]);
+    expect(sent()).toEqual(["no q", "h", "no f"]);
+    await publisher.activate(["h", "f"]);
+    expect(sent()).toEqual(["no q", "h", "f"]);
+    await publisher.activate([]);
+    expect(sent()).toEqual(["no q", "no h", "no f"]);
+  });
+
+  it("are all sent again by a new session", async () => {
+    answers = [created("1", simulcast), created("2", simulcast)];
+    publisher.start([camera]);
+    await settled();
+    await publisher.activate(["q"]);
+    publisher.restart();
+    await settled();
+    expect(sent()).toEqual(["q", "h", "f"]);
+  });
+
+  it("a node does not take leave the picture whole", async () => {
+    publisher.start([camera]);
+    await settled();
+    expect(encodings()).toEqual([
+      { scaleResolutionDownBy: 1, maxBitrate: 2_000_000, maxFramerate: 30 },
+    ]);
+    await publisher.activate(["q"]);
+    expect(encodings()[0]?.active).toBeUndefined();
+  });
+
+  it("are not made of a screen", async () => {
+    publisher = new Publisher({
+      url: "/whip/math",
+      source: "screen",
+      token: "t",
+      lang: () => "en",
+      profile: PROFILES.screen,
+    });
+    publisher.start([camera]);
+    await settled();
+    expect(encodings()).toEqual([
+      { scaleResolutionDownBy: 1, maxBitrate: 2_000_000, maxFramerate: 15 },
+    ]);
+  });
+
+  it("named while nothing is published are nobody's", async () => {
+    await publisher.activate(["q"]);
+    expect(FakeConnection.made).toHaveLength(0);
   });
 });
 

@@ -7,12 +7,13 @@ import { HttpProblem } from "../http/problem.ts";
 import { retryDelay } from "../protocol/retry.ts";
 import type { Kind, Lang } from "../protocol/words.ts";
 import { opusForTeaching, publishOrder, type VideoRate, videoStartingAt } from "./codec.ts";
+import { activate, encodingsOf, type Layer, wholePicture } from "./layers.ts";
 import { type WhipSession, whip } from "./whip.ts";
 
 /** How a video is sent. */
 export interface VideoProfile {
-  /** Upper limit in bit/s. */
-  maxBitrate: number;
+  /** The smallest first; with one, viewers get that or nothing. */
+  layers: readonly Layer[];
   maxFramerate: number;
   /** What to keep when the line or the machine is too weak. */
   keep: RTCDegradationPreference;
@@ -22,27 +23,39 @@ export interface VideoProfile {
 export const PROFILES = {
   /** 1280×720 at 30: board writing must be readable, a face must move. */
   teacher: {
-    maxBitrate: 2_000_000,
+    layers: [
+      { rid: "q", scale: 4, maxBitrate: 150_000 },
+      { rid: "h", scale: 2, maxBitrate: 500_000 },
+      { rid: "f", scale: 1, maxBitrate: 2_000_000 },
+    ],
     maxFramerate: 30,
     keep: "balanced",
-    rate: { start: 1_200_000, least: 300_000 },
+    rate: { start: 1_500_000, least: 300_000 },
   },
   /** A class seen by the teacher: one of many, behind a village line. */
   classroom: {
-    maxBitrate: 600_000,
+    layers: [
+      { rid: "q", scale: 4, maxBitrate: 80_000 },
+      { rid: "h", scale: 2, maxBitrate: 220_000 },
+      { rid: "f", scale: 1, maxBitrate: 600_000 },
+    ],
     maxFramerate: 20,
     keep: "maintain-framerate",
-    rate: { start: 400_000, least: 100_000 },
+    rate: { start: 500_000, least: 100_000 },
   },
+  /** 640×360: a browser makes two layers of a picture this small, not three. */
   student: {
-    maxBitrate: 400_000,
+    layers: [
+      { rid: "h", scale: 2, maxBitrate: 130_000 },
+      { rid: "f", scale: 1, maxBitrate: 400_000 },
+    ],
     maxFramerate: 20,
     keep: "maintain-framerate",
     rate: { start: 300_000, least: 80_000 },
   },
-  /** Text first; movement second. */
+  /** Text first; movement second. One layer: writing made smaller is not read. */
   screen: {
-    maxBitrate: 2_000_000,
+    layers: [{ rid: "f", scale: 1, maxBitrate: 2_000_000 }],
     maxFramerate: 15,
     keep: "maintain-resolution",
     rate: { start: 1_200_000, least: 300_000 },
@@ -129,11 +142,21 @@ export class Publisher {
     return [...this.#tracks.keys()];
   }
 
+  /**
+   * Sends only these layers of the picture, by their names: the others are watched by nobody.
+   * A new session begins with all of them again.
+   */
+  async activate(active: readonly string[]): Promise<void> {
+    const sender = this.#pc?.getSenders().find((s) => s.track?.kind === "video");
+    if (sender) await adjust(sender, (encodings) => activate(encodings, active));
+  }
+
   /** Whether packets of every kind are on their way. */
   async sends(): Promise<boolean> {
     const report = await this.stats();
     const streams = [...(report?.values() ?? [])].filter((stat) => stat.type === "outbound-rtp");
-    return streams.length > 0 && streams.every((stream) => stream.packetsSent > 0);
+    const sent = new Set(streams.filter((s) => s.packetsSent > 0).map((s) => s.kind as Kind));
+    return this.#tracks.size > 0 && this.kinds().every((kind) => sent.has(kind));
   }
 
   /** Figures of what is being sent, as the browser counts them. */
@@ -171,6 +194,10 @@ export class Publisher {
       this.#session = session;
       const sdp = videoStartingAt(opusForTeaching(session.answer), this.#options.profile.rate);
       await pc.setRemoteDescription({ type: "answer", sdp });
+      for (const sender of pc.getSenders()) {
+        if (sender.track?.kind !== "video") continue;
+        await adjust(sender, (encodings) => wholePicture(encodings, this.#options.profile.layers));
+      }
     } catch (error) {
       if (aborted.aborted) return;
       const message = error instanceof HttpProblem ? error.message : "";
@@ -192,10 +219,9 @@ export class Publisher {
       });
       return;
     }
-    const { maxBitrate, maxFramerate } = profile;
     const transceiver = pc.addTransceiver(track, {
       direction: "sendonly",
-      sendEncodings: [{ maxBitrate, maxFramerate }],
+      sendEncodings: encodingsOf(profile.layers, profile.maxFramerate),
     });
     const codecs = publishOrder(RTCRtpSender.getCapabilities("video")?.codecs ?? []);
     if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
@@ -228,5 +254,20 @@ export class Publisher {
       () => void this.#connect(),
       retryDelay(this.#attempt++, Math.random()),
     );
+  }
+}
+
+/** Changes what a sender encodes. A sender whose connection is gone stays as it is. */
+async function adjust(
+  sender: RTCRtpSender,
+  change: (encodings: RTCRtpEncodingParameters[]) => boolean,
+): Promise<void> {
+  const parameters = sender.getParameters();
+  if (!change(parameters.encodings)) return;
+  try {
+    await sender.setParameters(parameters);
+  } catch (error) {
+    const gone = error instanceof DOMException && error.name === "InvalidStateError";
+    if (!gone) throw error;
   }
 }

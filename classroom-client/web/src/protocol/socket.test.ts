@@ -284,3 +284,15 @@ describe("the watch connection's requests", () => {
     await expect(one.watchOffer("offer")).rejects.toBeInstanceOf(Disconnected);
   });
 });
+
+describe("layers", () => {
+  it("that are watched are passed on until nobody listens", () => {
+    const one = joined();
+    const heard: unknown[] = [];
+    const stop = one.onLayers((...said) => heard.push(said));
+    line().say({ type: "layers", source: "camera", active: ["q", "h"] });
+    stop();
+    line().say({ type: "layers", source: "camera", active: [] });
+    expect(heard).toEqual([["camera", ["q", "h"]]]);
+  });
+});

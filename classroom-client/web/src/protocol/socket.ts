@@ -17,6 +17,7 @@ import {
   type RefusalCode,
   type ServerMessage,
   type Slot,
+  type Source,
   type TrackId,
 } from "./words.ts";
 
@@ -69,6 +70,8 @@ const NEVER: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["not-invited", "no
 /** The join's answer carries this id. */
 const JOIN_ID = 0;
 
+type LayersListener = (source: Source, active: readonly string[]) => void;
+
 interface Pending {
   command: MemberCommand;
   sent: boolean;
@@ -117,6 +120,7 @@ export class LessonSocket {
   readonly #commands = new Map<number, Pending>();
   readonly #asks = new Map<number, Ask>();
   readonly #onWelcome = new Set<() => void>();
+  readonly #onLayers = new Set<LayersListener>();
 
   constructor(options: LessonSocketOptions) {
     this.#options = options;
@@ -132,6 +136,12 @@ export class LessonSocket {
   onWelcome(listener: () => void): () => void {
     this.#onWelcome.add(listener);
     return () => this.#onWelcome.delete(listener);
+  }
+
+  /** Calls `listener` when the node says which layers of an own source are watched. */
+  onLayers(listener: LayersListener): () => void {
+    this.#onLayers.add(listener);
+    return () => this.#onLayers.delete(listener);
   }
 
   /**
@@ -262,6 +272,9 @@ export class LessonSocket {
         return;
       case "speakers":
         this.speakers.value = message.tracks;
+        return;
+      case "layers":
+        for (const listener of this.#onLayers) listener(message.source, message.active);
         return;
       case "bye":
         this.#bye(message.reason, message.message);

@@ -32,6 +32,11 @@ describe("what a node says", () => {
       `{"type":"refused","id":3,"code":"hand-already-up","message":"The hand is already raised."}`,
     );
     expect(refused).toMatchObject({ type: "refused", code: "hand-already-up" });
+    expect(parseServerMessage(`{"type":"layers","source":"camera","active":["q","h"]}`)).toEqual({
+      type: "layers",
+      source: "camera",
+      active: ["q", "h"],
+    });
     expect(parseServerMessage(`{"type":"speakers","tracks":[["li/microphone",31]]}`)).toEqual({
       type: "speakers",
       tracks: [["li/microphone", 31]],

@@ -155,6 +155,8 @@ export type ServerMessage =
   | { type: "watch-answer"; id: number; sdp: string }
   | { type: "campus"; reachable: boolean }
   | { type: "speakers"; tracks: [TrackId, number][] }
+  /** The layers of an own source that someone watches, by their names in the offer. */
+  | { type: "layers"; source: Source; active: string[] }
   | { type: "bye"; reason: ByeReason; message: string };
 
 const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
@@ -166,6 +168,7 @@ const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "watch-answer",
   "campus",
   "speakers",
+  "layers",
   "bye",
 ]);
 
