@@ -202,3 +202,11 @@ impl Codec {
 /// audio level (one-byte header extension, RFC 8285). Other extensions are taken off
 /// where a packet enters.
 pub const AUDIO_LEVEL_EXTENSION: u8 = 1;
+
+/// The id under which it carries the dependency descriptor of a layered stream (AV1 RTP payload
+/// specification, appendix A), in the one- or two-byte form.
+pub const DEPENDENCY_DESCRIPTOR_EXTENSION: u8 = 2;
+
+/// The payload type of redundant audio (RFC 2198) inside our nodes. It stays within a node: a
+/// trunk carries the bare codec.
+pub const RED_PAYLOAD_TYPE: u8 = 63;

@@ -1,7 +1,10 @@
-//! Opened packets of one track on their way to another shard or up a trunk: a value, not a
-//! pile of shared pieces. This lane may drop; what must arrive goes by commands.
+//! Opened packets of one encoding of a track on their way to another shard or up a trunk: a
+//! value, not a pile of shared pieces. This lane may drop; what must arrive goes by commands.
 
-use cloudschool_protocol::media::{AUDIO_LEVEL_EXTENSION, Codec};
+use cloudschool_protocol::media::{
+    AUDIO_LEVEL_EXTENSION, Codec, DEPENDENCY_DESCRIPTOR_EXTENSION, RED_PAYLOAD_TYPE,
+};
+use cloudschool_protocol::rtp;
 
 /// A track as this node numbers it; never reused while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,10 +17,11 @@ pub struct Clock {
     pub rtp: u32,
 }
 
-/// Packets of one track, in the order they came.
+/// Packets of one encoding, in the order they came.
 #[derive(Debug, Clone)]
 pub struct TrackBatch {
     pub track: TrackKey,
+    pub encoding: u8,
     pub codec: Codec,
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -25,30 +29,49 @@ pub struct TrackBatch {
     pub clock: Option<Clock>,
 }
 
+/// The parts a packet is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    pub marker: bool,
+    /// The payload is RFC 2198 redundancy.
+    pub red: bool,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+    /// The RFC 6464 byte.
+    pub level: Option<u8>,
+    /// The dependency descriptor, or nothing.
+    pub dependencies: &'a [u8],
+    pub payload: &'a [u8],
+}
+
 impl TrackBatch {
     #[must_use]
-    pub fn new(track: TrackKey, codec: Codec) -> Self {
-        Self { track, codec, bytes: Vec::new(), ends: Vec::new(), clock: None }
+    pub fn new(track: TrackKey, encoding: u8, codec: Codec) -> Self {
+        Self { track, encoding, codec, bytes: Vec::new(), ends: Vec::new(), clock: None }
     }
 
-    /// Adds a whole RTP packet.
-    pub fn push(&mut self, packet: &[u8]) {
+    /// Adds a whole, normalised RTP packet.
+    pub fn push_packet(&mut self, packet: &[u8]) {
         self.bytes.extend_from_slice(packet);
         self.ends.push(self.bytes.len());
     }
 
-    /// Adds a packet from its parts, normalised: our payload type for the codec, and the audio
-    /// level, if any, as its only header extension.
-    pub fn push_parts(&mut self, parts: &Parts<'_>) {
-        let extension = parts.level.is_some();
-        self.bytes.push(if extension { 0x90 } else { 0x80 });
-        self.bytes.push(u8::from(parts.marker) << 7 | self.codec.payload_type());
+    /// Adds a packet from its parts, normalised: our payload type for the codec, and as header
+    /// extensions only the audio level and the dependency descriptor.
+    pub fn push(&mut self, parts: &Parts<'_>) {
+        let level = parts.level.as_slice();
+        let extensions =
+            [(AUDIO_LEVEL_EXTENSION, level), (DEPENDENCY_DESCRIPTOR_EXTENSION, parts.dependencies)];
+        let present = extensions.iter().any(|(_, value)| !value.is_empty());
+        let payload_type = if parts.red { RED_PAYLOAD_TYPE } else { self.codec.payload_type() };
+        self.bytes.push(if present { 0x90 } else { 0x80 });
+        self.bytes.push(u8::from(parts.marker) << 7 | payload_type);
         self.bytes.extend_from_slice(&parts.sequence.to_be_bytes());
         self.bytes.extend_from_slice(&parts.timestamp.to_be_bytes());
         self.bytes.extend_from_slice(&parts.ssrc.to_be_bytes());
-        if let Some(level) = parts.level {
-            let element = AUDIO_LEVEL_EXTENSION << 4;
-            self.bytes.extend_from_slice(&[0xbe, 0xde, 0, 1, element, level, 0, 0]);
+        if present {
+            rtp::append_elements(&mut self.bytes, &extensions);
         }
         self.bytes.extend_from_slice(parts.payload);
         self.ends.push(self.bytes.len());
@@ -71,18 +94,6 @@ impl TrackBatch {
     }
 }
 
-/// The parts a normalised packet is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
-    pub marker: bool,
-    pub sequence: u16,
-    pub timestamp: u32,
-    pub ssrc: u32,
-    /// The RFC 6464 byte.
-    pub level: Option<u8>,
-    pub payload: &'a [u8],
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,23 +101,47 @@ mod tests {
 
     #[test]
     fn a_normalised_packet_reads_back() {
-        let mut batch = TrackBatch::new(TrackKey(1), Codec::Opus);
+        let mut batch = TrackBatch::new(TrackKey(1), 0, Codec::Opus);
         let parts = Parts {
             marker: true,
+            red: false,
             sequence: 9,
             timestamp: 960,
             ssrc: 5,
             level: Some(0x80 | 30),
+            dependencies: &[],
             payload: b"opus",
         };
-        batch.push_parts(&parts);
-        batch.push_parts(&Parts { level: None, ..parts });
+        batch.push(&parts);
+        batch.push(&Parts { level: None, red: true, ..parts });
         let packets: Vec<_> = batch.packets().collect();
         assert_eq!(packets.len(), 2);
         let header = Header::parse(packets[0]).unwrap();
         assert_eq!((header.payload_type, header.sequence, header.marker), (111, 9, true));
         assert_eq!(header.payload(packets[0]), b"opus");
         assert_eq!(audio_level(packets[0]), Some((30, true)));
-        assert_eq!(Header::parse(packets[1]).unwrap().payload(packets[1]), b"opus");
+        let header = Header::parse(packets[1]).unwrap();
+        assert_eq!(header.payload(packets[1]), b"opus");
+        assert_eq!(header.payload_type, RED_PAYLOAD_TYPE);
+    }
+
+    #[test]
+    fn a_long_dependency_descriptor_survives() {
+        let mut batch = TrackBatch::new(TrackKey(1), 2, Codec::Av1);
+        let dependencies: Vec<u8> = (0..60).collect();
+        batch.push(&Parts {
+            marker: false,
+            red: false,
+            sequence: 1,
+            timestamp: 2,
+            ssrc: 3,
+            level: None,
+            dependencies: &dependencies,
+            payload: b"av1",
+        });
+        let packet = batch.packets().next().unwrap();
+        let found: Vec<_> = rtp::elements(packet).collect();
+        assert_eq!(found, [(DEPENDENCY_DESCRIPTOR_EXTENSION, &dependencies[..])]);
+        assert_eq!(Header::parse(packet).unwrap().payload(packet), b"av1");
     }
 }

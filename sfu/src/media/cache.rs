@@ -1,14 +1,16 @@
-//! The last packets of one track: what retransmissions and late joiners are served from.
+//! The last packets of one encoding: what a turn's forwarding, retransmissions and late
+//! joiners are served from.
 //!
-//! A packet is kept normalised: a plain 12-byte header is all a viewer gets, so only marker,
-//! timestamp and payload are stored, under the packet's extended sequence number. Slots are
-//! reused, so a running track allocates nothing.
+//! A packet is kept normalised: a viewer gets a header of its own, so only marker, timestamp
+//! and payload are stored, under the packet's extended sequence number. Places are reused, so
+//! a running track allocates nothing.
 
 use super::layers::Description;
-use cloudschool_protocol::rtp::Header;
 
-/// Packets kept of a video track: about 4 s at 2 Mbit/s, longer than any useful retransmission.
+/// Packets kept of a video encoding: about 4 s at 2 Mbit/s, longer than any useful
+/// retransmission.
 pub const VIDEO_PACKETS: usize = 1024;
+
 /// Packets kept of an audio track: nobody retransmits audio, but a turn's packets stay here
 /// until they have gone out.
 pub const AUDIO_PACKETS: usize = 64;
@@ -21,74 +23,99 @@ pub struct Cached {
     used: bool,
     pub marker: bool,
     pub timestamp: u32,
-    /// Its place among the layers of its encoding.
     pub description: Description,
     /// The RFC 6464 byte, of audio.
     pub level: Option<u8>,
+    /// The payload is RFC 2198 redundancy; the codec's own block begins at `primary`.
+    pub red: bool,
+    pub primary: u16,
+    /// RTP padding it is forwarded with, the same to every viewer: a packet's number stands
+    /// for the same bytes for ever, or its nonce would serve twice.
+    pub padding: u8,
     pub payload: Vec<u8>,
+    /// The dependency descriptor, empty where there is none.
+    pub dependencies: Vec<u8>,
+}
+
+impl Cached {
+    /// The payload without redundancy.
+    #[must_use]
+    pub fn primary(&self) -> &[u8] {
+        self.payload.get(usize::from(self.primary)..).unwrap_or_default()
+    }
+}
+
+/// What a packet is made of when it comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    pub marker: bool,
+    pub timestamp: u32,
+    pub description: Description,
+    pub level: Option<u8>,
+    pub red: bool,
+    pub primary: u16,
+    pub payload: &'a [u8],
+    pub dependencies: &'a [u8],
 }
 
 /// A ring of packets by extended sequence number.
 #[derive(Debug)]
 pub struct PacketCache {
-    slots: Vec<Cached>,
+    places: Vec<Cached>,
 }
 
 impl PacketCache {
     /// A cache of `capacity` packets.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(capacity.max(1), Cached::default);
-        Self { slots }
+        let mut places = Vec::new();
+        places.resize_with(capacity.max(1), Cached::default);
+        Self { places }
     }
 
-    fn slot(&self, number: u64) -> usize {
-        (number % self.slots.len() as u64) as usize
+    fn place(&self, number: u64) -> usize {
+        (number % self.places.len() as u64) as usize
     }
 
     /// Stores a packet. Returns false when it is a duplicate, or so old that its place has
     /// been taken by a newer one.
-    pub fn insert(
-        &mut self,
-        number: u64,
-        header: &Header,
-        payload: &[u8],
-        description: Description,
-    ) -> bool {
-        let at = self.slot(number);
-        let Some(slot) = self.slots.get_mut(at) else { return false };
-        if slot.used && slot.number >= number {
+    pub fn insert(&mut self, number: u64, incoming: &Incoming<'_>) -> bool {
+        let at = self.place(number);
+        let Some(place) = self.places.get_mut(at) else { return false };
+        if place.used && place.number >= number {
             return false;
         }
-        slot.number = number;
-        slot.used = true;
-        slot.marker = header.marker;
-        slot.timestamp = header.timestamp;
-        slot.description = description;
-        slot.level = None;
-        slot.payload.clear();
-        slot.payload.extend_from_slice(payload);
+        place.number = number;
+        place.used = true;
+        place.marker = incoming.marker;
+        place.timestamp = incoming.timestamp;
+        place.description = incoming.description;
+        place.level = incoming.level;
+        place.red = incoming.red;
+        place.primary = incoming.primary;
+        place.padding = 0;
+        place.payload.clear();
+        place.payload.extend_from_slice(incoming.payload);
+        place.dependencies.clear();
+        place.dependencies.extend_from_slice(incoming.dependencies);
         true
-    }
-
-    /// Notes how loud the packet of that number is.
-    pub fn set_level(&mut self, number: u64, level: Option<u8>) {
-        let at = self.slot(number);
-        if let Some(slot) = self.slots.get_mut(at).filter(|s| s.used && s.number == number) {
-            slot.level = level;
-        }
     }
 
     /// The packet of that number, if still kept.
     #[must_use]
     pub fn get(&self, number: u64) -> Option<&Cached> {
-        self.slots.get(self.slot(number)).filter(|s| s.used && s.number == number)
+        self.places.get(self.place(number)).filter(|p| p.used && p.number == number)
+    }
+
+    /// The same, to settle its padding before it is first forwarded.
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut Cached> {
+        let at = self.place(number);
+        self.places.get_mut(at).filter(|p| p.used && p.number == number)
     }
 
     /// Forgets all packets, keeping their memory.
     pub fn clear(&mut self) {
-        self.slots.iter_mut().for_each(|s| s.used = false);
+        self.places.iter_mut().for_each(|p| p.used = false);
     }
 }
 
@@ -96,27 +123,34 @@ impl PacketCache {
 mod tests {
     use super::*;
 
-    fn header(timestamp: u32) -> Header {
-        Header {
+    fn incoming(payload: &[u8]) -> Incoming<'_> {
+        Incoming {
             marker: false,
-            payload_type: 102,
-            sequence: 0,
-            timestamp,
-            ssrc: 0,
-            payload_offset: 12,
-            payload_end: 12,
+            timestamp: 0,
+            description: Description::default(),
+            level: None,
+            red: false,
+            primary: 0,
+            payload,
+            dependencies: &[],
         }
     }
 
     #[test]
     fn a_packet_is_kept_until_a_newer_one_needs_its_place() {
-        let plain = Description::plain(true, true, true);
         let mut cache = PacketCache::new(4);
-        assert!(cache.insert(10, &header(1), b"a", plain));
-        assert!(!cache.insert(10, &header(1), b"a", plain), "a duplicate");
-        assert!(cache.insert(14, &header(2), b"b", plain));
+        assert!(cache.insert(10, &incoming(b"a")));
+        assert!(!cache.insert(10, &incoming(b"a")), "a duplicate");
+        assert!(cache.insert(14, &incoming(b"b")));
         assert!(cache.get(10).is_none());
         assert_eq!(cache.get(14).unwrap().payload, b"b");
-        assert!(!cache.insert(6, &header(3), b"c", plain), "older than what is there");
+        assert!(!cache.insert(6, &incoming(b"c")), "older than what is there");
+    }
+
+    #[test]
+    fn redundancy_is_taken_off_by_where_the_codecs_block_begins() {
+        let mut cache = PacketCache::new(4);
+        cache.insert(1, &Incoming { red: true, primary: 5, ..incoming(b"\x80old!opus") });
+        assert_eq!(cache.get(1).unwrap().primary(), b"opus");
     }
 }

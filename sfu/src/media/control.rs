@@ -2,13 +2,17 @@
 
 use super::batch::{TrackBatch, TrackKey};
 use super::lane::{Lane, Outlet, OutletId, ShardLane};
-use super::messages::{Command, MediaEvent, PublishTracks, SessionId};
-use super::shard::ShardHandle;
-use crate::peer::{Answer, OfferError};
+use super::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
+use super::shard::{ShardHandle, ShardSetup};
+use crate::peer::{
+    Answer, Condition, DtlsIdentity, Engine, EngineConfig, FragmentError, IdentityError,
+    OfferError, Patched,
+};
 use cloudschool_protocol::media::Kind;
 use dashmap::DashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,15 +23,47 @@ pub struct MediaConfig {
     pub bind: SocketAddr,
     /// Addresses told to peers instead of the bound one, for a node behind NAT or on all
     /// interfaces.
-    pub announce: Vec<IpAddr>,
+    pub announce: Vec<Announced>,
+    /// Also take media over TCP, on the same port numbers (RFC 6544).
+    pub tcp: bool,
     /// Threads.
     pub shards: usize,
+}
+
+/// The packet path can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaStartError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 /// The shards are gone: the node is going down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the packet path has stopped")]
 pub struct Stopped;
+
+/// An address told to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    pub ip: IpAddr,
+    /// Of the first shard, where a router forwards another port than the one bound.
+    pub port: Option<u16>,
+}
+
+impl Announced {
+    /// The same for the shard of that index: ports are forwarded in a row.
+    fn of_shard(self, index: usize) -> Self {
+        Self { port: self.port.map(|p| p.saturating_add(index as u16)), ..self }
+    }
+
+    /// The whole address; `port` is the bound one.
+    #[must_use]
+    pub fn at(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
+    }
+}
 
 /// Where a track lives.
 struct Home {
@@ -55,8 +91,9 @@ impl Media {
     pub fn start(
         config: &MediaConfig,
         events: &mpsc::UnboundedSender<MediaEvent>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, MediaStartError> {
         let count = config.shards.max(1);
+        let identity = Arc::new(DtlsIdentity::generate()?);
         let mut shards = Vec::with_capacity(count);
         for index in 0..count {
             let mut bind = config.bind;
@@ -65,7 +102,14 @@ impl Media {
                 let too_high = || io::Error::new(io::ErrorKind::InvalidInput, "port over 65535");
                 bind.set_port(u16::try_from(port).map_err(|_| too_high())?);
             }
-            shards.push(ShardHandle::start(index, bind, &config.announce, events.clone())?);
+            let setup = ShardSetup {
+                index,
+                bind,
+                tcp: config.tcp,
+                announce: config.announce.iter().map(|a| a.of_shard(index)).collect(),
+                identity: identity.clone(),
+            };
+            shards.push(ShardHandle::start(setup, events.clone())?);
         }
         let load = shards.iter().map(|_| AtomicUsize::new(0)).collect();
         Ok(Self {
@@ -145,10 +189,8 @@ impl Media {
         tracks: PublishTracks,
     ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
         let shard = self.homes.get(&tracks.video).map_or(0, |h| h.shard);
-        let session = self.admit(shard);
-        let (reply, answer) = oneshot::channel();
-        self.send(shard, Command::Publish { session, offer, tracks, reply });
-        self.answered(session, answer).await
+        let engine = self.answer(shard, offer, Engine::publisher).await?;
+        self.join(shard, engine, |joining| Command::Publish { joining, tracks }).await
     }
 
     /// Lets a peer watch: answers its offer. What its lines show is said by [`Self::bind`].
@@ -160,23 +202,38 @@ impl Media {
         offer: String,
     ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
         let shard = self.least_loaded();
-        let session = self.admit(shard);
-        let (reply, answer) = oneshot::channel();
-        self.send(shard, Command::Watch { session, offer, reply });
-        self.answered(session, answer).await
+        let engine = self.answer(shard, offer, Engine::viewer).await?;
+        self.join(shard, engine, |joining| Command::Watch { joining }).await
     }
 
-    async fn answered(
+    /// Answers an offer away from the shard's thread: a hundred joins must not hold up the
+    /// picture of those who are there.
+    async fn answer(
         &self,
-        session: SessionId,
-        answer: oneshot::Receiver<Result<Answer, OfferError>>,
+        shard: usize,
+        offer: String,
+        answer: fn(&Arc<EngineConfig>, &str) -> Result<(Engine, Answer), OfferError>,
+    ) -> Result<Result<(Engine, Answer), OfferError>, Stopped> {
+        let engines = self.shards.get(shard).map(|s| s.engines.clone()).ok_or(Stopped)?;
+        let answered = tokio::task::spawn_blocking(move || answer(&engines, &offer));
+        answered.await.map_err(|_| Stopped)
+    }
+
+    async fn join(
+        &self,
+        shard: usize,
+        answered: Result<(Engine, Answer), OfferError>,
+        command: impl FnOnce(Box<Joining>) -> Command,
     ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
-        match answer.await {
-            Ok(Ok(answer)) => Ok(Ok((session, answer))),
-            Ok(Err(refused)) => {
-                self.forget(session);
-                Ok(Err(refused))
-            }
+        let (engine, answer) = match answered {
+            Ok(answered) => answered,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let session = self.admit(shard);
+        let (reply, admitted) = oneshot::channel();
+        self.send(shard, command(Box::new(Joining { session, engine, answer, reply })));
+        match admitted.await {
+            Ok(answer) => Ok(Ok((session, answer))),
             Err(_) => {
                 self.forget(session);
                 Err(Stopped)
@@ -184,7 +241,23 @@ impl Media {
         }
     }
 
-    /// Answers a later offer of a watching peer.
+    /// Takes a fragment of SDP that came by PATCH.
+    ///
+    /// # Errors
+    /// [`FragmentError`]; the connection goes on as it was.
+    pub async fn patch(
+        &self,
+        session: SessionId,
+        fragment: String,
+        condition: Condition,
+    ) -> Result<Result<Patched, FragmentError>, Stopped> {
+        let shard = self.shard_of(session).ok_or(Stopped)?;
+        let (reply, patched) = oneshot::channel();
+        self.send(shard, Command::Patch { session, fragment, condition, reply });
+        patched.await.map_err(|_| Stopped)
+    }
+
+    /// Answers a later offer of a peer.
     ///
     /// # Errors
     /// [`OfferError`]; the connection goes on as it was.
@@ -206,12 +279,12 @@ impl Media {
     }
 
     /// Says what a line of a watching peer shows.
-    pub fn bind(&self, session: SessionId, mid: String, track: Option<TrackKey>) {
+    pub fn bind(&self, session: SessionId, mid: String, show: Option<Shown>) {
         let Some(shard) = self.shard_of(session) else { return };
-        if let Some(track) = track {
+        if let Some(Shown { track, .. }) = show {
             self.replicate(track, shard);
         }
-        self.send(shard, Command::Bind { session, mid, track });
+        self.send(shard, Command::Bind { session, mid, show });
     }
 
     fn replicate(&self, track: TrackKey, shard: usize) {
@@ -224,7 +297,7 @@ impl Media {
         let (at, kind) = (home.shard, home.kind);
         drop(home);
         self.send(shard, Command::OpenTrack { track, kind, lane: true });
-        let outlet = Outlet { id: self.new_outlet(), lane: Lane::Shard(handle.lane.clone()) };
+        let outlet = Outlet::new(self.new_outlet(), Lane::Shard(handle.lane.clone()));
         self.send(at, Command::AddOutlet { track, outlet });
     }
 
@@ -237,7 +310,7 @@ impl Media {
     pub fn add_outlet(&self, track: TrackKey, lane: mpsc::Sender<TrackBatch>) -> OutletId {
         let id = self.new_outlet();
         if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
-            let outlet = Outlet { id, lane: Lane::Trunk(lane) };
+            let outlet = Outlet::new(id, Lane::Trunk(lane));
             self.send(shard, Command::AddOutlet { track, outlet });
         }
         id
@@ -260,7 +333,7 @@ impl Media {
     /// Asks for a keyframe of a track, now or, when one was asked for just before, shortly.
     pub fn want_keyframe(&self, track: TrackKey) {
         if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
-            self.send(shard, Command::WantKeyframe { track });
+            self.send(shard, Command::WantKeyframe { track, encoding: None });
         }
     }
 
@@ -284,10 +357,10 @@ impl Media {
     /// Passes a [`MediaEvent::KeyframeWanted`] on. Returns true when the track came to `shard`
     /// by a trunk, which is then to be asked; otherwise the shard it came from was.
     #[must_use]
-    pub fn keyframe_is_upstream(&self, track: TrackKey, shard: usize) -> bool {
+    pub fn keyframe_is_upstream(&self, track: TrackKey, encoding: u8, shard: usize) -> bool {
         let Some(home) = self.homes.get(&track).map(|h| h.shard) else { return false };
         if home != shard {
-            self.send(home, Command::WantKeyframe { track });
+            self.send(home, Command::WantKeyframe { track, encoding: Some(encoding) });
         }
         home == shard
     }

@@ -239,6 +239,12 @@ impl Egress {
         self.run.as_ref().map(|r| r.timestamp_offset)
     }
 
+    /// The header's sequence number of the newest packet.
+    #[must_use]
+    pub fn newest_sequence(&self) -> u16 {
+        self.next.wrapping_sub(1) as u16
+    }
+
     /// How a packet goes out, or `None` when this viewer doesn't get it. Packets of every
     /// encoding the line [takes](Self::takes) come here in the order they arrived, each once.
     ///

@@ -45,6 +45,22 @@ pub struct OutletId(pub u64);
 pub struct Outlet {
     pub id: OutletId,
     pub lane: Lane,
+    /// The one encoding it gets; a shard gets all.
+    pub showing: Option<u8>,
+}
+
+impl Outlet {
+    #[must_use]
+    pub fn new(id: OutletId, lane: Lane) -> Self {
+        Self { id, lane, showing: None }
+    }
+
+    /// Whether audio redundancy goes along: viewers of other shards may take it, a trunk
+    /// carries the bare codec.
+    #[must_use]
+    pub fn takes_redundancy(&self) -> bool {
+        matches!(self.lane, Lane::Shard(_))
+    }
 }
 
 /// The two kinds of lane.

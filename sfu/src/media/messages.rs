@@ -1,8 +1,9 @@
 //! What goes between the node and its shards: commands down, which arrive in order; events up.
 
+use super::bandwidth::allocation::Priority;
 use super::batch::TrackKey;
 use super::lane::{Outlet, OutletId};
-use crate::peer::{Answer, OfferError};
+use crate::peer::{Answer, Condition, Engine, FragmentError, OfferError, Patched};
 use cloudschool_protocol::media::{Codec, Kind};
 use std::fmt;
 use tokio::sync::oneshot;
@@ -35,6 +36,13 @@ impl PublishTracks {
     }
 }
 
+/// What a line of a viewer's is to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    pub track: TrackKey,
+    pub priority: Priority,
+}
+
 /// What the shards report.
 #[derive(Debug)]
 pub enum MediaEvent {
@@ -44,31 +52,46 @@ pub enum MediaEvent {
     Closed { session: SessionId },
     /// The first packet of a published track came, in this codec.
     TrackStarted { session: SessionId, track: TrackKey, codec: Codec },
-    /// A track that is handed in to this shard needs a keyframe.
-    KeyframeWanted { shard: usize, track: TrackKey },
+    /// An encoding of a track that is handed in to this shard needs a keyframe.
+    KeyframeWanted { shard: usize, track: TrackKey, encoding: u8 },
+    /// The encodings of a track that somebody behind this shard is to see, as a set of bits.
+    EncodingsWanted { shard: usize, track: TrackKey, encodings: u8 },
     /// How loud the audio tracks of one shard are that are not silent (RFC 6464).
     Levels { shard: usize, levels: Vec<(TrackKey, u8)> },
     /// A shard's counters, cumulative, once a second.
     Counters { shard: usize, counters: Box<Counters> },
 }
 
+/// An offer that was answered outside of the shard: handing it in costs the packet path
+/// nothing.
+pub struct Joining {
+    pub session: SessionId,
+    pub engine: Engine,
+    pub answer: Answer,
+    pub reply: oneshot::Sender<Answer>,
+}
+
 /// What the node may ask of a shard. Commands arrive, in order.
 pub enum Command {
     Publish {
-        session: SessionId,
-        offer: String,
+        joining: Box<Joining>,
         tracks: PublishTracks,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
     },
     Watch {
-        session: SessionId,
-        offer: String,
-        reply: oneshot::Sender<Result<Answer, OfferError>>,
+        joining: Box<Joining>,
     },
+    /// A later offer: more lines, or an ICE restart.
     Renegotiate {
         session: SessionId,
         offer: String,
         reply: oneshot::Sender<Result<Answer, OfferError>>,
+    },
+    /// A fragment of SDP by WHIP's or WHEP's PATCH (RFC 9725 §4.3): candidates, or a restart.
+    Patch {
+        session: SessionId,
+        fragment: String,
+        condition: Condition,
+        reply: oneshot::Sender<Result<Patched, FragmentError>>,
     },
     Close {
         session: SessionId,
@@ -85,7 +108,7 @@ pub enum Command {
     Bind {
         session: SessionId,
         mid: String,
-        track: Option<TrackKey>,
+        show: Option<Shown>,
     },
     AddOutlet {
         track: TrackKey,
@@ -99,8 +122,10 @@ pub enum Command {
         track: TrackKey,
         muted: bool,
     },
+    /// Of one encoding, or of those that are shown elsewhere.
     WantKeyframe {
         track: TrackKey,
+        encoding: Option<u8>,
     },
     /// Say goodbye to all peers and end; `done` is answered, or dropped, after that.
     Stop {
@@ -117,6 +142,10 @@ pub struct Counters {
     pub ip_bytes_in: u64,
     pub ip_bytes_out: u64,
     pub retransmitted: u64,
+    /// Packets sent only to find out what a viewer's line carries.
+    pub probes: u64,
+    /// Packets that waited so long for a viewer's line that they were gone.
+    pub overtaken: u64,
     /// Datagrams the kernel would not take.
     pub refused: u64,
     /// Batches that other shards or trunks were too slow for.
@@ -124,7 +153,9 @@ pub struct Counters {
     pub keyframe_requests: u64,
     /// Datagrams from nobody known.
     pub unknown: u64,
-    /// Turns that began later than they should have.
+    /// Packets that could not be opened or belonged to nothing offered.
+    pub unreadable: u64,
+    /// Turns that took so long that somebody waited for theirs.
     pub late_turns: u64,
     pub peers: u64,
     pub tracks: u64,
@@ -138,10 +169,13 @@ impl Counters {
         self.ip_bytes_in += other.ip_bytes_in;
         self.ip_bytes_out += other.ip_bytes_out;
         self.retransmitted += other.retransmitted;
+        self.probes += other.probes;
+        self.overtaken += other.overtaken;
         self.refused += other.refused;
         self.lane_drops += other.lane_drops;
         self.keyframe_requests += other.keyframe_requests;
         self.unknown += other.unknown;
+        self.unreadable += other.unreadable;
         self.late_turns += other.late_turns;
         self.peers += other.peers;
         self.tracks += other.tracks;

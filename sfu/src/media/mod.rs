@@ -1,8 +1,9 @@
 //! The packet path. One thread per shard, each with its own socket, peers and tracks:
 //!
-//! receive batch ([`socket`]) → demultiplex ([`shard`]) → open (the engine, `peer`) → track
-//! ([`track`]: numbering, cache, keyframes) → for each viewer's line: renumber ([`egress`]) →
-//! seal ([`srtp`]) → GSO batch ([`socket`]) → send at the end of the turn. To another shard or
+//! receive batch ([`socket`]) → demultiplex ([`demux`]) → open, tell apart, feed back
+//! ([`ingress`]) → number, describe, keep ([`encoding`]) → for each viewer: choose layers and
+//! renumber ([`egress`]) → write and seal ([`header`], `cloudschool_srtp`) → pace
+//! ([`bandwidth`]) → GSO batch ([`outbox`]) → send at the end of the turn. To another shard or
 //! up a trunk goes the opened packet, once ([`lane`], [`batch`]).
 //!
 //! The rest of the node reaches it through [`Media`] alone: commands in, which arrive;
@@ -11,22 +12,28 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
-#[allow(dead_code)]
-mod bandwidth;
+pub mod bandwidth;
 pub mod batch;
 mod cache;
 mod control;
+mod demux;
 mod egress;
+mod encoding;
+mod header;
+mod ingress;
 mod keyframe;
 pub mod lane;
-pub mod layers;
+mod layers;
 mod messages;
 mod numbering;
+mod outbox;
+mod rates;
 mod shard;
 mod socket;
-mod srtp;
+mod timers;
 mod track;
 
+pub use bandwidth::allocation::Priority;
 pub use batch::{Clock, TrackBatch, TrackKey};
-pub use control::{Media, MediaConfig, Stopped};
-pub use messages::{Counters, MediaEvent, PublishTracks, SessionId};
+pub use control::{Announced, Media, MediaConfig, MediaStartError, Stopped};
+pub use messages::{Counters, MediaEvent, PublishTracks, SessionId, Shown};

@@ -1,30 +1,21 @@
-//! One track inside one shard: numbering, cache, keyframes, who gets it.
+//! One track inside one shard: its encodings, how loud it is, and who gets it.
 
-use super::batch::{Clock, Parts, TrackBatch, TrackKey};
-use super::cache::{AUDIO_PACKETS, Cached, PacketCache, VIDEO_PACKETS};
+use super::batch::{Clock, TrackBatch, TrackKey};
+use super::cache::Cached;
 use super::egress::Epoch;
-use super::keyframe::KeyframeRequests;
-use super::lane::Outlet;
-use super::layers::Describer;
-use super::numbering::Numbering;
-use cloudschool_protocol::media::{Codec, Kind};
-use cloudschool_protocol::rtp::Header;
+use super::encoding::{Encoding, Packet, TRUNK_REPLAY_PACKETS};
+use super::lane::{Lane, Outlet};
+use crate::peer::MAX_ENCODINGS;
+use cloudschool_protocol::media::Kind;
 use std::time::{Duration, Instant};
-
-/// Most packets since a keyframe that are replayed to a late joiner: at 2 Mbit/s and a
-/// keyframe's weight about a second and a half. Behind more than that a new keyframe is
-/// quicker than catching up.
-const REPLAY_PACKETS: u64 = 512;
-
-/// The same for a trunk, whose line is thinner than a school's network: what 4 Mbit/s carry
-/// within the deadline of a frame.
-const TRUNK_REPLAY_PACKETS: u64 = 128;
-
-/// A replay is of use while it shows the present: not of a track nobody sent for a while.
-const REPLAY_AGE: Duration = Duration::from_secs(2);
 
 /// How long a microphone counts as loud after its last packet: DTX sends one every 400 ms.
 const LEVEL_HOLD: Duration = Duration::from_millis(500);
+
+/// Packets of a frame that are up to so many bytes shorter than its longest are padded to its
+/// length: a batch of equal sizes goes out as one system call, which saves more than these
+/// bytes cost.
+const EQUALISE: usize = 40;
 
 /// A line of a viewer's that shows a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,139 +35,69 @@ pub enum Feed {
     Lane,
 }
 
+/// A packet of this turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fresh {
+    pub encoding: u8,
+    pub number: u64,
+}
+
 /// One track.
 #[derive(Debug)]
 pub struct Track {
     pub key: TrackKey,
     pub kind: Kind,
-    pub codec: Option<Codec>,
     pub feed: Feed,
     pub subscribers: Vec<Subscriber>,
     pub outlets: Vec<Outlet>,
-    pub keyframes: KeyframeRequests,
-    /// Numbers of the packets that came in this turn.
-    pub fresh: Vec<u64>,
-    /// A clock mapping came in this turn and is to go on to the outlets.
-    pub fresh_clock: bool,
+    /// Packets that came in this turn.
+    pub fresh: Vec<Fresh>,
+    /// Encodings whose clock came in this turn: it goes on to the outlets.
+    pub fresh_clocks: u8,
+    /// It waits for the end of the turn.
+    pub dirty: bool,
     pub muted: bool,
-    run: u32,
-    ssrc: Option<u32>,
-    numbers: Numbering,
-    describer: Describer,
-    /// After a packet far from all others: the number that would confirm a jump.
-    jump: Option<u16>,
-    /// When the last packet came.
-    heard: Option<Instant>,
-    cache: PacketCache,
-    group_start: Option<u64>,
-    clock: Option<(Clock, Instant)>,
+    encodings: [Option<Box<Encoding>>; MAX_ENCODINGS],
     level: Option<(f32, Instant)>,
 }
 
 impl Track {
     #[must_use]
     pub fn new(key: TrackKey, kind: Kind, feed: Feed) -> Self {
-        let kept = match kind {
-            Kind::Audio => AUDIO_PACKETS,
-            Kind::Video => VIDEO_PACKETS,
-        };
         Self {
             key,
             kind,
-            codec: None,
             feed,
             subscribers: Vec::new(),
             outlets: Vec::new(),
-            keyframes: KeyframeRequests::default(),
             fresh: Vec::with_capacity(64),
-            fresh_clock: false,
+            fresh_clocks: 0,
+            dirty: false,
             muted: false,
-            run: 0,
-            ssrc: None,
-            numbers: Numbering::default(),
-            describer: Describer::default(),
-            jump: None,
-            heard: None,
-            cache: PacketCache::new(kept),
-            group_start: None,
-            clock: None,
+            encodings: [const { None }; MAX_ENCODINGS],
             level: None,
         }
     }
 
-    /// The source run viewers' lines are mapped to.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        Epoch { track: self.key, encoding: 0, run: self.run }
-    }
-
-    /// The synchronisation source of the publisher, once packets came.
-    #[must_use]
-    pub fn ssrc(&self) -> Option<u32> {
-        self.ssrc
-    }
-
-    /// Takes a packet in. `level` is the RFC 6464 byte. Returns whether it is new and goes on.
-    pub fn accept(
-        &mut self,
-        codec: Codec,
-        header: &Header,
-        payload: &[u8],
-        level: Option<u8>,
-        now: Instant,
-    ) -> bool {
-        if codec.kind() != self.kind {
+    /// Takes a packet of an encoding in. Returns whether it is new and goes on.
+    pub fn accept(&mut self, encoding: u8, packet: &Packet<'_>, now: Instant) -> bool {
+        if packet.codec.kind() != self.kind {
             return false;
         }
-        if self.ssrc != Some(header.ssrc) || self.codec != Some(codec) {
-            self.restart(codec, header.ssrc);
+        let Some(place) = self.encodings.get_mut(usize::from(encoding)) else { return false };
+        let encoded =
+            place.get_or_insert_with(|| Box::new(Encoding::new(packet.codec, packet.header.ssrc)));
+        let run = encoded.run;
+        let accepted = encoded.accept(packet, self.muted, now);
+        if encoded.run != run {
+            self.fresh.retain(|f| f.encoding != encoding);
         }
-        if !self.numbers.continues(header.sequence) {
-            // Two in a row from far off are a new run; one is a stray.
-            let expected = self.jump.replace(header.sequence.wrapping_add(1));
-            if expected != Some(header.sequence) {
-                return false;
-            }
-            self.restart(codec, header.ssrc);
-        }
-        self.jump = None;
-        if payload.is_empty() || self.muted {
-            self.numbers.skip(header.sequence);
-            return false;
-        }
-        let number = self.numbers.number(header.sequence);
-        let description = self.describer.describe(codec, header.marker, payload, None);
-        if !self.cache.insert(number, header, payload, description) {
-            return false;
-        }
-        self.cache.set_level(number, level);
-        if description.keyframe() && self.kind == Kind::Video {
-            if self.group_start.is_none_or(|g| number > g) {
-                self.group_start = Some(number);
-            }
-            self.keyframes.arrived();
-        }
-        if let Some(byte) = level {
+        let Some(number) = accepted else { return false };
+        if let Some(byte) = packet.level {
             self.hear(byte & 0x7f, now);
         }
-        self.heard = Some(now);
-        self.fresh.push(number);
+        self.fresh.push(Fresh { encoding, number });
         true
-    }
-
-    fn restart(&mut self, codec: Codec, ssrc: u32) {
-        if self.ssrc.is_some() {
-            self.run = self.run.wrapping_add(1);
-        }
-        self.ssrc = Some(ssrc);
-        self.codec = Some(codec);
-        self.numbers = Numbering::default();
-        self.describer = Describer::default();
-        self.jump = None;
-        self.cache.clear();
-        self.fresh.clear();
-        self.group_start = None;
-        self.clock = None;
     }
 
     fn hear(&mut self, level: u8, now: Instant) {
@@ -199,177 +120,253 @@ impl Track {
         }
     }
 
-    /// The publisher's clock came.
-    pub fn set_clock(&mut self, clock: Clock, now: Instant) {
-        self.clock = Some((clock, now));
-        self.fresh_clock = true;
+    /// An encoding, once a packet came of it.
+    #[must_use]
+    pub fn encoding(&self, at: u8) -> Option<&Encoding> {
+        self.encodings.get(usize::from(at))?.as_deref()
     }
 
-    /// The clock as it last came.
-    #[must_use]
-    pub fn clock(&self) -> Option<Clock> {
-        self.clock.map(|(clock, _)| clock)
+    /// The same, to change it.
+    pub fn encoding_mut(&mut self, at: u8) -> Option<&mut Encoding> {
+        self.encodings.get_mut(usize::from(at))?.as_deref_mut()
     }
 
-    /// The publisher's clock carried forward to `now`, for a sender report.
+    /// All encodings that packets came of, by their place.
+    pub fn encodings(&self) -> impl Iterator<Item = (u8, &Encoding)> {
+        let placed = self.encodings.iter().enumerate();
+        placed.filter_map(|(at, e)| Some((at as u8, e.as_deref()?)))
+    }
+
+    /// The same, to change them.
+    pub fn encodings_mut(&mut self) -> impl Iterator<Item = (u8, &mut Encoding)> {
+        let placed = self.encodings.iter_mut().enumerate();
+        placed.filter_map(|(at, e)| Some((at as u8, e.as_deref_mut()?)))
+    }
+
+    /// What a viewer's line is mapped to while it shows an encoding.
     #[must_use]
-    pub fn clock_at(&self, now: Instant) -> Option<Clock> {
-        let (clock, at) = self.clock?;
-        let rate = u64::from(self.codec?.clock_rate());
-        let micros = (now - at).as_micros() as u64;
-        Some(Clock {
-            ntp: clock.ntp.wrapping_add((micros << 32) / 1_000_000),
-            rtp: clock.rtp.wrapping_add((micros * rate / 1_000_000) as u32),
-        })
+    pub fn epoch(&self, encoding: u8) -> Option<Epoch> {
+        let run = self.encoding(encoding)?.run;
+        Some(Epoch { track: self.key, encoding, run })
+    }
+
+    /// The encoding of the highest rate that is being sent; what goes by a trunk.
+    #[must_use]
+    pub fn best(&self, now: Instant) -> Option<u8> {
+        let alive = self.encodings().filter(|(_, e)| e.rates.alive(now));
+        alive.max_by_key(|(at, e)| (e.rates.all(), *at)).map(|(at, _)| at)
+    }
+
+    /// An encoding's clock came. Returns whether there is such an encoding.
+    pub fn set_clock(&mut self, encoding: u8, clock: Clock, now: Instant) -> bool {
+        let Some(encoded) = self.encoding_mut(encoding) else { return false };
+        encoded.set_clock(clock, now);
+        self.fresh_clocks |= 1 << encoding;
+        for at in 0..self.encodings.len() as u8 {
+            let first = self.encoding(0);
+            let aligned = self.encoding(at).and_then(|e| e.offset_to(first?));
+            if let Some(encoding) = self.encoding_mut(at) {
+                encoding.aligned = aligned;
+            }
+        }
+        true
     }
 
     /// A packet still kept.
     #[must_use]
-    pub fn packet(&self, number: u64) -> Option<&Cached> {
-        self.cache.get(number)
+    pub fn packet(&self, encoding: u8, number: u64) -> Option<&Cached> {
+        self.encoding(encoding)?.packet(number)
     }
 
-    /// The packets from the newest keyframe to now, when replaying them to a late joiner is
-    /// quicker than asking for a new one.
-    #[must_use]
-    pub fn replay(&self, now: Instant) -> Option<std::ops::RangeInclusive<u64>> {
-        self.replay_within(REPLAY_PACKETS, now)
-    }
-
-    fn replay_within(&self, packets: u64, now: Instant) -> Option<std::ops::RangeInclusive<u64>> {
-        let (start, end) = (self.group_start?, self.numbers.highest()?);
-        let present = self.feed != Feed::Idle && now - self.heard? < REPLAY_AGE;
-        let near = end.checked_sub(start)? < packets && self.cache.get(start).is_some();
-        (present && near).then_some(start..=end)
-    }
-
-    /// This turn's packets for the outlets.
-    #[must_use]
-    pub fn batch(&self) -> Option<TrackBatch> {
-        let mut batch = TrackBatch::new(self.key, self.codec?);
-        batch.clock = self.fresh_clock.then(|| self.clock()).flatten();
-        self.fill(&mut batch, self.fresh.iter().copied());
-        (!batch.is_empty()).then_some(batch)
-    }
-
-    /// The replay as a batch, for an outlet that joins late.
-    #[must_use]
-    pub fn replay_batch(&self, now: Instant) -> Option<TrackBatch> {
-        let mut batch = TrackBatch::new(self.key, self.codec?);
-        batch.clock = self.clock();
-        self.fill(&mut batch, self.replay_within(TRUNK_REPLAY_PACKETS, now)?);
-        Some(batch)
-    }
-
-    fn fill(&self, batch: &mut TrackBatch, numbers: impl Iterator<Item = u64>) {
-        let Some(ssrc) = self.ssrc else { return };
-        for packet in numbers.filter_map(|n| self.packet(n)) {
-            batch.push_parts(&Parts {
-                marker: packet.marker,
-                sequence: packet.number as u16,
-                timestamp: packet.timestamp,
-                ssrc,
-                level: packet.level,
-                payload: &packet.payload,
-            });
+    /// Settles, before any of this turn's packets goes out, which are padded to one length.
+    pub fn equalise(&mut self) {
+        if self.kind == Kind::Audio || self.fresh.len() < 2 {
+            return;
         }
+        let fresh = std::mem::take(&mut self.fresh);
+        for run in fresh.chunk_by(|a, b| a.encoding == b.encoding) {
+            let length = |f: &Fresh| self.packet(f.encoding, f.number).map(|p| p.payload.len());
+            let longest = run.iter().filter_map(length).max().unwrap_or(0);
+            for fresh in run {
+                let encoding = self.encodings.get_mut(usize::from(fresh.encoding));
+                let encoding = encoding.and_then(|e| e.as_deref_mut());
+                let packet = encoding.and_then(|e| e.packet_mut(fresh.number));
+                if let Some(packet) = packet {
+                    let missing = longest - packet.payload.len();
+                    packet.padding = if missing <= EQUALISE { missing as u8 } else { 0 };
+                }
+            }
+        }
+        self.fresh = fresh;
+    }
+
+    /// Hands this turn's packets and clocks to whoever is elsewhere. Returns how many batches
+    /// were dropped because a lane was full.
+    pub fn feed_outlets(&mut self, now: Instant) -> u64 {
+        if self.outlets.is_empty() {
+            return 0;
+        }
+        let mut outlets = std::mem::take(&mut self.outlets);
+        let mut dropped = 0;
+        let best = self.best(now);
+        for outlet in &mut outlets {
+            match outlet.lane {
+                Lane::Shard(_) => {
+                    for (at, _) in self.encodings() {
+                        dropped += self.feed_outlet(outlet, at);
+                    }
+                }
+                Lane::Trunk(_) => {
+                    if let Some(at) = self.trunk_encoding(outlet, best, now) {
+                        dropped += self.feed_outlet(outlet, at);
+                    }
+                }
+            }
+        }
+        self.outlets = outlets;
+        dropped
+    }
+
+    /// Which encoding a trunk gets: it changes to the best one with a keyframe of that.
+    fn trunk_encoding(
+        &mut self,
+        outlet: &mut Outlet,
+        best: Option<u8>,
+        now: Instant,
+    ) -> Option<u8> {
+        let best = best?;
+        let shown = *outlet.showing.get_or_insert(best);
+        if shown == best {
+            return Some(shown);
+        }
+        let begins = self.fresh.iter().any(|f| {
+            f.encoding == best
+                && self.packet(best, f.number).is_some_and(|p| p.description.keyframe())
+        });
+        if begins {
+            outlet.showing = Some(best);
+            return Some(best);
+        }
+        if let Some(encoding) = self.encoding_mut(best) {
+            encoding.keyframes.want(now);
+        }
+        Some(shown)
+    }
+
+    fn feed_outlet(&self, outlet: &Outlet, at: u8) -> u64 {
+        let Some(encoding) = self.encoding(at) else { return 0 };
+        let mut batch = TrackBatch::new(self.key, at, encoding.codec);
+        if self.fresh_clocks >> at & 1 == 1 {
+            batch.clock = encoding.clock();
+        }
+        let numbers = self.fresh.iter().filter(|f| f.encoding == at).map(|f| f.number);
+        encoding.fill(&mut batch, numbers, outlet.takes_redundancy());
+        if batch.is_empty() {
+            return 0;
+        }
+        u64::from(!outlet.lane.send(batch))
+    }
+
+    /// What an outlet that joins late begins with: the picture so far. False when there is
+    /// none, and a keyframe must be waited for.
+    pub fn begin_outlet(&self, outlet: &mut Outlet, now: Instant) -> bool {
+        if matches!(outlet.lane, Lane::Trunk(_)) {
+            outlet.showing = self.best(now);
+        }
+        let mut whole = true;
+        for (at, encoding) in self.encodings() {
+            if outlet.showing.is_some_and(|s| s != at) {
+                continue;
+            }
+            let replay = encoding.replay(TRUNK_REPLAY_PACKETS, now);
+            let replay = replay.filter(|_| self.feed != Feed::Idle);
+            whole &= replay.is_some();
+            let mut batch = TrackBatch::new(self.key, at, encoding.codec);
+            batch.clock = encoding.clock();
+            // Packets of this turn go out with the turn.
+            let fresh = |n: &u64| self.fresh.contains(&Fresh { encoding: at, number: *n });
+            let numbers = replay.into_iter().flatten().filter(|n| !fresh(n));
+            encoding.fill(&mut batch, numbers, outlet.takes_redundancy());
+            if !batch.is_empty() {
+                whole &= outlet.lane.send(batch);
+            }
+        }
+        whole
+    }
+
+    /// The turn is over.
+    pub fn settle(&mut self) {
+        self.fresh.clear();
+        self.fresh_clocks = 0;
+        self.dirty = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cloudschool_protocol::media::Codec;
+    use cloudschool_protocol::rtp::Header;
 
-    fn header(ssrc: u32, sequence: u16) -> Header {
-        Header {
+    fn accept(track: &mut Track, encoding: u8, sequence: u16, payload: &[u8]) -> bool {
+        let header = Header {
             marker: true,
             payload_type: 102,
             sequence,
             timestamp: 0,
-            ssrc,
+            ssrc: 1 + u32::from(encoding),
             payload_offset: 12,
-            payload_end: 12,
-        }
+            payload_end: 12 + payload.len(),
+        };
+        let packet = Packet {
+            codec: Codec::H264,
+            red: false,
+            header,
+            payload,
+            level: None,
+            dependency_descriptor: None,
+        };
+        track.accept(encoding, &packet, Instant::now())
     }
 
-    const SPS: &[u8] = &[0x67, 1, 2];
-    const SLICE: &[u8] = &[0x41, 1, 2];
-
-    fn accept(track: &mut Track, ssrc: u32, sequence: u16, payload: &[u8]) -> bool {
-        track.accept(Codec::H264, &header(ssrc, sequence), payload, None, Instant::now())
-    }
-
-    #[test]
-    fn a_late_joiner_is_served_from_the_newest_keyframe_while_it_is_near() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
-        assert!(accept(&mut track, 1, 10, SLICE));
-        assert_eq!(track.replay(Instant::now()), None);
-        accept(&mut track, 1, 11, SPS);
-        for n in 12..20 {
-            accept(&mut track, 1, n, SLICE);
-        }
-        assert_eq!(track.replay(Instant::now()).unwrap().count(), 9);
-        let later = Instant::now() + REPLAY_AGE;
-        assert_eq!(track.replay(later), None, "it would show the past");
-        for n in 20..600 {
-            accept(&mut track, 1, n, SLICE);
-        }
-        assert_eq!(track.replay(Instant::now()), None, "a new keyframe is quicker");
-    }
-
-    #[test]
-    fn a_publisher_that_comes_back_is_a_new_run() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
-        accept(&mut track, 1, 10, SPS);
-        let before = track.epoch();
-        accept(&mut track, 2, 10, SLICE);
-        assert_ne!(track.epoch(), before);
-        assert_eq!(track.replay(Instant::now()), None, "its predecessor's picture is of no use");
+    fn track() -> Track {
+        Track::new(TrackKey(1), Kind::Video, Feed::Peer(0))
     }
 
     #[test]
     fn a_muted_track_and_a_duplicate_go_nowhere() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
-        assert!(accept(&mut track, 1, 10, SPS));
-        assert!(!accept(&mut track, 1, 10, SPS));
+        let mut track = track();
+        assert!(accept(&mut track, 0, 10, &[0x67, 1]));
+        assert!(!accept(&mut track, 0, 10, &[0x67, 1]));
         track.muted = true;
-        assert!(!accept(&mut track, 1, 11, SPS));
+        assert!(!accept(&mut track, 0, 11, &[0x67, 1]));
+        assert!(!accept(&mut track, 3, 1, &[0x67, 1]), "there are three encodings");
     }
 
     #[test]
-    fn a_mute_of_any_length_leaves_no_gap_and_loses_nothing_after_it() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
-        accept(&mut track, 1, 0, SPS);
-        let (run, before) = (track.epoch(), *track.fresh.last().unwrap());
-        track.muted = true;
-        for n in 1..40_000u16 {
-            assert!(!accept(&mut track, 1, n, SLICE));
+    fn nearly_equal_packets_of_a_frame_are_padded_to_one_length_and_others_are_not() {
+        let mut track = track();
+        for (sequence, len) in [(1, 1000), (2, 1001), (3, 990), (4, 200)] {
+            accept(&mut track, 0, sequence, &vec![0x41; len]);
         }
-        track.muted = false;
-        assert!(accept(&mut track, 1, 40_000, SLICE));
-        assert_eq!((track.epoch(), *track.fresh.last().unwrap()), (run, before + 1));
+        accept(&mut track, 1, 1, &[0x41; 300]);
+        track.equalise();
+        let padded: Vec<_> = track
+            .fresh
+            .iter()
+            .filter_map(|f| track.packet(f.encoding, f.number))
+            .map(|p| usize::from(p.padding) + p.payload.len())
+            .collect();
+        assert_eq!(padded, [1001, 1001, 1001, 200, 300]);
     }
 
     #[test]
-    fn a_source_not_heard_for_long_is_a_new_run_and_a_stray_packet_is_nothing() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Lane);
-        accept(&mut track, 1, 10, SPS);
-        let before = track.epoch();
-        assert!(!accept(&mut track, 1, 40_000, SLICE), "a stray");
-        assert!(accept(&mut track, 1, 11, SLICE));
-        assert_eq!(track.epoch(), before);
-        assert!(!accept(&mut track, 1, 40_000, SLICE));
-        assert!(accept(&mut track, 1, 40_001, SLICE), "it goes on from there");
-        assert_ne!(track.epoch(), before);
-    }
-
-    #[test]
-    fn the_clock_is_carried_forward_in_both_time_bases() {
-        let mut track = Track::new(TrackKey(1), Kind::Video, Feed::Peer(0));
-        accept(&mut track, 1, 10, SPS);
-        let then = Instant::now();
-        track.set_clock(Clock { ntp: 5 << 32, rtp: 1000 }, then);
-        let clock = track.clock_at(then + Duration::from_secs(2)).unwrap();
-        assert_eq!((clock.ntp >> 32, clock.rtp), (7, 181_000));
+    fn the_best_encoding_is_the_one_of_the_highest_rate_that_is_sent() {
+        let mut track = track();
+        assert_eq!(track.best(Instant::now()), None);
+        accept(&mut track, 1, 1, &[0x41; 300]);
+        accept(&mut track, 0, 1, &[0x41; 300]);
+        assert_eq!(track.best(Instant::now()), Some(1), "before there are rates, the last");
+        assert_eq!(track.best(Instant::now() + Duration::from_secs(60)), None);
     }
 }

@@ -34,9 +34,17 @@ pub(super) async fn run(node: Weak<Node>, mut events: mpsc::UnboundedReceiver<Me
                     room.started(&node, session, track, codec);
                 }
             }
-            MediaEvent::KeyframeWanted { shard, track } => {
-                if node.media.keyframe_is_upstream(track, shard) {
+            MediaEvent::KeyframeWanted { shard, track, encoding } => {
+                if node.media.keyframe_is_upstream(track, encoding, shard) {
                     node.want_keyframe_upstream(track);
+                }
+            }
+            MediaEvent::EncodingsWanted { shard, track, encodings } => {
+                let place = node.tracks.get(&track).map(|t| t.clone());
+                if let Some((lesson, id)) = place
+                    && let Ok(room) = node.room(&lesson)
+                {
+                    room.encodings_wanted(shard, &id, encodings);
                 }
             }
             MediaEvent::Levels { shard, levels } => loud.heard(&node, shard, levels),

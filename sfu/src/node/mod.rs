@@ -3,18 +3,22 @@
 //! alone.
 
 mod events;
+mod layers;
 mod metrics;
 mod publishing;
 mod room;
 mod routing;
 mod watching;
 
+pub use layers::Watched;
 pub use metrics::Snapshot;
 pub use room::{Room, Speakers, Want};
 
 use crate::config::{Config, LinksSection};
 use crate::lesson::{Lessons, LessonsError, Settings};
-use crate::media::{Media, MediaConfig, MediaEvent, SessionId, Stopped, TrackKey};
+use crate::media::{
+    Announced, Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey,
+};
 use crate::peer::OfferError;
 use crate::trunk::{LinkHandle, SOFTWARE, down, up};
 use cloudschool_protocol::command::Command;
@@ -29,7 +33,6 @@ use cloudschool_protocol::token::Claims;
 use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener};
 use cloudschool_service::auth::{Auth, AuthError};
 use dashmap::DashMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -85,7 +88,7 @@ pub enum StartError {
     #[error("[auth]: {0}")]
     Auth(#[from] AuthError),
     #[error("[media] bind: {0}")]
-    Media(#[from] io::Error),
+    Media(#[from] MediaStartError),
     #[error("[trunk] identity: {0}")]
     Identity(#[from] IdentityError),
     #[error("[trunk] listen: {0}")]
@@ -150,7 +153,13 @@ impl Node {
         let (events, received) = mpsc::unbounded_channel::<MediaEvent>();
         let media = MediaConfig {
             bind: config.media.bind,
-            announce: config.media.announce.clone(),
+            announce: config
+                .media
+                .announce
+                .iter()
+                .map(|ip| Announced { ip: *ip, port: None })
+                .collect(),
+            tcp: false,
             shards: config.media.shards.get(),
         };
         let listen = |address| Listener::bind(address, &identity, SOFTWARE).map(Arc::new);
@@ -378,6 +387,17 @@ impl Node {
     ) -> Result<(), MediaError> {
         let id = u64::from_str_radix(session, 16).map_err(|_| MediaError::NoSuchSession)?;
         self.room(lesson)?.hang_up(self, SessionId(id), &claims.sub).await
+    }
+
+    /// Which encodings of what is published here anybody watches.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLesson`].
+    pub fn watched(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+    ) -> Result<watch::Receiver<Watched>, Refusal> {
+        Ok(self.room(lesson)?.watched())
     }
 
     /// Who is loud in a lesson, the loudest first.

@@ -7,7 +7,7 @@ use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::Phase;
-use cloudschool_protocol::media::{Codec, Source, TrackId};
+use cloudschool_protocol::media::{Codec, Kind, Source, TrackId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) struct Publication {
     pub source: Source,
     /// What came of it so far.
     pub started: HashMap<TrackId, Codec>,
+    /// The names of its video's encodings, in their order.
+    pub rids: Vec<String>,
     /// The member is in the lesson only because it publishes.
     pub brought_in: bool,
 }
@@ -62,13 +64,16 @@ impl Room {
             }
         }
         node.sessions.insert(session, self.handle().id().clone());
+        let video = answer.lines.iter().find(|l| l.kind == Kind::Video);
         let publication = Publication {
             member: member.clone(),
             source,
             started: HashMap::new(),
+            rids: video.map(|l| l.rids.clone()).unwrap_or_default(),
             brought_in: kept_in,
         };
         inner.publications.insert(session, publication);
+        self.published_anew(&mut inner, &picture);
         drop(inner);
         let (room, node) = (self.clone(), Arc::downgrade(node));
         tokio::spawn(async move {

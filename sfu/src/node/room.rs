@@ -15,7 +15,7 @@ use cloudschool_protocol::media::{Source, TrackId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Readings of who is loud that a slow socket may lag behind.
 const SPEAKER_BACKLOG: usize = 8;
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub flows: HashMap<(NodeId, TrackId), super::routing::OutFlow>,
     /// Tracks whose coming or going is being announced.
     pub announcing: HashSet<TrackId>,
+    /// Which encodings of what is published here are wanted.
+    pub encodings: super::layers::Encodings,
 }
 
 /// The media side of one lesson.
@@ -53,12 +55,14 @@ pub struct Room {
     handle: Arc<LessonHandle>,
     inner: Mutex<Inner>,
     speakers: broadcast::Sender<Speakers>,
+    pub(super) watched: watch::Sender<super::Watched>,
 }
 
 impl Room {
     pub(super) fn new(handle: Arc<LessonHandle>) -> Self {
         let (speakers, _) = broadcast::channel(SPEAKER_BACKLOG);
-        Self { handle, inner: Mutex::default(), speakers }
+        let watched = watch::Sender::default();
+        Self { handle, inner: Mutex::default(), speakers, watched }
     }
 
     /// The lesson itself.

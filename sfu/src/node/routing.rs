@@ -152,6 +152,7 @@ impl Room {
         let going_on = matches!(state.phase, Phase::Open | Phase::Live);
         if going_on {
             self.follow_teacher(node, &mut inner, &state);
+            self.reorder(node, &mut inner, &state);
         }
         self.ask(node, &mut inner, &state, going_on);
         self.flow(node, &mut inner, &state, going_on);

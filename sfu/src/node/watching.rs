@@ -3,11 +3,12 @@
 
 use super::room::{Inner, Room};
 use super::{Answer, MediaError, Node};
-use crate::media::SessionId;
-use crate::peer::SlotLine;
+use crate::media::{Priority, SessionId, Shown, TrackKey};
+use crate::peer::Line;
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::media::{Kind, Source, TrackId};
+use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::Slot;
 use std::collections::{BTreeMap, HashMap};
@@ -20,8 +21,10 @@ const MAX_PLAYERS: usize = 4;
 /// A member's watch connection.
 pub(super) struct Watch {
     pub session: SessionId,
-    pub lines: Vec<SlotLine>,
+    pub lines: Vec<Line>,
     pub bound: HashMap<String, TrackId>,
+    /// As the packet path was last told.
+    pub priorities: HashMap<String, Priority>,
     /// Shows the teacher by itself: a player without a lesson socket.
     pub follows_teacher: bool,
     /// DTLS fingerprint of the peer: another one is another connection.
@@ -54,7 +57,7 @@ impl Room {
             Some((session, print)) if print == fingerprint(&offer) && node.media.has(session) => {
                 let answer = node.media.renegotiate(session, offer).await??;
                 if let Some(watch) = self.inner().watches.get_mut(&session) {
-                    watch.lines = answer.slots;
+                    watch.lines = answer.lines;
                 }
                 Ok(Answer { session: session.to_string(), sdp: answer.sdp })
             }
@@ -105,8 +108,9 @@ impl Room {
         node.sessions.insert(session, self.handle().id().clone());
         let watch = Watch {
             session,
-            lines: answer.slots,
+            lines: answer.lines,
             bound: HashMap::new(),
+            priorities: HashMap::new(),
             follows_teacher,
             fingerprint,
             member: member.clone(),
@@ -146,8 +150,7 @@ impl Room {
             };
         }
         for (mid, track) in slots {
-            let key = track.map(|t| self.track(node, &mut inner, &t));
-            node.media.bind(session, mid, key);
+            self.show(node, &mut inner, &state, session, mid, track);
         }
         drop(inner);
         self.route(node);
@@ -179,8 +182,56 @@ impl Room {
             }
         }
         for (session, mid, track) in changes {
-            let key = track.map(|t| self.track(node, inner, &t));
-            node.media.bind(session, mid, key);
+            self.show(node, inner, state, session, mid, track);
         }
+    }
+
+    /// Makes a line show a track, or nothing.
+    fn show(
+        &self,
+        node: &Node,
+        inner: &mut Inner,
+        state: &State,
+        session: SessionId,
+        mid: String,
+        track: Option<TrackId>,
+    ) {
+        let shown = track.map(|t| (self.track(node, inner, &t), priority(&t, state)));
+        if let Some(watch) = inner.watches.get_mut(&session) {
+            match shown {
+                Some((_, priority)) => watch.priorities.insert(mid.clone(), priority),
+                None => watch.priorities.remove(&mid),
+            };
+        }
+        let shown = shown.map(|(track, priority): (TrackKey, _)| Shown { track, priority });
+        node.media.bind(session, mid, shown);
+    }
+
+    /// Tells the packet path what matters more by now: somebody was called to the stage.
+    pub(super) fn reorder(&self, node: &Node, inner: &mut Inner, state: &State) {
+        let mut changes = Vec::new();
+        for watch in inner.watches.values() {
+            for (mid, track) in &watch.bound {
+                if watch.priorities.get(mid) != Some(&priority(track, state)) {
+                    changes.push((watch.session, mid.clone(), track.clone()));
+                }
+            }
+        }
+        for (session, mid, track) in changes {
+            self.show(node, inner, state, session, mid, Some(track));
+        }
+    }
+}
+
+/// How much a track matters to whoever watches.
+fn priority(track: &TrackId, state: &State) -> Priority {
+    let teaches = state.members.get(&track.member).is_some_and(|m| m.role == Role::Teacher);
+    match track.source {
+        Source::Microphone if teaches => Priority::TeacherAudio,
+        Source::Microphone | Source::ScreenAudio => Priority::Audio,
+        Source::Screen => Priority::Screen,
+        Source::Camera if teaches => Priority::TeacherCamera,
+        Source::Camera if state.stage.contains(&track.member) => Priority::CalledMember,
+        Source::Camera => Priority::ClassView,
     }
 }

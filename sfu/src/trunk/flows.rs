@@ -111,7 +111,7 @@ impl Inlets {
     /// The publisher's clock came.
     pub fn clock(&self, flow: u64, clock: Clock) {
         let Some(inlet) = self.flows.get(&flow) else { return };
-        let mut batch = TrackBatch::new(inlet.track, inlet.codec);
+        let mut batch = TrackBatch::new(inlet.track, 0, inlet.codec);
         batch.clock = Some(clock);
         // A lane that is full drops; the clock comes again within seconds.
         let _sent = inlet.lane.send(batch);
@@ -131,10 +131,10 @@ impl Inlets {
                 continue;
             };
             match batches.iter_mut().find(|(flow, _)| *flow == media.flow) {
-                Some((_, batch)) => batch.push(&media.packet),
+                Some((_, batch)) => batch.push_packet(&media.packet),
                 None => {
-                    let mut batch = TrackBatch::new(inlet.track, inlet.codec);
-                    batch.push(&media.packet);
+                    let mut batch = TrackBatch::new(inlet.track, 0, inlet.codec);
+                    batch.push_packet(&media.packet);
                     batches.push((media.flow, batch));
                 }
             }
@@ -154,13 +154,15 @@ mod tests {
     use crate::media::batch::Parts;
 
     fn packet(timestamp: u32, marker: bool) -> Vec<u8> {
-        let mut batch = TrackBatch::new(TrackKey(0), Codec::H264);
-        batch.push_parts(&Parts {
+        let mut batch = TrackBatch::new(TrackKey(0), 0, Codec::H264);
+        batch.push(&Parts {
             marker,
+            red: false,
             sequence: 0,
             timestamp,
             ssrc: 0,
             level: None,
+            dependencies: &[],
             payload: b"x",
         });
         batch.packets().next().unwrap().to_vec()

@@ -4,10 +4,12 @@ use super::bucket::Bucket;
 use super::line::{Ending, Line, PING_EVERY, Sentence};
 use crate::http::state::App;
 use crate::lesson::{LessonHandle, Reset, Subscription};
-use crate::node::MediaError;
+use crate::node::{MediaError, Watched};
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{EventBody, LeaveReason};
+use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::media::Source;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, JOIN_WITHIN_MS, ServerMessage, Slot};
@@ -17,11 +19,11 @@ use cloudschool_service::clock::now_ms;
 use cloudschool_service::problem::Problem;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// Requests of one page that may wait while one is being carried out.
@@ -173,6 +175,11 @@ impl<'a> Session<'a> {
         let node = &self.app.node;
         let mut campus = node.campus_reachable();
         let mut speakers = node.speakers(self.lesson.id()).ok();
+        let mut watched = node.watched(self.lesson.id()).ok();
+        if let Some(watched) = &mut watched {
+            watched.mark_changed();
+        }
+        let mut told = BTreeMap::new();
         let (state, mut news) = self.lesson.follow();
         let welcome = ServerMessage::Welcome {
             you: self.me.clone(),
@@ -198,6 +205,11 @@ impl<'a> Session<'a> {
                 Ok(()) = campus.changed() => {
                     let reachable = *campus.borrow_and_update();
                     line.send(&ServerMessage::Campus { reachable }).await?;
+                }
+                of_mine = layers(&self.me.id, &mut watched, &mut told) => {
+                    for (source, active) in of_mine {
+                        line.send(&ServerMessage::Layers { source, active }).await?;
+                    }
                 }
                 () = reached(self.close_at) => return Err(over()),
                 _ = pings.tick() => line.ping().await?,
@@ -335,6 +347,33 @@ async fn loud(speakers: &mut Option<broadcast::Receiver<Tracks>>) -> Tracks {
             Ok(tracks) => return tracks,
             Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => *speakers = None,
+        }
+    }
+    std::future::pending().await
+}
+
+/// The sources of `me` of which other layers are watched than was `told`.
+async fn layers(
+    me: &MemberId,
+    watched: &mut Option<watch::Receiver<Watched>>,
+    told: &mut BTreeMap<Source, Vec<String>>,
+) -> Vec<(Source, Vec<String>)> {
+    while let Some(receiver) = watched {
+        if receiver.changed().await.is_err() {
+            *watched = None;
+            continue;
+        }
+        let all = receiver.borrow_and_update().clone();
+        // What is published anew begins with everything again.
+        told.retain(|source, _| all.keys().any(|t| t.member == *me && t.source == *source));
+        let own = all.iter().filter(|(track, _)| track.member == *me);
+        let news: Vec<(Source, Vec<String>)> = own
+            .filter(|(track, active)| told.get(&track.source) != Some(active))
+            .map(|(track, active)| (track.source, active.clone()))
+            .collect();
+        told.extend(news.iter().cloned());
+        if !news.is_empty() {
+            return news;
         }
     }
     std::future::pending().await

@@ -7,6 +7,7 @@
 
 use super::probe::Wanted;
 use crate::media::layers::Target;
+use std::cmp::{Ordering, Reverse};
 use std::time::{Duration, Instant};
 
 /// What matters more in a lesson comes first.
@@ -101,7 +102,7 @@ const MISTAKE: Duration = Duration::from_secs(10);
 const PENALTIES: [Duration; 3] =
     [Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(60)];
 
-/// A line that has kept what it shows for so long has no mistakes held against it.
+/// A line that has kept what it was raised to for so long has no mistakes held against it.
 const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// What is remembered of a line.
@@ -114,7 +115,6 @@ struct Line {
     /// Since when more has fitted.
     fits: Option<Instant>,
     raised: Option<Instant>,
-    lowered: Option<Instant>,
     mistakes: u8,
     not_before: Option<Instant>,
     /// Scratch of one allocation: the step shown now, the one chosen, and the best allowed.
@@ -132,7 +132,6 @@ impl Line {
             granted: false,
             fits: None,
             raised: None,
-            lowered: None,
             mistakes: 0,
             not_before: None,
             current: 0,
@@ -148,9 +147,9 @@ impl Line {
         };
         let percent = match step.cmp(&self.current) {
             _ if !self.granted => 100,
-            std::cmp::Ordering::Less => 100,
-            std::cmp::Ordering::Equal => KEEP,
-            std::cmp::Ordering::Greater => SPARE,
+            Ordering::Less => 100,
+            Ordering::Equal => KEEP,
+            Ordering::Greater => SPARE,
         };
         rate.saturating_mul(percent) / 100
     }
@@ -170,19 +169,16 @@ impl Line {
                 self.not_before = penalty.map(|penalty| now + *penalty);
                 self.mistakes = self.mistakes.saturating_add(1);
             }
-            self.lowered = Some(now);
             self.raised = None;
         } else if self.granted && self.chosen > self.current {
             self.raised = Some(now);
         }
-        let changed = self.raised.max(self.lowered);
-        if changed.is_some_and(|at| now - at >= FORGIVEN) {
+        if self.raised.is_some_and(|at| now - at >= FORGIVEN) {
             self.mistakes = 0;
         }
         if self.chosen != self.current {
             self.fits = None;
         }
-        self.granted = true;
         self.target = target;
     }
 }
@@ -226,6 +222,7 @@ impl Allocation {
             let step = line.chosen.checked_sub(1).and_then(|at| wish.steps.get(at));
             let target = step.map(|s| s.target);
             line.settle(target, now);
+            line.granted = !wish.steps.is_empty();
             let reason = match line.chosen {
                 _ if wish.steps.is_empty() => Reason::Nothing,
                 chosen if chosen == wish.steps.len() => Reason::Best,
@@ -257,9 +254,6 @@ impl Allocation {
                     }
                 },
             };
-            if wish.steps.is_empty() {
-                line.granted = false;
-            }
         }
     }
 
@@ -283,34 +277,36 @@ impl Allocation {
                     }
                 }
             }
-            while let Some((at, step, cost)) = self.next_raise(left, wishes, priority, &ceiling) {
-                let Some(line) = self.lines.get_mut(at) else { break };
+            while let Some((at, step)) = self.next_raise(left, wishes, priority, &ceiling) {
+                let (Some(line), Some(wish)) = (self.lines.get_mut(at), wishes.get(at)) else {
+                    break;
+                };
+                // A better step may be the cheaper one.
+                left = left.saturating_add(line.cost(wish.steps, line.chosen));
+                left = left.saturating_sub(line.cost(wish.steps, step));
                 line.chosen = step;
-                left = left.saturating_sub(cost);
             }
         }
     }
 
     /// The line of this priority to be raised next: the humblest, of several the one that
-    /// showed most before. Which step it gets, and what that costs more.
+    /// showed most before. And the next of its steps that fits.
     fn next_raise(
         &self,
         left: u64,
         wishes: &[Wish<'_>],
         priority: Priority,
         ceiling: impl Fn(&Line, &Wish<'_>) -> usize,
-    ) -> Option<(usize, usize, u64)> {
+    ) -> Option<(usize, usize)> {
         let of_it = self.lines.iter().zip(wishes).enumerate();
         let of_it = of_it.filter(|(_, (_, wish))| wish.priority == priority);
         let raises = of_it.filter_map(|(at, (line, wish))| {
-            let has = line.cost(wish.steps, line.chosen);
-            let steps = line.chosen + 1..=ceiling(line, wish);
-            let costs = steps.map(|step| (step, line.cost(wish.steps, step).saturating_sub(has)));
-            let (step, cost) = costs.into_iter().find(|(_, cost)| *cost <= left)?;
-            let order = (line.chosen, std::cmp::Reverse(line.current), at);
-            Some((order, (at, step, cost)))
+            let room = left.saturating_add(line.cost(wish.steps, line.chosen));
+            let mut steps = line.chosen + 1..=ceiling(line, wish);
+            let step = steps.find(|step| line.cost(wish.steps, *step) <= room)?;
+            Some((line.chosen, Reverse(line.current), at, step))
         });
-        raises.min_by_key(|(order, _)| *order).map(|(_, raise)| raise)
+        raises.min().map(|(_, _, at, step)| (at, step))
     }
 
     /// What the most important line that could be better would take. Others of lower priority

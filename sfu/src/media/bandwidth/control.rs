@@ -16,9 +16,10 @@ const UNPROVEN: f64 = 1.25;
 /// … and so much, for rates too low to speak in factors.
 const UNPROVEN_LEAST: f64 = 10_000.0;
 
-/// With a queue beyond this a decrease is made to drain it. Below, a viewer who gets less than
-/// his line takes keeps what arrives: that it grew is no proof that it is too much.
-const TO_DRAIN_MS: f64 = 80.0;
+/// A queue beyond this must drain, whatever it takes. That a shorter one grew is a doubt only:
+/// it lowers the rate, but not below what arrives. So jitter that looks like a queue can't talk
+/// the rate down to nothing, step by step, and a real queue will be long soon.
+const TO_DRAIN_MS: f64 = 60.0;
 
 /// A packet as additive growth counts them: half of one for each time a change takes to show.
 const PACKET_BITS: f64 = 9600.0;
@@ -81,14 +82,16 @@ pub struct Control {
     rate: f64,
     limit: Limit,
     increased_us: Option<i64>,
-    decreased_us: Option<i64>,
+    /// When it was last lowered to drain a queue, and for whatever reason.
+    drained_us: Option<i64>,
+    doubted_us: Option<i64>,
 }
 
 impl Control {
     /// Begins at `rate` bit/s.
     #[must_use]
     pub fn new(rate: f64) -> Self {
-        Self { rate, limit: Limit::default(), increased_us: None, decreased_us: None }
+        Self { rate, limit: Limit::default(), increased_us: None, drained_us: None, doubted_us: None }
     }
 
     /// Bit/s.
@@ -100,22 +103,26 @@ impl Control {
     /// A queue grew. True when the rate was lowered.
     pub fn congested(&mut self, arriving: Arriving, round_trip_us: i64, now_us: i64) -> bool {
         let settle = round_trip_us.max(SETTLE_US);
-        if self.decreased_us.is_some_and(|at| now_us - at < settle) {
-            return false;
-        }
-        let target = match arriving.recent {
-            Some(recent) => {
-                self.limit.note(recent);
-                let idle = self.rate > UNPROVEN * recent && arriving.queue_ms < TO_DRAIN_MS;
-                if idle { recent } else { BETA * recent }
+        let settled = |at: Option<i64>| at.is_none_or(|at| now_us - at >= settle);
+        let before = self.rate;
+        match arriving.recent {
+            Some(recent) if arriving.queue_ms > TO_DRAIN_MS => {
+                if settled(self.drained_us) {
+                    self.limit.note(recent);
+                    self.at_most(BETA * recent);
+                    self.drained_us = Some(now_us);
+                    self.doubted_us = Some(now_us);
+                }
             }
-            None => BETA * self.rate,
-        };
+            recent if settled(self.doubted_us) => {
+                let arrives = recent.unwrap_or(0.0).max(arriving.steady.unwrap_or(0.0));
+                self.at_most((BETA * self.rate).max(arrives));
+                self.doubted_us = Some(now_us);
+            }
+            _ => {}
+        }
         self.increased_us = None;
-        self.decreased_us = Some(now_us);
-        let lowered = target < self.rate;
-        self.rate = self.rate.min(target);
-        lowered
+        self.rate < before
     }
 
     /// No queue grew since the last time.
@@ -196,13 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn a_first_doubt_keeps_what_arrives_and_a_second_goes_below() {
-        let mut control = Control::new(5e6);
-        assert!(control.congested(arriving(2e6, 30.0), ROUND_TRIP, 0));
-        assert!((control.rate() - 2e6).abs() < 1.0);
+    fn doubts_lower_it_to_what_arrives_and_no_further() {
+        let (mut control, mut now) = (Control::new(5e6), 0);
+        assert!(control.congested(arriving(2e6, 30.0), ROUND_TRIP, now));
+        assert!((control.rate() - 4.25e6).abs() < 1.0);
         assert!(!control.congested(arriving(2e6, 40.0), ROUND_TRIP, 50_000), "too soon");
-        assert!(control.congested(arriving(2e6, 40.0), ROUND_TRIP, 200_000));
-        assert!((control.rate() - 1.7e6).abs() < 1.0);
+        for _ in 0..100 {
+            now += 200_000;
+            control.congested(arriving(2e6, 40.0), ROUND_TRIP, now);
+        }
+        assert!((control.rate() - 2e6).abs() < 1.0);
     }
 
     #[test]

@@ -27,8 +27,12 @@ const SMOOTHING_MS: f64 = 80.0;
 /// A growth of the delay below this much queue is left alone.
 const SHORT_MS: f64 = 10.0;
 
-/// With this much queue any growth is too much.
-const LONG_MS: f64 = 150.0;
+/// With this much queue a growth beyond the threshold need not last: when a line narrows to a
+/// fraction, each group that is waited for makes the queue a frame longer.
+const URGENT_MS: f64 = 60.0;
+
+/// With this much queue, met by three groups in a row, any growth is too much.
+const LONG_MS: f64 = 80.0;
 const ANY_GROWTH: f64 = 0.25;
 
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +75,8 @@ pub struct Delay {
     base: Option<Base>,
     trend: Trend,
     queue_ms: f64,
+    /// Of the last three groups, not smoothed.
+    latest_ms: [f64; 3],
 }
 
 impl Delay {
@@ -106,10 +112,17 @@ impl Delay {
         self.previous = None;
     }
 
-    /// Queueing delay now, in ms: how much longer packets take than the fastest of late.
+    /// Queueing delay of late, in ms: how much longer packets take than the fastest.
     #[must_use]
     pub fn queue_ms(&self) -> f64 {
         self.queue_ms
+    }
+
+    /// That of the last group alone.
+    #[must_use]
+    pub fn latest_ms(&self) -> f64 {
+        let [_, _, latest] = self.latest_ms;
+        latest
     }
 
     fn close(&mut self, previous: Group, group: Group) -> Option<Usage> {
@@ -125,15 +138,19 @@ impl Delay {
         let queue_ms = (delay - base.update(group.sent_us, delay)) as f64 / 1e3;
         let apart_ms = apart as f64 / 1e3;
         self.queue_ms += weight(apart_ms, SMOOTHING_MS) * (queue_ms - self.queue_ms);
+        let [_, second, third] = self.latest_ms;
+        self.latest_ms = [second, third, queue_ms];
         if elapsed < 0 {
             return None;
         }
         let (at, elapsed_ms) = (group.arrival_us as f64 / 1e3, elapsed as f64 / 1e3);
         let usage = self.trend.update(at, delta as f64 / 1e3, elapsed_ms);
-        let grows = self.trend.steepness() > ANY_GROWTH;
+        let steepness = self.trend.steepness();
+        let urgent = queue_ms > URGENT_MS && steepness > 1.0;
+        let long = self.latest_ms.iter().all(|q| *q > LONG_MS) && steepness > ANY_GROWTH;
         Some(match usage {
             Usage::Over if self.queue_ms < SHORT_MS => Usage::Normal,
-            Usage::Normal if self.queue_ms > LONG_MS && grows => Usage::Over,
+            Usage::Normal if urgent || long => Usage::Over,
             usage => usage,
         })
     }
@@ -175,6 +192,7 @@ mod tests {
         assert!(said.contains(&Usage::Over), "{said:?}");
         assert!(detector.queue_ms() > 40.0);
         now += 400_000;
+        frames(&mut detector, &mut now, &[2; 2], 1_000_000);
         let said = frames(&mut detector, &mut now, &[2; 20], 1_000_000);
         assert!(said.contains(&Usage::Under) && !said.contains(&Usage::Over), "{said:?}");
     }

@@ -313,7 +313,7 @@ impl Estimator {
         Arriving {
             recent: self.throughput.recent(),
             steady: self.throughput.steady(),
-            queue_ms: self.delay.queue_ms(),
+            queue_ms: self.delay.latest_ms(),
         }
     }
 

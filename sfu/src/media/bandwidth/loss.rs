@@ -124,13 +124,14 @@ impl Loss {
         self.total = self.total * KEPT + packets;
         self.lost = (self.lost * KEPT + self.missing as f64).clamp(0.0, self.total);
         self.fraction = self.lost / self.total;
+        let latest = self.missing as f64 / packets;
         (self.packets, self.missing, self.bytes) = (0, 0, 0);
         self.begun_us = Some(now_us);
 
         let own = self.own.update(self.fraction, now_us);
         let beyond = ((self.fraction - own) / (1.0 - own).max(0.01)).max(0.0);
         let error = (beyond * (1.0 - beyond) / self.total).sqrt();
-        if beyond - error > HIGH {
+        if beyond - error > HIGH && latest > HIGH {
             let from = self.limit.unwrap_or(f64::INFINITY).min(rate).min(sent);
             self.limit = Some(from * (1.0 - 0.5 * beyond));
             return true;
@@ -174,6 +175,7 @@ mod tests {
         let (mut loss, mut dice, mut now) = (Loss::default(), Dice::new(1), 0);
         run(&mut loss, &mut dice, &mut now, 5, 0.0);
         assert!(run(&mut loss, &mut dice, &mut now, 1, 0.4) > 0);
+        assert_eq!(run(&mut loss, &mut dice, &mut now, 1, 0.0), 0, "it is over");
         let limit = loss.limit().unwrap();
         assert!(limit < 2.3e6, "half of the loss, off what was sent: {limit}");
         run(&mut loss, &mut dice, &mut now, 3, 0.0);

@@ -80,11 +80,12 @@ impl Bandwidth {
         self.pacer.spend(bytes);
     }
 
-    /// Transport-wide feedback came; `fci` is what follows the two SSRCs.
+    /// Transport-wide feedback came; `fci` is what follows the two SSRCs. True when the estimate
+    /// was lowered by it, and the allocation is to be renewed at once.
     ///
     /// # Errors
     /// When it is malformed; nothing of it is taken then.
-    pub fn on_feedback(&mut self, fci: &[u8], now: Instant) -> Result<(), Malformed> {
+    pub fn on_feedback(&mut self, fci: &[u8], now: Instant) -> Result<bool, Malformed> {
         let lowered = self.estimator.on_feedback(fci, now)?;
         if lowered {
             self.prober.on_congestion(now);
@@ -95,13 +96,15 @@ impl Bandwidth {
             self.estimator.proved(rate);
         }
         self.pacer.set_estimate(self.estimator.estimate());
-        Ok(())
+        Ok(lowered)
     }
 
-    /// A receiver report about one of the viewer's lines came (RFC 3550 §6.4.1).
-    pub fn on_report(&mut self, fraction_lost: u8, now: Instant) {
-        self.estimator.on_report(fraction_lost, now);
+    /// A receiver report about one of the viewer's lines came (RFC 3550 §6.4.1). True as for
+    /// [`Self::on_feedback`].
+    pub fn on_report(&mut self, fraction_lost: u8, now: Instant) -> bool {
+        let lowered = self.estimator.on_report(fraction_lost, now);
         self.pacer.set_estimate(self.estimator.estimate());
+        lowered
     }
 
     /// What more would be of use, as the allocation says.

@@ -186,7 +186,7 @@ impl Prober {
         }
         let length = if *stage == Stage::Short { SHORT } else { LONG };
         let elapsed = now - *began;
-        let due = (*rate / 8.0 * (elapsed + STEP).min(length + STEP).as_secs_f64()) as u64;
+        let due = (*rate / 8.0 * (elapsed + STEP).min(length).as_secs_f64()) as u64;
         let padding = due.saturating_sub(*sent);
         *next = now + STEP;
         // After a late turn what is missing goes out first.

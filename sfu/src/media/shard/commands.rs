@@ -1,15 +1,16 @@
 //! The part of a shard that carries out commands: peers, tracks and who gets what.
 
-use super::{CONNECT_WITHIN, Peer, Shard, Slot};
+use super::Shard;
+use super::peer::{Peer, PublisherMedia, Publishing, Side};
+use super::watching::Watching;
 use crate::media::batch::TrackKey;
-use crate::media::egress::Egress;
+use crate::media::ingress::Ingress;
 use crate::media::lane::Outlet;
-use crate::media::messages::{Command, MediaEvent, PublishTracks, SessionId};
-use crate::media::srtp::Sealer;
+use crate::media::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
 use crate::media::track::{Feed, Subscriber, Track};
-use crate::peer::keys::RtpKeys;
-use crate::peer::{Answer, Engine, OfferError, SlotLine};
-use cloudschool_protocol::media::{Codec, Kind};
+use crate::peer::{Answer, Condition, FragmentError, OfferError, Patched};
+use cloudschool_protocol::media::Kind;
+use cloudschool_srtp::{Opener, Sealer, SessionKeys};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -17,17 +18,10 @@ impl Shard {
     /// Carries out a command.
     pub fn command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Publish { session, offer, tracks, reply } => {
-                let answer = self.publish(session, &offer, tracks, now);
-                if reply.send(answer).is_err() {
-                    self.close(session);
-                }
-            }
-            Command::Watch { session, offer, reply } => {
-                let answer = self.watch(session, &offer, now);
-                if reply.send(answer).is_err() {
-                    self.close(session);
-                }
+            Command::Publish { joining, tracks } => self.publish(*joining, tracks, now),
+            Command::Watch { joining } => {
+                let watching = Box::new(Watching::new(&joining.answer.lines, now));
+                self.admit(*joining, Side::Watching(watching), now);
             }
             Command::Renegotiate { session, offer, reply } => {
                 let answer = self.renegotiate(session, &offer, now);
@@ -35,10 +29,16 @@ impl Shard {
                     tracing::debug!(%session, "nobody waits for the answer any more");
                 }
             }
-            Command::Close { session } => self.close(session),
+            Command::Patch { session, fragment, condition, reply } => {
+                let patched = self.patch(session, &fragment, &condition);
+                if reply.send(patched).is_err() {
+                    tracing::debug!(%session, "nobody waits for the fragment any more");
+                }
+            }
+            Command::Close { session } => self.close(session, now),
             Command::OpenTrack { track, kind, lane } => self.open_track(track, kind, lane),
             Command::CloseTrack { track } => self.close_track(track),
-            Command::Bind { session, mid, track } => self.bind(session, &mid, track, now),
+            Command::Bind { session, mid, show } => self.bind(session, &mid, show, now),
             Command::AddOutlet { track, outlet } => self.add_outlet(track, outlet, now),
             Command::RemoveOutlet { track, id } => {
                 if let Some(track) = self.track(track) {
@@ -46,47 +46,54 @@ impl Shard {
                 }
             }
             Command::Mute { track, muted } => self.mute(track, muted, now),
-            Command::WantKeyframe { track } => {
+            Command::WantKeyframe { track, encoding } => {
                 if let Some(track) = self.track(track) {
-                    track.keyframes.want(now);
+                    let wanted = encoding.or_else(|| track.best(now));
+                    let encoding = wanted.and_then(|e| track.encoding_mut(e));
+                    encoding.into_iter().for_each(|e| e.keyframes.want(now));
                 }
             }
-            Command::Stop { done } => self.stop(done),
+            Command::Stop { done } => self.stop(done, now),
         }
     }
 
     fn track(&mut self, key: TrackKey) -> Option<&mut Track> {
         let index = *self.keys.get(&key)?;
-        self.tracks.get_mut(index)?.as_mut()
+        self.tracks.get_mut(index)?.as_deref_mut()
     }
 
-    fn publish(
-        &mut self,
-        session: SessionId,
-        offer: &str,
-        tracks: PublishTracks,
-        now: Instant,
-    ) -> Result<Answer, OfferError> {
-        let (engine, answer) = Engine::publisher(&self.config, offer, now)?;
-        let at = self.add_peer(session, engine, Some(tracks), now);
+    fn publish(&mut self, joining: Joining, tracks: PublishTracks, now: Instant) {
+        let place = |key| self.keys.get(&key).copied().unwrap_or(usize::MAX);
+        let publishing = Publishing {
+            tracks,
+            places: [place(tracks.audio), place(tracks.video)],
+            lines: joining.answer.lines.clone(),
+            media: None,
+            started: [false; 2],
+        };
+        let Some(at) = self.admit(joining, Side::Publishing(Box::new(publishing)), now) else {
+            return;
+        };
         for key in [tracks.audio, tracks.video] {
             if let Some(track) = self.track(key) {
                 track.feed = Feed::Peer(at);
             }
         }
-        Ok(answer)
     }
 
-    fn watch(
-        &mut self,
-        session: SessionId,
-        offer: &str,
-        now: Instant,
-    ) -> Result<Answer, OfferError> {
-        let (engine, answer) = Engine::viewer(&self.config, offer, now)?;
-        let at = self.add_peer(session, engine, None, now);
-        self.add_slots(at, &answer.slots);
-        Ok(answer)
+    /// Takes a peer over whose offer was answered, and lets its answer go out: from then on its
+    /// checks may come.
+    fn admit(&mut self, joining: Joining, side: Side, now: Instant) -> Option<usize> {
+        let Joining { session, engine, answer, reply } = joining;
+        let at = place(&mut self.peers, Box::new(Peer::new(session, engine, side, now)));
+        self.sessions.insert(session, at);
+        self.learn_fragments(at);
+        self.pump(at, now);
+        if reply.send(answer).is_err() {
+            self.close(session, now);
+            return None;
+        }
+        Some(at)
     }
 
     fn renegotiate(
@@ -98,89 +105,72 @@ impl Shard {
         let gone = || OfferError::Unsupported("the connection is gone".into());
         let at = *self.sessions.get(&session).ok_or_else(gone)?;
         let Some(Some(peer)) = self.peers.get_mut(at) else { return Err(gone()) };
-        let answer = peer.engine.renegotiate(offer, now)?;
-        self.add_slots(at, &answer.slots);
-        self.learn_fragment(at);
+        let answer = peer.engine.renegotiate(offer)?;
+        match &mut peer.side {
+            Side::Watching(watching) => watching.set_lines(&answer.lines),
+            Side::Publishing(publishing) => {
+                publishing.lines.clone_from(&answer.lines);
+                if let Some(media) = &mut publishing.media {
+                    media.ingress.set_lines(answer.lines.clone());
+                }
+            }
+        }
+        self.learn_fragments(at);
         self.pump(at, now);
         Ok(answer)
     }
 
-    fn add_peer(
+    fn patch(
         &mut self,
         session: SessionId,
-        engine: Engine,
-        publishes: Option<PublishTracks>,
-        now: Instant,
-    ) -> usize {
-        let peer = Peer {
-            session,
-            engine,
-            ufrag: None,
-            address: None,
-            routes: Vec::new(),
-            sealer: None,
-            publishes,
-            started: [false; 2],
-            sources: [None; 2],
-            heard: now,
-            address_heard: now,
-            slots: Vec::new(),
-            connect_by: Some(now + CONNECT_WITHIN),
-            timeout: now,
-        };
-        let at = place(&mut self.peers, peer);
-        self.sessions.insert(session, at);
-        self.learn_fragment(at);
-        self.pump(at, now);
-        at
+        fragment: &str,
+        condition: &Condition,
+    ) -> Result<Patched, FragmentError> {
+        let at = *self.sessions.get(&session).ok_or(FragmentError::Outdated)?;
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return Err(FragmentError::Outdated) };
+        let patched = peer.engine.patch(fragment, condition)?;
+        self.learn_fragments(at);
+        Ok(patched)
     }
 
-    /// ICE checks to this peer are recognised by its user name fragment, which an ICE restart
+    /// ICE checks to this peer are recognised by its user name fragments, which an ICE restart
     /// changes.
-    fn learn_fragment(&mut self, at: usize) {
+    pub(super) fn learn_fragments(&mut self, at: usize) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let Some(fragment) = peer.engine.username_fragment() else { return };
-        if peer.ufrag.as_ref() != Some(&fragment) {
-            if let Some(old) = peer.ufrag.replace(fragment.clone()) {
-                self.ufrags.remove(&old);
-            }
-            self.ufrags.insert(fragment, at);
+        if peer.engine.username_fragments().eq(peer.fragments.iter().map(String::as_str)) {
+            return;
+        }
+        for old in peer.fragments.drain(..) {
+            self.fragments.remove(&old);
+        }
+        peer.fragments.extend(peer.engine.username_fragments().map(str::to_owned));
+        for fragment in &peer.fragments {
+            self.fragments.insert(fragment.clone(), at);
         }
     }
 
-    fn add_slots(&mut self, at: usize, lines: &[SlotLine]) {
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        for line in lines {
-            if let Some(slot) = peer.slots.iter_mut().find(|s| s.mid == line.mid) {
-                slot.codecs.clone_from(&line.codecs);
-                continue;
-            }
-            let clock_rate = match line.kind {
-                Kind::Audio => Codec::Opus.clock_rate(),
-                Kind::Video => Codec::H264.clock_rate(),
-            };
-            peer.slots.push(Slot {
-                mid: line.mid.clone(),
-                kind: line.kind,
-                ssrc: line.ssrc,
-                codecs: line.codecs.clone(),
-                egress: Egress::new(line.kind, clock_rate, rand::random()),
-                track: None,
-            });
-        }
-    }
-
-    pub(super) fn connected(&mut self, at: usize, keys: Option<RtpKeys>, now: Instant) {
+    pub(super) fn connected(&mut self, at: usize, keys: Option<Box<SessionKeys>>, now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         let session = peer.session;
         peer.connect_by = None;
-        peer.sealer = keys.and_then(|k| Sealer::new(&k).ok());
-        let slots = peer.slots.len();
-        if peer.sealer.is_none() && slots > 0 {
-            tracing::error!(%session, "the engine's SRTP keys are not those known; peer dropped");
-            self.emit(MediaEvent::Closed { session });
-            self.close(session);
+        let contexts = keys.and_then(|keys| {
+            Some((Opener::new(&keys.remote).ok()?, Sealer::new(&keys.local).ok()?))
+        });
+        let Some((opener, sealer)) = contexts else {
+            tracing::warn!(%session, "a peer agreed on no SRTP profile that is spoken here");
+            self.gone(at);
             return;
+        };
+        let mut slots = 0;
+        match &mut peer.side {
+            Side::Publishing(publishing) => {
+                let ingress = Ingress::new(opener, publishing.lines.clone(), now);
+                publishing.media = Some(PublisherMedia { ingress, sealer });
+            }
+            Side::Watching(watching) => {
+                watching.connected(opener, sealer, now);
+                slots = watching.slots.len();
+            }
         }
         self.emit(MediaEvent::Connected { session });
         for slot in 0..slots {
@@ -190,28 +180,25 @@ impl Shard {
 
     pub(super) fn gone(&mut self, at: usize) {
         let Some(Some(peer)) = self.peers.get(at) else { return };
-        let session = peer.session;
+        let (session, heard) = (peer.session, peer.heard);
         self.emit(MediaEvent::Closed { session });
-        self.close(session);
+        self.close(session, heard);
     }
 
-    fn close(&mut self, session: SessionId) {
+    fn close(&mut self, session: SessionId, now: Instant) {
         let Some(at) = self.sessions.remove(&session) else { return };
-        let Some(mut peer) = self.peers.get_mut(at).and_then(Option::take) else { return };
-        peer.engine.close();
-        while let Some((to, bytes)) = peer.engine.poll_transmit() {
-            self.outbox.push(to, bytes.len(), |b| {
-                b.copy_from_slice(&bytes);
-                true
-            });
-        }
-        for address in &peer.routes {
-            if self.routes.get(address) == Some(&at) {
-                self.routes.remove(address);
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        peer.engine.close(now);
+        self.transmit(at);
+        let Some(peer) = self.peers.get_mut(at).and_then(Option::take) else { return };
+        self.timers.clear(at);
+        for route in &peer.routes {
+            if self.demux.get(*route) == Some(at) {
+                self.demux.remove(*route);
             }
         }
-        if let Some(fragment) = &peer.ufrag {
-            self.ufrags.remove(fragment);
+        for fragment in &peer.fragments {
+            self.fragments.remove(fragment);
         }
         for track in self.tracks.iter_mut().flatten() {
             track.subscribers.retain(|s| s.peer != at);
@@ -219,6 +206,7 @@ impl Shard {
                 track.feed = Feed::Idle;
             }
         }
+        self.due.retain(|d| *d != at);
     }
 
     fn open_track(&mut self, key: TrackKey, kind: Kind, lane: bool) {
@@ -227,7 +215,7 @@ impl Shard {
             track.feed = feed;
             return;
         }
-        let index = place(&mut self.tracks, Track::new(key, kind, feed));
+        let index = place(&mut self.tracks, Box::new(Track::new(key, kind, feed)));
         self.keys.insert(key, index);
     }
 
@@ -237,19 +225,24 @@ impl Shard {
         self.dirty.retain(|d| *d != index);
         for Subscriber { peer, slot } in track.subscribers {
             let Some(Some(peer)) = self.peers.get_mut(peer) else { continue };
-            if let Some(slot) = peer.slots.get_mut(slot) {
+            let Some(watching) = peer.watching() else { continue };
+            if let Some(slot) = watching.slots.get_mut(slot) {
                 slot.track = None;
                 slot.egress.unmap();
             }
         }
     }
 
-    fn bind(&mut self, session: SessionId, mid: &str, key: Option<TrackKey>, now: Instant) {
+    fn bind(&mut self, session: SessionId, mid: &str, show: Option<Shown>, now: Instant) {
         let Some(&at) = self.sessions.get(&session) else { return };
-        let target = key.and_then(|k| self.keys.get(&k).copied());
+        let target = show.and_then(|s| self.keys.get(&s.track).copied());
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let Some(place) = peer.slots.iter().position(|s| s.mid == mid) else { return };
-        let Some(slot) = peer.slots.get_mut(place) else { return };
+        let Some(watching) = peer.watching() else { return };
+        let Some(place) = watching.slots.iter().position(|s| s.mid == mid) else { return };
+        let Some(slot) = watching.slots.get_mut(place) else { return };
+        if let Some(show) = show {
+            slot.priority = show.priority;
+        }
         if slot.track == target {
             return;
         }
@@ -257,6 +250,8 @@ impl Shard {
         let before = std::mem::replace(&mut slot.track, target);
         slot.egress.unmap();
         let kind = slot.kind;
+        watching.next_choice = now;
+        watching.drop_waiting(place);
         if let Some(Some(track)) = before.and_then(|b| self.tracks.get_mut(b)) {
             track.subscribers.retain(|s| *s != line);
         }
@@ -266,18 +261,17 @@ impl Shard {
             track.subscribers.push(line);
             self.start_line(at, place, now);
         }
+        self.schedule(at, now);
     }
 
-    fn add_outlet(&mut self, key: TrackKey, outlet: Outlet, now: Instant) {
+    fn add_outlet(&mut self, key: TrackKey, mut outlet: Outlet, now: Instant) {
         let Some(track) = self.track(key) else { return };
-        if track.kind == Kind::Video {
-            match track.replay_batch(now) {
-                Some(batch) => {
-                    if !outlet.lane.send(batch) {
-                        track.keyframes.want(now);
-                    }
+        if !track.begin_outlet(&mut outlet, now) && track.kind == Kind::Video {
+            let wanted = outlet.showing;
+            for (at, encoding) in track.encodings_mut() {
+                if wanted.is_none_or(|w| w == at) {
+                    encoding.keyframes.want(now);
                 }
-                None => track.keyframes.want(now),
             }
         }
         track.outlets.push(outlet);
@@ -290,7 +284,8 @@ impl Shard {
         let lines = track.subscribers.clone();
         for Subscriber { peer, slot } in lines {
             let Some(Some(other)) = self.peers.get_mut(peer) else { continue };
-            if let Some(line) = other.slots.get_mut(slot) {
+            let Some(watching) = other.watching() else { continue };
+            if let Some(line) = watching.slots.get_mut(slot) {
                 line.egress.unmap();
             }
             if !muted {
@@ -299,10 +294,10 @@ impl Shard {
         }
     }
 
-    fn stop(&mut self, done: oneshot::Sender<()>) {
+    fn stop(&mut self, done: oneshot::Sender<()>, now: Instant) {
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         for session in sessions {
-            self.close(session);
+            self.close(session, now);
         }
         self.stopping = Some(done);
     }

@@ -1,450 +1,302 @@
-//! The part of a shard that moves packets.
+//! Packets on their way out: for everyone who watches, renumbered, sealed, and put behind what
+//! goes to the same viewer already, so that one system call sends them.
+//!
+//! A turn goes viewer by viewer, not track by track: video first, then audio, whose shorter
+//! packets can close a batch of equal ones.
 
-use super::{FLUSH_AT, MAX_ROUTES, MOVED, SILENCE, SOURCE_CHANGE, Shard, Slot};
-use crate::media::batch::{Clock, TrackBatch};
+use super::peer::{Peer, Side};
+use super::watching::{OVERHEAD, PayloadType, Slot, Waiting, Watching, ip_overhead};
+use super::{FLUSH_AT, Shard};
 use crate::media::cache::Cached;
-use crate::media::egress;
-use crate::media::messages::MediaEvent;
-use crate::media::socket::Outbox;
-use crate::media::srtp::Sealer;
-use crate::media::track::{Feed, Subscriber};
-use crate::peer::{PeerEvent, Report};
-use cloudschool_protocol::media::{Codec, Kind};
-use cloudschool_protocol::rtp::{self, FIXED_HEADER, Header};
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-/// IP and UDP headers around each datagram.
-fn ip_overhead(address: SocketAddr) -> u64 {
-    if address.is_ipv4() { 28 } else { 48 }
-}
+use crate::media::egress::{Epoch, Outgoing};
+use crate::media::encoding::REPLAY_PACKETS;
+use crate::media::header::{Fields, write_header};
+use crate::media::layers::Target;
+use crate::media::messages::Counters;
+use crate::media::outbox::Outbox;
+use crate::media::track::{Feed, Fresh, Subscriber, Track};
+use crate::peer::Route;
+use cloudschool_protocol::media::Kind;
+use cloudschool_srtp::Sealer;
+use std::time::Instant;
 
 impl Shard {
-    /// Takes a datagram that came from `from`.
-    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
-        self.counters.ip_bytes_in += bytes.len() as u64 + ip_overhead(from);
-        let Some(&first) = bytes.first() else { return };
-        // RFC 7983 §7: 0–3 is STUN.
-        let check = if first <= 3 { StunRequest::parse(bytes) } else { None };
-        let at = match &check {
-            Some(request) => self.ufrags.get(request.local_fragment).copied(),
-            None => self.routes.get(&from).copied(),
-        };
-        let Some(at) = at else {
-            self.counters.unknown += 1;
-            return;
-        };
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        peer.engine.handle_datagram(now, from, bytes);
-        match check {
-            Some(check) => self.answer_check(at, from, check.nominates, now),
-            None => {
-                peer.heard = now;
-                if peer.address == Some(from) {
-                    peer.address_heard = now;
-                }
-            }
-        }
-        self.pump(at, now);
-    }
-
-    /// Sends what the engine answers to an ICE check. It does so only after verifying the
-    /// check's integrity, so the address is then the peer's: only then are datagrams from
-    /// there given to it, and only a nominated one is sent to.
-    fn answer_check(&mut self, at: usize, from: SocketAddr, nominated: bool, now: Instant) {
-        const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
-        let answered =
-            self.transmit(at, |to, bytes| to == from && bytes.starts_with(&BINDING_SUCCESS));
-        if !answered || self.belongs_to_another(at, from, now) {
-            return;
-        }
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        peer.heard = now;
-        if self.routes.insert(from, at) != Some(at) {
-            peer.routes.push(from);
-            if peer.routes.len() > MAX_ROUTES {
-                let oldest = peer.routes.remove(0);
-                if self.routes.get(&oldest) == Some(&at) {
-                    self.routes.remove(&oldest);
-                }
-            }
-        }
-        // A peer whose NAT gave it another address doesn't know, and nominates nothing anew.
-        let away = now - peer.address_heard > MOVED;
-        if nominated || away || peer.address.is_none() {
-            peer.address = Some(from);
-        }
-        if peer.address == Some(from) {
-            peer.address_heard = now;
-        }
-    }
-
-    /// Whether another live peer is reached at `address`. A check can be sent with anybody's
-    /// address as its source; it must not take a connection away.
-    fn belongs_to_another(&self, at: usize, address: SocketAddr, now: Instant) -> bool {
-        let Some(&other) = self.routes.get(&address) else { return false };
-        let Some(Some(holder)) = self.peers.get(other) else { return false };
-        other != at && holder.address == Some(address) && now - holder.heard < SILENCE / 4
-    }
-
-    /// Moves what the engine has to send to the outbox. Returns whether `wanted` held of any.
-    /// The engine stays with the first address it chose; all but ICE goes where the peer's
-    /// checks nominate by now.
-    fn transmit(&mut self, at: usize, wanted: impl Fn(SocketAddr, &[u8]) -> bool) -> bool {
-        let mut found = false;
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return false };
-        while let Some((chosen, bytes)) = peer.engine.poll_transmit() {
-            found |= wanted(chosen, &bytes);
-            let ice = bytes.first().is_some_and(|b| *b <= 3);
-            let to = if ice { chosen } else { peer.address.unwrap_or(chosen) };
-            self.counters.ip_bytes_out += bytes.len() as u64 + ip_overhead(to);
-            self.outbox.push(to, bytes.len(), |b| {
-                b.copy_from_slice(&bytes);
-                true
-            });
-        }
-        found
-    }
-
-    /// Carries out what a peer's engine has to say.
-    pub(super) fn pump(&mut self, at: usize, now: Instant) {
-        // First what completes a handshake, then the media that follows from it.
-        self.transmit(at, |_, _| false);
-        let mut events = std::mem::take(&mut self.scratch);
-        if let Some(Some(peer)) = self.peers.get_mut(at) {
-            peer.engine.take_events(&mut events);
-        }
-        for event in events.drain(..) {
-            self.peer_event(at, event, now);
-        }
-        self.scratch = events;
-        self.transmit(at, |_, _| false);
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        // A timer that is overdue after it was handled would spin the loop.
-        let next = peer.engine.poll_timeout().unwrap_or(now + Duration::from_secs(1));
-        peer.timeout = next.max(now + Duration::from_millis(1));
-    }
-
-    fn peer_event(&mut self, at: usize, event: PeerEvent, now: Instant) {
-        match event {
-            PeerEvent::Connected(keys) => self.connected(at, keys, now),
-            PeerEvent::Gone => self.gone(at),
-            PeerEvent::Rtp { codec, packet, level } => {
-                let head = &packet.header;
-                let header = Header {
-                    marker: head.marker,
-                    payload_type: head.payload_type,
-                    sequence: head.sequence_number,
-                    timestamp: head.timestamp,
-                    ssrc: head.ssrc,
-                    payload_offset: FIXED_HEADER,
-                    payload_end: FIXED_HEADER + packet.payload.len(),
-                };
-                self.published(at, codec, &header, &packet.payload, level, now);
-            }
-            PeerEvent::Clock { ssrc, ntp, rtp } => {
-                let published = |t: &&mut crate::media::track::Track| {
-                    t.feed == Feed::Peer(at) && t.ssrc() == Some(ssrc)
-                };
-                let found = self.tracks.iter_mut().flatten().find(published);
-                if let Some(track) = found {
-                    track.set_clock(Clock { ntp, rtp }, now);
-                    if let Some(&index) = self.keys.get(&track.key) {
-                        self.mark(index);
-                    }
-                }
-            }
-            PeerEvent::Nack { ssrc, sequences } => self.retransmit(at, ssrc, &sequences, now),
-            PeerEvent::KeyframeWanted { ssrc } => {
-                let Some(Some(peer)) = self.peers.get(at) else { return };
-                let track = peer.slots.iter().find(|s| s.ssrc == ssrc).and_then(|s| s.track);
-                if let Some(Some(track)) = track.and_then(|t| self.tracks.get_mut(t)) {
-                    track.keyframes.want(now);
-                }
-            }
-        }
-    }
-
-    fn mark(&mut self, track: usize) {
-        if !self.dirty.contains(&track) {
-            self.dirty.push(track);
-        }
-    }
-
-    fn published(
-        &mut self,
-        at: usize,
-        codec: Codec,
-        header: &Header,
-        payload: &[u8],
-        level: Option<u8>,
-        now: Instant,
-    ) {
-        self.counters.packets_in += 1;
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let Some(tracks) = peer.publishes else { return };
-        let kind = codec.kind();
-        let key = tracks.of(kind);
-        let Some(&index) = self.keys.get(&key) else { return };
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        if track.feed != Feed::Peer(at) {
-            return;
-        }
-        let source = of_kind(&mut peer.sources, kind);
-        match source {
-            Some((ssrc, heard)) if *ssrc != header.ssrc && now - *heard < SOURCE_CHANGE => return,
-            _ => *source = Some((header.ssrc, now)),
-        }
-        let first = !std::mem::replace(of_kind(&mut peer.started, kind), true);
-        let session = peer.session;
-        let fresh = track.accept(codec, header, payload, level, now);
-        if first {
-            self.emit(MediaEvent::TrackStarted { session, track: key, codec });
-        }
-        if fresh {
-            self.mark(index);
-        }
-    }
-
-    /// Packets from another shard or a trunk.
-    pub fn take_batch(&mut self, batch: &TrackBatch, now: Instant) {
-        let Some(&index) = self.keys.get(&batch.track) else { return };
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        if track.feed != Feed::Lane {
-            return;
-        }
-        for packet in batch.packets() {
-            self.counters.packets_in += 1;
-            let Some(header) = Header::parse(packet) else { continue };
-            let level = rtp::audio_level(packet).map(|(level, voice)| level | u8::from(voice) << 7);
-            track.accept(batch.codec, &header, header.payload(packet), level, now);
-        }
-        if let Some(clock) = batch.clock {
-            track.set_clock(clock, now);
-        }
-        self.mark(index);
-    }
-
     /// Seals this turn's packets for everyone who gets them. Returns true when the outbox
     /// should be emptied before going on.
     pub fn forward(&mut self, now: Instant) -> bool {
-        while let Some(index) = self.dirty.pop() {
-            self.forward_track(index, now);
-            if self.outbox.bytes() > FLUSH_AT {
+        if self.due.is_empty() {
+            self.gather(now);
+        }
+        while let Some(at) = self.due.pop() {
+            self.forward_to(at, now);
+            if self.outbox.bytes() > FLUSH_AT && !self.due.is_empty() {
                 return true;
+            }
+        }
+        while let Some(index) = self.dirty.pop() {
+            if let Some(Some(track)) = self.tracks.get_mut(index) {
+                track.settle();
             }
         }
         false
     }
 
-    fn forward_track(&mut self, index: usize, now: Instant) {
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        let epoch = track.epoch();
-        let mut blind = false;
-        for &Subscriber { peer, slot } in &track.subscribers {
-            let Some(Some(peer)) = self.peers.get_mut(peer) else { continue };
-            let (Some(sealer), Some(to)) = (&peer.sealer, peer.address) else { continue };
-            let Some(slot) = peer.slots.get_mut(slot) else { continue };
-            let Some(payload_type) = track.codec.and_then(|c| payload_type(slot, c)) else {
-                continue;
-            };
-            for packet in track.fresh.iter().filter_map(|n| track.packet(*n)) {
-                let Some(numbered) = slot.egress.forward(epoch, None, packet, now) else { continue };
-                slot.egress.remember(&numbered, 0);
-                let out = Outgoing { ssrc: slot.ssrc, payload_type, numbered, packet };
-                self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
-                self.counters.packets_out += 1;
+    /// Finds out which viewers get something of this turn, and hands it to other shards and
+    /// trunks.
+    fn gather(&mut self, now: Instant) {
+        for &index in &self.dirty {
+            let Some(Some(track)) = self.tracks.get_mut(index) else { continue };
+            track.equalise();
+            if !track.fresh.is_empty() {
+                for &Subscriber { peer: at, slot } in &track.subscribers {
+                    let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
+                    let Some(watching) = peer.watching() else { continue };
+                    if watching.due == 0 {
+                        self.due.push(at);
+                    }
+                    watching.due |= 1 << slot;
+                }
             }
-            blind |= !slot.egress.follows(epoch);
+            self.counters.lane_drops += track.feed_outlets(now);
         }
-        if blind && !track.fresh.is_empty() {
-            // Asked again until one comes: a request, or its keyframe, may get lost.
-            track.keyframes.want(now);
+    }
+
+    fn forward_to(&mut self, at: usize, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Peer { address, side: Side::Watching(watching), .. } = peer.as_mut() else { return };
+        let due = std::mem::take(&mut watching.due);
+        let (video, waited) = (watching.video, watching.waiting.len());
+        let Some(to) = *address else { return };
+        for set in [due & video, due & !video] {
+            for place in bits(set) {
+                let index = watching.slots.get(place).and_then(|s| s.track);
+                let Some(Some(track)) = index.and_then(|t| self.tracks.get_mut(t)) else {
+                    continue;
+                };
+                let (outbox, counters) = (&mut self.outbox, &mut self.counters);
+                let mut line = Sending { to, outbox, counters, now };
+                for fresh in &track.fresh {
+                    line.offer(watching, place, track, *fresh);
+                }
+                let wanted = watching.slots.get(place).and_then(|s| s.egress.wants_keyframe_of());
+                if let Some(encoding) = wanted.and_then(|w| track.encoding_mut(w)) {
+                    // Asked again until one comes: a request, or its keyframe, may get lost.
+                    encoding.keyframes.want(now);
+                }
+            }
         }
-        if !track.outlets.is_empty()
-            && let Some(batch) = track.batch()
+        if watching.waiting.len() > waited
+            && let Some(wake) = watching.next_waiting(now)
         {
-            for outlet in &track.outlets {
-                self.counters.lane_drops += u64::from(!outlet.lane.send(batch.clone()));
+            self.timers.no_later_than(at, wake);
+        }
+    }
+
+    /// Sends of what waits for a viewer's line as much as the line takes by now.
+    pub(super) fn send_waiting(&mut self, at: usize, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Peer { address: Some(to), side: Side::Watching(watching), .. } = peer.as_mut() else {
+            return;
+        };
+        let mut budget = watching.budget(now);
+        let (outbox, counters) = (&mut self.outbox, &mut self.counters);
+        let mut line = Sending { to: *to, outbox, counters, now };
+        while budget > 0
+            && let Some(next) = watching.next_of_waiting()
+        {
+            budget = budget.saturating_sub(usize::from(next.bytes));
+            let (place, index) = (usize::from(next.slot), next.track as usize);
+            let Some(Some(track)) = self.tracks.get(index) else { continue };
+            if watching.slots.get(place).and_then(|s| s.track) == Some(index) {
+                let fresh = Fresh { encoding: next.encoding, number: next.number };
+                if !line.send(watching, place, track, fresh) {
+                    line.counters.overtaken += 1;
+                }
             }
         }
-        track.fresh.clear();
-        track.fresh_clock = false;
     }
 
     /// Gives a line that was just bound, or whose peer just connected, the picture so far.
-    pub(super) fn start_line(&mut self, at: usize, slot: usize, now: Instant) {
+    pub(super) fn start_line(&mut self, at: usize, place: usize, now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let (Some(sealer), Some(to)) = (&peer.sealer, peer.address) else { return };
-        let Some(slot) = peer.slots.get_mut(slot) else { return };
+        let Some(watching) = peer.watching() else { return };
+        if watching.sealer.is_none() {
+            return;
+        }
+        let Some(slot) = watching.slots.get_mut(place) else { return };
         let Some(index) = slot.track.filter(|_| slot.kind == Kind::Video) else { return };
         let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        let epoch = track.epoch();
-        if slot.egress.follows(epoch) {
+        if track.encodings().any(|(e, _)| track.epoch(e).is_some_and(|e| slot.egress.follows(e))) {
             return;
         }
-        let payload_type = track.codec.and_then(|c| payload_type(slot, c));
-        let (Some(replay), Some(payload_type)) = (track.replay(now), payload_type) else {
-            track.keyframes.want(now);
+        watching.choose(&self.tracks, now);
+        let Some(slot) = watching.slots.get_mut(place) else { return };
+        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
+        let present = track.feed != Feed::Idle;
+        let target = slot.egress.target();
+        let begin = target.filter(|_| present).and_then(|target| {
+            let replays = track.encodings();
+            let replays = replays.filter_map(|(at, e)| Some((at, e.replay(REPLAY_PACKETS, now)?)));
+            // What is wanted, or else any picture at once.
+            replays.min_by_key(|(at, _)| at.abs_diff(target.encoding))
+        });
+        let Some((shown, replay)) = begin else {
+            let wanted = target.map(|t| t.encoding);
+            for (at, encoding) in track.encodings_mut() {
+                if wanted.is_none_or(|w| w == at || w == u8::MAX) {
+                    encoding.keyframes.want(now);
+                }
+            }
             return;
         };
-        // Packets of this turn go out with the turn.
-        let before = replay.filter(|n| !track.fresh.contains(n));
-        for packet in before.filter_map(|n| track.packet(n)) {
-            let Some(numbered) = slot.egress.forward(epoch, None, packet, now) else { continue };
-            slot.egress.remember(&numbered, 0);
-            let out = Outgoing { ssrc: slot.ssrc, payload_type, numbered, packet };
-            self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
-            self.counters.packets_out += 1;
+        slot.egress.retarget(Some(Target::encoding(shown)));
+        for number in replay {
+            let fresh = Fresh { encoding: shown, number };
+            // Packets of this turn go out with the turn.
+            if !track.fresh.contains(&fresh)
+                && let Some(packet) = track.packet(shown, number)
+            {
+                watching.wait(Waiting::new(place, index, fresh, packet, now));
+            }
         }
+        self.send_waiting(at, now);
+        self.schedule(at, now);
+    }
+}
+
+/// The places of the bits that are set, lowest first.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = set.trailing_zeros();
+        (set != 0).then(|| {
+            set &= set - 1;
+            at as usize
+        })
+    })
+}
+
+/// Where packets to one viewer go.
+pub(super) struct Sending<'a> {
+    pub to: Route,
+    pub outbox: &'a mut Outbox,
+    pub counters: &'a mut Counters,
+    pub now: Instant,
+}
+
+impl Sending<'_> {
+    /// Sends a packet of this turn, or lets it wait behind what waits already.
+    #[inline]
+    fn offer(&mut self, watching: &mut Watching, place: usize, track: &Track, fresh: Fresh) {
+        if track.kind == Kind::Video {
+            let Some(packet) = track.packet(fresh.encoding, fresh.number) else { return };
+            let bytes = packet.payload.len() + OVERHEAD;
+            let waits = !watching.waiting.is_empty();
+            if waits || !watching.path.pacer().admits(bytes, self.now) {
+                let takes =
+                    watching.slots.get(place).is_some_and(|s| s.egress.takes(fresh.encoding));
+                if let Some(index) = watching.slots.get(place).and_then(|s| s.track)
+                    && takes
+                {
+                    let packet = Waiting::new(place, index, fresh, packet, self.now);
+                    self.counters.overtaken += u64::from(!watching.wait(packet));
+                }
+                return;
+            }
+        }
+        self.send(watching, place, track, fresh);
     }
 
-    fn retransmit(&mut self, at: usize, ssrc: u32, sequences: &[u16], now: Instant) {
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let (Some(sealer), Some(to)) = (&peer.sealer, peer.address) else { return };
-        let Some(slot) = peer.slots.iter_mut().find(|s| s.ssrc == ssrc) else { return };
-        let Some(index) = slot.track else { return };
-        let Some(Some(track)) = self.tracks.get(index) else { return };
-        let Some(payload_type) = track.codec.and_then(|c| payload_type(slot, c)) else { return };
-        for sequence in sequences {
-            let Some(lost) = slot.egress.lost(*sequence, now) else { continue };
-            let source = track.packet(lost.source).filter(|_| lost.epoch == track.epoch());
-            let Some(packet) = source else { continue };
-            let out = Outgoing { ssrc, payload_type, numbered: lost.outgoing(packet), packet };
-            self.counters.ip_bytes_out += out.push(&mut self.outbox, to, sealer);
-            self.counters.retransmitted += 1;
+    /// Sends a packet on a line, if it is one for it. False when it is no longer there.
+    #[inline]
+    fn send(&mut self, watching: &mut Watching, place: usize, track: &Track, fresh: Fresh) -> bool {
+        let Some(encoding) = track.encoding(fresh.encoding) else { return false };
+        let Some(packet) = encoding.packet(fresh.number) else { return false };
+        let Watching { slots, sealer: Some(sealer), path, .. } = watching else { return true };
+        let Some(slot) = slots.get_mut(place) else { return true };
+        let Some(payload_type) = slot.payload_type(encoding.codec, packet.red) else {
+            return true;
+        };
+        let epoch = Epoch { track: track.key, encoding: fresh.encoding, run: encoding.run };
+        let aligned = encoding.aligned;
+        let Some(outgoing) = slot.egress.forward(epoch, aligned, packet, self.now) else {
+            return true;
+        };
+        self.counters.packets_out += 1;
+        if slot.extensions.transport_cc.is_some() {
+            let number = path.next_sequence();
+            let bytes = self.write(slot, sealer, payload_type, packet, &outgoing, number);
+            slot.egress.remember(&outgoing, number);
+            path.on_sent(number, bytes, self.now);
+        } else {
+            let bytes = self.write(slot, sealer, payload_type, packet, &outgoing, 0);
+            slot.egress.remember(&outgoing, 0);
+            path.on_sent_unnumbered(bytes);
         }
+        true
     }
 
-    /// Asks whoever feeds the track for a keyframe.
-    pub(super) fn request_keyframe(&mut self, index: usize, now: Instant) {
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        self.counters.keyframe_requests += 1;
-        match (track.feed, track.ssrc()) {
-            (Feed::Peer(at), Some(ssrc)) => {
-                if let Some(Some(peer)) = self.peers.get_mut(at) {
-                    peer.engine.request_keyframe(ssrc, now);
-                    self.pump(at, now);
+    /// Writes a packet under numbers it has for ever. Returns its IP bytes.
+    pub fn write(
+        &mut self,
+        slot: &Slot,
+        sealer: &Sealer,
+        payload_type: PayloadType,
+        packet: &Cached,
+        outgoing: &Outgoing,
+        transport_sequence: u16,
+    ) -> usize {
+        let padding = if outgoing.empty { 0 } else { packet.padding };
+        let fields = Fields {
+            marker: outgoing.marker,
+            padded: padding > 0,
+            payload_type: payload_type.number,
+            sequence: outgoing.sequence(),
+            timestamp: outgoing.timestamp,
+            ssrc: slot.ssrc,
+            transport_sequence,
+            dependencies: &packet.dependencies,
+        };
+        let payload = match payload_type.red {
+            _ if outgoing.empty => &[],
+            true => packet.payload.as_slice(),
+            false => packet.primary(),
+        };
+        let len = self.outbox.push(self.to, |out| {
+            let start = out.len();
+            let header = write_header(out, slot.extensions, &fields);
+            let body = out.len();
+            out.extend_from_slice(payload);
+            if let Some(payload) = out.get_mut(body..) {
+                outgoing.shift.apply(payload);
+            }
+            if padding > 0 {
+                out.resize(out.len() + usize::from(padding), 0);
+                if let Some(last) = out.last_mut() {
+                    *last = padding;
                 }
             }
-            (Feed::Lane, _) => {
-                let (shard, track) = (self.index, track.key);
-                self.emit(MediaEvent::KeyframeWanted { shard, track });
-            }
-            _ => {}
-        }
+            seal(out, start, header, sealer, outgoing.rollover())
+        });
+        self.account(len)
     }
 
-    /// Sender reports on every line that is being sent, from its publisher's clock.
-    pub(super) fn send_reports(&mut self, now: Instant) {
-        for at in 0..self.peers.len() {
-            let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
-            if peer.sealer.is_none() {
-                continue;
-            }
-            for slot in &peer.slots {
-                let Some(Some(track)) = slot.track.and_then(|t| self.tracks.get(t)) else {
-                    continue;
-                };
-                let (Some(clock), Some(offset)) =
-                    (track.clock_at(now), slot.egress.timestamp_offset())
-                else {
-                    continue;
-                };
-                let report = Report {
-                    ssrc: slot.ssrc,
-                    ntp: clock.ntp,
-                    rtp: clock.rtp.wrapping_add(offset),
-                    packets: slot.egress.packets,
-                    octets: slot.egress.octets,
-                };
-                peer.engine.send_report(&report, now);
-            }
-            self.pump(at, now);
-        }
+    /// Counts a datagram of `len` bytes.
+    pub fn account(&mut self, len: usize) -> usize {
+        let bytes = if len == 0 { 0 } else { len + ip_overhead(self.to) };
+        self.counters.ip_bytes_out += bytes as u64;
+        bytes
     }
 }
 
-/// The half of a pair that is about audio, or about video.
-fn of_kind<T>(pair: &mut [T; 2], kind: Kind) -> &mut T {
-    let [audio, video] = pair;
-    match kind {
-        Kind::Audio => audio,
-        Kind::Video => video,
-    }
-}
-
-/// The payload type under which a line takes a codec.
-fn payload_type(slot: &Slot, codec: Codec) -> Option<u8> {
-    slot.codecs.iter().find(|(c, _)| *c == codec).map(|(_, pt)| *pt)
-}
-
-/// A packet about to go to one viewer.
-struct Outgoing<'a> {
-    ssrc: u32,
-    payload_type: u8,
-    numbered: egress::Outgoing,
-    packet: &'a Cached,
-}
-
-impl Outgoing<'_> {
-    /// Writes header and payload, seals them, and adds the datagram. Returns its IP bytes.
-    fn push(&self, outbox: &mut Outbox, to: SocketAddr, sealer: &Sealer) -> u64 {
-        let plain = FIXED_HEADER + self.payload().len();
-        let len = plain + sealer.tag_len();
-        outbox.push(to, len, |bytes| self.write(bytes, plain, sealer).is_some());
-        len as u64 + ip_overhead(to)
-    }
-
-    fn payload(&self) -> &[u8] {
-        if self.numbered.empty { &[] } else { &self.packet.payload }
-    }
-
-    fn write(&self, bytes: &mut [u8], plain: usize, sealer: &Sealer) -> Option<()> {
-        let marker = u8::from(self.numbered.marker) << 7;
-        bytes.get_mut(..2)?.copy_from_slice(&[0x80, marker | self.payload_type]);
-        rtp::set_sequence(bytes, self.numbered.sequence());
-        rtp::set_timestamp(bytes, self.numbered.timestamp);
-        rtp::set_ssrc(bytes, self.ssrc);
-        let payload = bytes.get_mut(FIXED_HEADER..plain)?;
-        payload.copy_from_slice(self.payload());
-        self.numbered.shift.apply(payload);
-        sealer.seal(bytes, self.numbered.rollover()).then_some(())
-    }
-}
-
-/// What demultiplexing needs of a STUN binding request (RFC 8489).
-struct StunRequest<'a> {
-    /// Our half of USERNAME (RFC 8445 §7.2.2): whose check it is.
-    local_fragment: &'a str,
-    /// USE-CANDIDATE is there.
-    nominates: bool,
-}
-
-impl<'a> StunRequest<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
-        const BINDING_REQUEST: [u8; 2] = [0, 1];
-        const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-        const USERNAME: u16 = 0x0006;
-        const USE_CANDIDATE: u16 = 0x0025;
-        if !bytes.starts_with(&BINDING_REQUEST) || bytes.get(4..8)? != MAGIC_COOKIE {
-            return None;
-        }
-        let mut rest = bytes.get(20..)?;
-        let (mut local_fragment, mut nominates) = (None, false);
-        while let Some((head, tail)) = rest.split_first_chunk::<4>() {
-            let [t0, t1, l0, l1] = *head;
-            let len = usize::from(u16::from_be_bytes([l0, l1]));
-            let value = tail.get(..len)?;
-            match u16::from_be_bytes([t0, t1]) {
-                USERNAME => {
-                    local_fragment = std::str::from_utf8(value).ok()?.split(':').next();
-                }
-                USE_CANDIDATE => nominates = true,
-                _ => {}
-            }
-            rest = tail.get(len.next_multiple_of(4)..).unwrap_or_default();
-        }
-        Some(Self { local_fragment: local_fragment?, nominates })
-    }
+/// Seals the packet that begins at `start`, adding its tag.
+pub(super) fn seal(
+    out: &mut Vec<u8>,
+    start: usize,
+    header: usize,
+    sealer: &Sealer,
+    roc: u32,
+) -> bool {
+    const TAG: [u8; cloudschool_srtp::MAX_TAG] = [0; cloudschool_srtp::MAX_TAG];
+    out.extend_from_slice(TAG.get(..sealer.tag_len()).unwrap_or_default());
+    out.get_mut(start..).is_some_and(|packet| sealer.seal(packet, header, roc))
 }

@@ -6,10 +6,10 @@ use crate::media::batch::TrackBatch;
 use crate::media::lane::ShardLane;
 use crate::media::messages::{Command, MediaEvent};
 use crate::media::socket::Socket;
-use crate::peer::EngineConfig;
+use crate::peer::{DtlsIdentity, EngineConfig, Route};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -24,12 +24,32 @@ const RECEIVES_PER_TURN: usize = 8;
 /// Batches taken in one turn.
 const BATCHES_PER_TURN: usize = 256;
 
+/// Commands carried out in one turn, so that a hundred viewers who join at once don't hold up
+/// the picture of those who are there.
+const COMMANDS_PER_TURN: usize = 16;
+
+/// A turn that takes longer than this makes somebody wait: a voice packet comes every 20 ms.
+const LONG_TURN: Duration = Duration::from_millis(20);
+
 /// The node's end of a shard.
 pub struct ShardHandle {
     pub address: SocketAddr,
     pub lane: ShardLane,
+    /// What offers to peers of this shard are answered with.
+    pub engines: Arc<EngineConfig>,
     commands: Sender<Command>,
     waker: Arc<Waker>,
+}
+
+/// What a shard is made with.
+pub struct ShardSetup {
+    pub index: usize,
+    pub bind: SocketAddr,
+    /// Also listen for media over TCP.
+    pub tcp: bool,
+    /// Addresses told to peers; one without a port means the shard's own.
+    pub announce: Vec<crate::media::Announced>,
+    pub identity: Arc<DtlsIdentity>,
 }
 
 impl ShardHandle {
@@ -41,9 +61,38 @@ impl ShardHandle {
             tracing::error!(%error, "a shard can't be woken");
         }
     }
+
+    /// Binds the sockets and starts the thread.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn start(setup: ShardSetup, events: mpsc::UnboundedSender<MediaEvent>) -> io::Result<Self> {
+        let ShardSetup { index, bind, tcp, announce, identity } = setup;
+        let mut socket = Socket::bind(bind)?;
+        let local = socket.local_addr();
+        let poll = Poll::new()?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let (lane, batches) = ShardLane::new(waker.clone());
+        let (sender, commands) = channel();
+        let told: Vec<SocketAddr> = match announce.is_empty() {
+            true => vec![local],
+            false => announce.iter().map(|a| a.at(local.port())).collect(),
+        };
+        let engines = Arc::new(EngineConfig {
+            tcp: if tcp { told.clone() } else { Vec::new() },
+            udp: told,
+            identity,
+        });
+        let shard = Shard::new(index, socket.max_segments(), events, Instant::now());
+        let runner = Runner { shard, socket, poll, commands, batches };
+        let named = std::thread::Builder::new().name(format!("shard-{index}"));
+        named.spawn(move || runner.run())?;
+        Ok(Self { address: local, lane, engines, commands: sender, waker })
+    }
 }
 
-/// A shard with its socket and queues.
+/// A shard with its sockets and queues.
 struct Runner {
     shard: Shard,
     socket: Socket,
@@ -52,42 +101,9 @@ struct Runner {
     batches: Receiver<TrackBatch>,
 }
 
-impl ShardHandle {
-    /// Binds `address` and starts the thread.
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub fn start(
-        index: usize,
-        address: SocketAddr,
-        announce: &[IpAddr],
-        events: mpsc::UnboundedSender<MediaEvent>,
-    ) -> io::Result<Self> {
-        let mut socket = Socket::bind(address)?;
-        let local = socket.local_addr();
-        let poll = Poll::new()?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let (lane, batches) = ShardLane::new(waker.clone());
-        let (sender, commands) = channel();
-        let mut candidates: Vec<SocketAddr> =
-            announce.iter().map(|ip| SocketAddr::new(*ip, local.port())).collect();
-        if candidates.is_empty() {
-            candidates.push(local);
-        }
-        // The engine matches datagrams to its candidates, so it is told the announced address.
-        let config = EngineConfig { local: *candidates.first().unwrap_or(&local), candidates };
-        let shard = Shard::new(index, config, socket.max_segments(), events, Instant::now());
-        let runner = Runner { shard, socket, poll, commands, batches };
-        let named = std::thread::Builder::new().name(format!("shard-{index}"));
-        named.spawn(move || runner.run())?;
-        Ok(Self { address: local, lane, commands: sender, waker })
-    }
-}
-
 impl Runner {
     fn run(mut self) {
-        let mut events = Events::with_capacity(8);
+        let mut events = Events::with_capacity(64);
         let mut more = false;
         // The last turn sends what the end had to say; the answer to who waits for it goes
         // out when the shard is dropped.
@@ -102,16 +118,23 @@ impl Runner {
                 tracing::error!(%error, "polling failed; the shard stops");
                 return;
             }
+            let begun = Instant::now();
             more = self.turn();
+            if begun.elapsed() > LONG_TURN {
+                self.shard.late_turn();
+            }
         }
     }
 
-    /// One turn. Returns whether the socket has more.
+    /// One turn. Returns whether there is more to do at once.
     fn turn(&mut self) -> bool {
         // Packets never overtake the command that opened their track: they are taken off the
         // lane first, and handled after it.
         let batches: Vec<TrackBatch> = self.batches.try_iter().take(BATCHES_PER_TURN).collect();
-        while let Ok(command) = self.commands.try_recv() {
+        let mut commands = 0;
+        while commands < COMMANDS_PER_TURN || !batches.is_empty() {
+            let Ok(command) = self.commands.try_recv() else { break };
+            commands += 1;
             self.shard.command(command, Instant::now());
             if self.shard.outbox().bytes() > FLUSH_AT {
                 self.flush();
@@ -122,11 +145,13 @@ impl Runner {
         }
         self.shard.handle_timeout(Instant::now());
         self.forward();
-        let more = batches.len() == BATCHES_PER_TURN;
+        let more = batches.len() == BATCHES_PER_TURN || commands == COMMANDS_PER_TURN;
         for _ in 0..RECEIVES_PER_TURN {
             let now = Instant::now();
-            let received =
-                self.socket.receive(|from, bytes| self.shard.handle_datagram(from, bytes, now));
+            let shard = &mut self.shard;
+            let received = self.socket.receive(|from, bytes, length| {
+                shard.handle_datagrams(Route::udp(from), bytes, length, now);
+            });
             self.forward();
             match received {
                 Ok(0) => return more,
@@ -149,7 +174,7 @@ impl Runner {
     }
 
     fn flush(&mut self) {
-        let refused = self.socket.send(self.shard.outbox());
+        let refused = self.socket.send(self.shard.outbox(), |_, _| false);
         self.shard.refused(refused);
     }
 }

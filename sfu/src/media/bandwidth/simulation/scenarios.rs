@@ -48,6 +48,18 @@ fn trace(seen: &Seen) {
         let estimate = seen.estimate_at(at + 0.999) / 1000;
         eprintln!("{second:4} s {target:?} estimate {estimate} kbit/s, queue {queue} ms");
     }
+    if let Some(from) = std::env::var("SIMULATION_FROM").ok().and_then(|s| s.parse::<i64>().ok()) {
+        let near = |at: i64| (from..from + 2_000_000).contains(&at);
+        for (at, queue) in seen.queue.iter().filter(|(at, _)| near(*at)) {
+            eprintln!("  {} ms: queue {} ms", at / 1000, queue / 1000);
+        }
+        for (at, e) in seen.estimates.iter().filter(|(at, _)| near(*at)) {
+            eprintln!("  {} ms: estimate {e}", at / 1000);
+        }
+        for (at, t) in seen.wanted.iter().filter(|(at, _)| near(*at)) {
+            eprintln!("  {} ms: {t:?}", at / 1000);
+        }
+    }
     eprintln!("{} switches, {} of {} bytes padding", seen.wanted.len(), seen.padding, seen.sent);
 }
 

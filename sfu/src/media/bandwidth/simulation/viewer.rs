@@ -144,14 +144,16 @@ impl Viewer {
 
     /// One millisecond of the node.
     pub fn run(&mut self, link: &mut Link, now: i64) {
-        if now >= self.next_allocation {
-            self.next_allocation = now + ALLOCATE_US;
-            self.allocate(now);
-        }
         while let Some((at, _)) = self.feedback.front().filter(|(at, _)| *at <= now) {
             let at = self.instant(*at);
             let (_, fci) = self.feedback.pop_front().unwrap();
-            self.bandwidth.on_feedback(&fci, at).unwrap();
+            if self.bandwidth.on_feedback(&fci, at).unwrap() {
+                self.next_allocation = now;
+            }
+        }
+        if now >= self.next_allocation {
+            self.next_allocation = now + ALLOCATE_US;
+            self.allocate(now);
         }
         if now >= self.next_voice {
             self.next_voice += VOICE_US;

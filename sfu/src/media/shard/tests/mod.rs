@@ -1,11 +1,15 @@
 //! A shard and real WebRTC peers in one thread, on a simulated clock and wire: the peers are
 //! the `rtc` engine as a browser would use it, and decrypt what the packet path seals.
 
+mod rtcp;
+
 use super::*;
 use crate::media::batch::TrackKey;
 use crate::media::lane::{Outlet, OutletId};
-use crate::media::messages::Command;
-use crate::peer::Answer;
+use crate::media::bandwidth::allocation::Priority;
+use crate::media::messages::{Command, Joining, PublishTracks, Shown};
+use cloudschool_protocol::media::Codec;
+use crate::peer::{Answer, DtlsIdentity, Engine, EngineConfig, OfferError, Route};
 use bytes::{Bytes, BytesMut};
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
@@ -29,6 +33,8 @@ use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTra
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 const AUDIO: TrackKey = TrackKey(1);
 const VIDEO: TrackKey = TrackKey(2);
@@ -65,7 +71,7 @@ impl Browser {
         let mut media = MediaEngine::default();
         media.register_default_codecs().unwrap();
         let chain = register_default_interceptors(Registry::new(), &mut media).unwrap();
-        let chain = chain.with(crate::peer::rtcp::SLOT, crate::peer::rtcp::DeliverRtcp::default());
+        let chain = chain.with(rtcp::SLOT, rtcp::DeliverRtcp::default());
         let pc = RTCPeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().build())
             .with_setting_engine(settings)
@@ -187,6 +193,7 @@ impl Browser {
 /// The shard, the browsers and the wire between them.
 struct World {
     shard: Shard,
+    engines: Arc<EngineConfig>,
     browsers: Vec<Browser>,
     now: Instant,
     here: SocketAddr,
@@ -203,22 +210,33 @@ impl World {
         let now = Instant::now();
         let here = SocketAddr::from(([127, 0, 0, 1], 5000));
         let (sender, events) = mpsc::unbounded_channel();
-        let config = EngineConfig { local: here, candidates: vec![here] };
-        let mut shard = Shard::new(0, config, 64, sender, now);
+        let identity = Arc::new(DtlsIdentity::generate().unwrap());
+        let engines = Arc::new(EngineConfig { udp: vec![here], tcp: vec![], identity });
+        let mut shard = Shard::new(0, 64, sender, now);
         for (track, kind) in [(AUDIO, Kind::Audio), (VIDEO, Kind::Video)] {
             shard.command(Command::OpenTrack { track, kind, lane: false }, now);
         }
-        Self { shard, browsers: vec![], now, here, events, lose_one_in: None, sent: 0, moved: None }
+        Self {
+            shard,
+            engines,
+            browsers: vec![],
+            now,
+            here,
+            events,
+            lose_one_in: None,
+            sent: 0,
+            moved: None,
+        }
     }
 
     fn publish(&mut self) -> usize {
         let mut browser = Browser::publisher(6000 + self.browsers.len() as u16, self.now);
         let offer = browser.offer(self.now);
-        let (reply, mut answer) = oneshot::channel();
         let tracks = PublishTracks { audio: AUDIO, video: VIDEO };
         let session = SessionId(self.browsers.len() as u64);
-        self.shard.command(Command::Publish { session, offer, tracks, reply }, self.now);
-        browser.accept(&answer.try_recv().unwrap().unwrap(), self.now);
+        let answered = Engine::publisher(&self.engines, &offer).unwrap();
+        let publish = |joining| Command::Publish { joining, tracks };
+        browser.accept(&self.join(session, answered, publish), self.now);
         self.browsers.push(browser);
         self.browsers.len() - 1
     }
@@ -226,15 +244,27 @@ impl World {
     fn watch(&mut self, profile: SrtpProtectionProfile) -> usize {
         let mut browser = Browser::viewer(6000 + self.browsers.len() as u16, profile, self.now);
         let offer = browser.offer(self.now);
-        let (reply, mut answer) = oneshot::channel();
         let session = SessionId(self.browsers.len() as u64);
-        self.shard.command(Command::Watch { session, offer, reply }, self.now);
-        let answer = answer.try_recv().unwrap().unwrap();
-        let mid = answer.slots[0].mid.clone();
+        let answered = Engine::viewer(&self.engines, &offer).unwrap();
+        let answer = self.join(session, answered, |joining| Command::Watch { joining });
+        let mid = answer.lines[0].mid.clone();
         browser.accept(&answer, self.now);
-        self.shard.command(Command::Bind { session, mid, track: Some(VIDEO) }, self.now);
+        let show = Some(Shown { track: VIDEO, priority: Priority::TeacherCamera });
+        self.shard.command(Command::Bind { session, mid, show }, self.now);
         self.browsers.push(browser);
         self.browsers.len() - 1
+    }
+
+    fn join(
+        &mut self,
+        session: SessionId,
+        (engine, answer): (Engine, Answer),
+        command: impl FnOnce(Box<Joining>) -> Command,
+    ) -> Answer {
+        let (reply, mut admitted) = oneshot::channel();
+        let joining = Box::new(Joining { session, engine, answer, reply });
+        self.shard.command(command(joining), self.now);
+        admitted.try_recv().unwrap()
     }
 
     fn deliver(&self, from: SocketAddr, bytes: &[u8]) -> TaggedBytesMut {
@@ -255,15 +285,18 @@ impl World {
         loop {
             let mut moved = false;
             for at in 0..self.browsers.len() {
-                while let Some(out) = self.browsers[at].pc.poll_write() {
+                while let Some(mut out) = self.browsers[at].pc.poll_write() {
                     moved = true;
                     let own = self.browsers[at].address;
                     let from = self.moved.filter(|m| m.0 == own).map_or(own, |m| m.1);
-                    self.shard.handle_datagram(from, &out.message, self.now);
+                    let length = out.message.len();
+                    let route = Route::udp(from);
+                    self.shard.handle_datagrams(route, &mut out.message, length, self.now);
                 }
             }
             while self.shard.forward(self.now) {}
             for (to, bytes) in self.shard.outbox().drain() {
+                let to = to.address;
                 moved = true;
                 let media = bytes[0] >= 128 && !(192..=223).contains(&bytes[1]);
                 self.sent += usize::from(media);
@@ -468,8 +501,8 @@ fn a_viewer_that_moves_to_another_address_goes_on() {
     // What is in flight until the first check from the new address is lost, and asked for.
     let got = world.browsers[viewer].packets.len();
     assert!(got > 150, "{got} of 240 packets");
-    let last = world.browsers[viewer].packets.last().unwrap();
-    assert_eq!(last.payload[..], slice(100 + 7 * 30 + 29)[..]);
+    let newest = slice(100 + 7 * 30 + 29);
+    assert!(world.browsers[viewer].packets.iter().any(|p| p.payload[..] == newest[..]));
 }
 
 #[test]
@@ -490,7 +523,7 @@ fn an_outlet_begins_with_a_keyframe_and_carries_normalised_packets() {
     world.connect();
     world.second(publisher, 100);
     let (lane, mut batches) = mpsc::channel(64);
-    let outlet = Outlet { id: OutletId(1), lane: crate::media::lane::Lane::Trunk(lane) };
+    let outlet = Outlet::new(OutletId(1), crate::media::lane::Lane::Trunk(lane));
     let now = world.now;
     world.shard.command(Command::AddOutlet { track: VIDEO, outlet }, now);
     let replay = batches.try_recv().unwrap();
@@ -512,11 +545,8 @@ fn what_is_not_an_offer_is_refused_and_disturbs_nobody() {
         .into_iter()
         .enumerate()
     {
-        let (reply, mut answer) = oneshot::channel();
-        let session = SessionId(1000 + n as u64);
-        let offer = bad.to_owned();
-        world.shard.command(Command::Watch { session, offer, reply }, world.now);
-        assert!(answer.try_recv().unwrap().is_err(), "{bad:?} was accepted");
+        let refused = Engine::viewer(&world.engines, bad).map(|(_, answer)| answer.sdp);
+        assert!(matches!(refused, Err(OfferError::NotSdp(_) | OfferError::Unsupported(_))), "{n}");
     }
     world.connect();
     world.second(publisher, 1);

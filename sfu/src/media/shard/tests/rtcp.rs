@@ -1,6 +1,5 @@
-//! Lets RTCP through the engine. By default the engine's chain ends inbound RTCP, which is for
-//! its own interceptors; here the packet path answers it: NACKs, keyframe requests and the
-//! publisher's clock.
+//! Lets RTCP through the peers of these tests. By default the engine's chain ends inbound RTCP,
+//! which is for its own interceptors.
 
 use rtc::interceptor::{Attribute, Interceptor, Packet, Slot, StreamInfo, TaggedPacket};
 use rtc::sansio::Protocol;

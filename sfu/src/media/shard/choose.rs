@@ -1,0 +1,226 @@
+//! What each viewer gets of what its path takes, how that path is probed for more, and which
+//! encodings therefore anybody wants.
+
+use super::Shard;
+use super::feedback::find_lost;
+use super::forward::Sending;
+use super::peer::{Peer, Side};
+use super::watching::{Slot, Watching};
+use crate::media::bandwidth::allocation::{Grant, Reason, Step, Wish};
+use crate::media::lane::Lane;
+use crate::media::layers::Target;
+use crate::media::messages::MediaEvent;
+use crate::media::track::{Feed, Track};
+use cloudschool_protocol::media::Kind;
+use cloudschool_protocol::rtcp::Blocks;
+use std::time::{Duration, Instant};
+
+/// How often what a viewer gets is chosen anew.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A step that takes no more than this much more than the one below is not one of its own, in
+/// percent.
+const STEP: u64 = 105;
+
+/// How far back a probe looks for packets to fill itself with.
+const PROBE_BACK: u16 = 200;
+
+impl Shard {
+    /// A viewer told when packets arrived.
+    pub(super) fn arrivals_told(&mut self, at: usize, fci: &[u8], now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Some(watching) = peer.watching() else { return };
+        let before = watching.path.estimate();
+        if watching.path.on_feedback(fci, now).is_err() {
+            self.counters.unreadable += 1;
+        }
+        self.path_changed(at, before, now);
+    }
+
+    /// A viewer told how much it misses.
+    pub(super) fn loss_told(&mut self, at: usize, blocks: Blocks<'_>, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Some(watching) = peer.watching() else { return };
+        let before = watching.path.estimate();
+        let ours = |ssrc| watching.slots.iter().any(|s| s.ssrc == ssrc && s.kind == Kind::Video);
+        let worst = blocks.filter(|b| ours(b.ssrc)).map(|b| b.fraction_lost).max();
+        if let Some(worst) = worst {
+            watching.path.on_report(worst, now);
+        }
+        self.path_changed(at, before, now);
+    }
+
+    /// Less is acted upon at once, more in its time.
+    fn path_changed(&mut self, at: usize, before: u64, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Some(watching) = peer.watching() else { return };
+        if watching.path.estimate() < before {
+            watching.choose(&self.tracks, now);
+        }
+        let deadline = peer.deadline(now);
+        self.timers.no_later_than(at, deadline);
+    }
+
+    /// Does what is due for a viewer: packets that waited, what it gets, probes, reports.
+    pub(super) fn serve_viewer(&mut self, at: usize, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Some(watching) = peer.watching() else { return };
+        if watching.sealer.is_none() {
+            return;
+        }
+        if watching.next_choice <= now {
+            watching.choose(&self.tracks, now);
+        }
+        let report = watching.report_due(now);
+        let probe = watching.path.handle_timeout(now);
+        self.send_waiting(at, now);
+        if probe > 0 {
+            self.probe(at, probe, now);
+        }
+        if report {
+            self.send_reports(at, now);
+        }
+    }
+
+    /// Sends so many bytes more than the lesson needs, as repairs of packets sent before: they
+    /// do no harm, and one that was lost is a gain.
+    fn probe(&mut self, at: usize, bytes: usize, now: Instant) {
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        let Peer { address: Some(to), side: Side::Watching(watching), .. } = peer.as_mut() else {
+            return;
+        };
+        let Watching { slots, sealer: Some(sealer), path, .. } = watching.as_mut() else { return };
+        let repairable = |s: &&mut Slot| s.track.is_some() && s.extensions.transport_cc.is_some();
+        let mut video = slots.iter_mut().filter(|s| s.kind == Kind::Video).filter(repairable);
+        let Some(slot) = video.next() else { return };
+        let Some(Some(track)) = slot.track.and_then(|t| self.tracks.get(t)) else { return };
+        let (outbox, counters) = (&mut self.outbox, &mut self.counters);
+        let mut line = Sending { to: *to, outbox, counters, now };
+        let mut sent = 0;
+        let newest = slot.egress.newest_sequence();
+        for back in 0..PROBE_BACK {
+            if sent >= bytes {
+                return;
+            }
+            let Some((lost, packet, codec)) =
+                find_lost(slot, track, newest.wrapping_sub(back), now)
+            else {
+                continue;
+            };
+            let Some(rtx) = codec.rtx else { return };
+            let number = path.next_sequence();
+            let bytes = line.write_rtx(slot, sealer, rtx, &lost, packet, number);
+            path.on_sent(number, bytes, now);
+            line.counters.probes += 1;
+            sent += bytes;
+        }
+    }
+
+    /// Tells which encodings of each track are wanted here, where that changed.
+    pub(super) fn report_wanted(&mut self) {
+        for track in self.tracks.iter().flatten() {
+            if track.kind == Kind::Audio || track.encodings().count() < 2 {
+                continue;
+            }
+            let mut wanted = 0u8;
+            for line in &track.subscribers {
+                let Some(Some(peer)) = self.peers.get(line.peer) else { continue };
+                let Side::Watching(watching) = &peer.side else { continue };
+                let target = watching.slots.get(line.slot).and_then(|s| s.egress.target());
+                wanted |= match target {
+                    Some(Target { encoding: u8::MAX, .. }) => u8::MAX,
+                    Some(target) => 1 << target.encoding,
+                    None => 0,
+                };
+            }
+            let trunk = |o: &&crate::media::lane::Outlet| matches!(o.lane, Lane::Trunk(_));
+            if track.outlets.iter().any(|o| trunk(&o)) {
+                // A trunk carries the best there is.
+                let best = track.encodings().max_by_key(|(at, e)| (e.rates.all(), *at));
+                wanted |= best.map_or(0, |(at, _)| 1 << at);
+            }
+            let encodings = wanted & ((1 << crate::peer::MAX_ENCODINGS) - 1);
+            self.emit(MediaEvent::EncodingsWanted {
+                shard: self.index,
+                track: track.key,
+                encodings,
+            });
+        }
+    }
+}
+
+impl Watching {
+    /// Divides what the path takes among the lines.
+    pub fn choose(&mut self, tracks: &[Option<Box<Track>>], now: Instant) {
+        self.next_choice = now + INTERVAL;
+        let mut steps = Vec::with_capacity(self.slots.len() * 3);
+        let mut ends = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            if let Some(Some(track)) = slot.track.and_then(|t| tracks.get(t)) {
+                ladder(slot, track, now, &mut steps);
+            }
+            ends.push(steps.len());
+        }
+        let mut begin = 0;
+        let wishes: Vec<Wish<'_>> = self
+            .slots
+            .iter()
+            .zip(ends)
+            .map(|(slot, end)| {
+                let own = steps.get(begin..end).unwrap_or_default();
+                begin = end;
+                let key = slot.track.and_then(|t| tracks.get(t)?.as_ref()).map(|t| t.key.0);
+                Wish { source: key.unwrap_or(u32::MAX), priority: slot.priority, steps: own }
+            })
+            .collect();
+        let mut grants: Vec<Grant> = Vec::with_capacity(wishes.len());
+        let estimate = self.path.estimate();
+        let outlook = self.allocation.allocate(estimate, &wishes, now, &mut grants);
+        self.path.set_wanted(outlook.wanted);
+        for (slot, grant) in self.slots.iter_mut().zip(grants) {
+            // A source nothing is known of yet is taken as it comes.
+            let target =
+                if grant.reason == Reason::Nothing { Some(Target::ALL) } else { grant.target };
+            if slot.egress.target() != target {
+                slot.egress.retarget(target);
+            }
+        }
+    }
+}
+
+/// The steps in which a track can be shown on a line, from the humblest to the best.
+fn ladder(slot: &Slot, track: &Track, now: Instant, steps: &mut Vec<Step>) {
+    if track.feed == Feed::Idle || track.muted {
+        return;
+    }
+    let mut rated: [Option<(u64, u8)>; crate::peer::MAX_ENCODINGS] = Default::default();
+    let taken = track.encodings().filter(|(_, e)| {
+        // One that was paused is known by what it took before.
+        slot.codec(e.codec).is_some() && (e.rates.all() > 0 || e.rates.alive(now))
+    });
+    for (place, (at, e)) in rated.iter_mut().zip(taken) {
+        *place = Some((e.rates.all(), at));
+    }
+    rated.sort_by_key(|r| r.map_or((true, 0, 0), |(rate, at)| (false, rate, at)));
+    let mut below = 0;
+    for (_, at) in rated.into_iter().flatten() {
+        let Some(encoding) = track.encoding(at) else { continue };
+        let (spatial, temporal) = encoding.rates.layers();
+        for s in 0..spatial {
+            for t in 0..temporal {
+                let rate = encoding.rates.up_to(s, t);
+                let whole = s + 1 == spatial && t + 1 == temporal;
+                if rate * 100 <= below * STEP && !(whole && below == 0) {
+                    continue;
+                }
+                below = rate;
+                let target = Target {
+                    encoding: at,
+                    spatial: if s + 1 == spatial { u8::MAX } else { s },
+                    temporal: if t + 1 == temporal { u8::MAX } else { t },
+                };
+                steps.push(Step { target, rate });
+            }
+        }
+    }
+}
