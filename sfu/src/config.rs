@@ -1,6 +1,12 @@
 //! The configuration of a node. `configs/campus.toml` and `configs/school.toml` explain every
 //! key to an operator; this is what the program reads.
 
+mod media;
+mod turn;
+
+pub use media::MediaSection;
+pub use turn::{Secret, TurnSection, needs_credentials};
+
 use crate::lesson::Limits;
 use cloudschool_protocol::id::{LessonId, SchoolId};
 use cloudschool_protocol::lesson::LessonInfo;
@@ -11,8 +17,7 @@ use cloudschool_service::config::{
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything a node is told.
@@ -29,27 +34,12 @@ pub struct Config {
     #[serde(default)]
     pub limits: LimitsSection,
     #[serde(default)]
+    pub turn: TurnSection,
+    #[serde(default)]
     pub log: LogSection,
     /// Lessons the origin opens when it starts.
     #[serde(default)]
     pub lessons: Vec<Seed>,
-}
-
-/// `[media]`: the UDP ports of WebRTC.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MediaSection {
-    /// Address of the first shard; shard `n` has port + n.
-    pub bind: SocketAddr,
-    /// Addresses told to browsers; empty for the one in `bind`.
-    #[serde(default)]
-    pub announce: Vec<IpAddr>,
-    #[serde(default = "one_shard")]
-    pub shards: NonZeroUsize,
-}
-
-fn one_shard() -> NonZeroUsize {
-    NonZeroUsize::MIN
 }
 
 /// `[links]`: pages where people find what other services show of a lesson. The file has the
@@ -184,7 +174,12 @@ pub enum InvalidConfig {
     AnnounceMissing(SocketAddr),
     #[error("[media] announce has {0}, which is no address a browser can send to")]
     AnnounceUseless(IpAddr),
-    #[error("[media] bind port {port} with {shards} shards goes past the last port, 65535")]
+    #[error(
+        "[media] announce has {ip}, but bind = \"{bind}\" can't be reached there: \"[::]:{port}\" \
+         is all addresses of both families", port = bind.port()
+    )]
+    AnnounceUnreachable { ip: IpAddr, bind: SocketAddr },
+    #[error("[media] port {port} with {shards} shards goes past the last port, 65535")]
     PortsMissing { port: u16, shards: usize },
     #[error("[trunk] needs upstream (a school's node) or listen (the campus's node)")]
     TrunkMissing,
@@ -194,6 +189,16 @@ pub enum InvalidConfig {
     LessonTwice(LessonId),
     #[error("[limits] {0} must be more than 0")]
     Zero(&'static str),
+    #[error("[turn] urls has {0:?}, which does not begin with turn:, turns:, stun: or stuns:")]
+    TurnUrl(String),
+    #[error("[turn] urls has a relay: give the secret it shares in secret or secret_file")]
+    TurnSecretMissing,
+    #[error("[turn] has both secret and secret_file: leave one out")]
+    TurnSecretTwice,
+    #[error("[turn] secret_file = \"{}\" can't be read: {source}", file.display())]
+    TurnSecretUnreadable { file: PathBuf, source: std::io::Error },
+    #[error("[turn] ttl_s must be more than 0")]
+    TurnTtl,
 }
 
 impl Config {
@@ -223,17 +228,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), InvalidConfig> {
-        let MediaSection { bind, announce, shards } = &self.media;
-        if bind.ip().is_unspecified() && announce.is_empty() {
-            return Err(InvalidConfig::AnnounceMissing(*bind));
-        }
-        if let Some(ip) = announce.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
-            return Err(InvalidConfig::AnnounceUseless(*ip));
-        }
-        let last = usize::from(bind.port()) + shards.get() - 1;
-        if last > usize::from(u16::MAX) {
-            return Err(InvalidConfig::PortsMissing { port: bind.port(), shards: shards.get() });
-        }
+        self.media.check()?;
+        self.turn.check()?;
         if self.trunk.upstream.is_none() && self.trunk.listen.is_none() {
             return Err(InvalidConfig::TrunkMissing);
         }
@@ -295,6 +291,8 @@ mod tests {
             ("return_within_s", limits.return_within_s.to_string()),
             ("rejoin_within_s", limits.rejoin_within_s.to_string()),
             ("closing_s", limits.closing_s.to_string()),
+            ("tcp", "true".to_owned()),
+            ("ttl_s", TurnSection::default().ttl_s.to_string()),
         ] {
             assert!(manual.contains(&format!("# {key} = {value}\n")), "{key} = {value}");
         }
@@ -311,12 +309,48 @@ mod tests {
             (("TRUNK__UPSTREAM", "campus.example:443"), "[[lessons]]"),
             (("LIMITS__MEMBERS", "0"), "[limits] members"),
             (("MEDIA__PORT", "1"), "media"),
+            (("MEDIA__ANNOUNCE", r#"["campus.example"]"#), "media.announce"),
+            (("MEDIA__ANNOUNCE", r#"["2001:db8::1"]"#), "[media] announce"),
+            (("MEDIA__ANNOUNCE", r#"["203.0.113.7:70000"]"#), "media.announce"),
+            (("TURN__URLS", r#"["turn:turn.example"]"#), "[turn] urls"),
+            (("TURN__URLS", r#"["https://turn.example"]"#), "[turn] urls"),
+            (("TURN__SECRET_FILE", "/nowhere/secret"), "/nowhere/secret"),
+            (("TURN__TTL_S", "0"), "ttl_s"),
         ] {
             let err = load(CAMPUS, &[env]).unwrap_err().to_string();
             assert!(err.contains(part), "{env:?}: {err}");
         }
         load(CAMPUS, &[("MEDIA__BIND", "0.0.0.0:1"), ("MEDIA__ANNOUNCE", r#"["10.0.0.1"]"#)])
             .unwrap();
+    }
+
+    #[test]
+    fn addresses_of_both_families_and_forwarded_ports_are_announced() {
+        let list = r#"["203.0.113.7:9000", "2001:db8::1", "[2001:db8::2]:9000", "10.0.0.1"]"#;
+        let env = [("MEDIA__BIND", "[::]:8081"), ("MEDIA__ANNOUNCE", list)];
+        let media = load(CAMPUS, &env).unwrap().media;
+        let told: Vec<String> = media.announce.iter().map(|a| a.at(8081).to_string()).collect();
+        let wanted =
+            ["203.0.113.7:9000", "[2001:db8::1]:8081", "[2001:db8::2]:9000", "10.0.0.1:8081"];
+        assert_eq!(told, wanted);
+        assert!(media.tcp);
+    }
+
+    #[test]
+    fn the_secret_of_the_relay_comes_from_a_file_and_goes_into_no_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        std::fs::write(&file, "north wind\n").unwrap();
+        let env = [
+            ("TURN__URLS", r#"["turn:t.example"]"#),
+            ("TURN__SECRET_FILE", file.to_str().unwrap()),
+        ];
+        let config = load(CAMPUS, &env).unwrap();
+        let secret = config.turn.shared_secret().unwrap().unwrap();
+        assert_eq!(secret.as_bytes(), b"north wind");
+        let env = [("TURN__URLS", r#"["turn:t.example"]"#), ("TURN__SECRET", "north wind")];
+        assert!(!format!("{:?}", load(CAMPUS, &env).unwrap()).contains("north"));
+        assert_eq!(load(CAMPUS, &[]).unwrap().turn.shared_secret().unwrap(), None);
     }
 
     #[test]
