@@ -30,6 +30,7 @@ mod outbox;
 mod rates;
 mod shard;
 mod socket;
+mod tcp;
 mod timers;
 mod track;
 

@@ -2,6 +2,7 @@
 //! which spares a teacher's line and laptop.
 
 use super::room::{Inner, Room};
+use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::TrackId;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use tokio::sync::watch;
 /// An encoding that nobody wanted for so long is paused. Sooner would pause and resume it with
 /// every viewer whose line wavers.
 const PAUSE_AFTER: Duration = Duration::from_secs(5);
+
+/// Every encoding there can be.
+const ALL: u8 = (1 << MAX_ENCODINGS) - 1;
 
 /// The names (`rid`, RFC 8851) of the encodings that are watched, of each track published here
 /// in more than one.
@@ -43,7 +47,7 @@ impl Encodings {
     fn wanted(&mut self, shard: usize, track: &TrackId, encodings: u8, now: Instant) -> Option<u8> {
         let wishes = self.tracks.entry(track.clone()).or_insert_with(|| Wishes {
             wanted: BTreeMap::new(),
-            told: u8::MAX,
+            told: ALL,
             less_since: None,
         });
         wishes.wanted.insert(shard, encodings);
@@ -107,7 +111,7 @@ mod tests {
         let mut want = |shard, set, after| {
             encodings.wanted(shard, &track, set, start + Duration::from_millis(after))
         };
-        assert_eq!(want(0, 0b111, 0), None.or(want(1, 0b001, 0)), "all is sent to begin with");
+        assert_eq!((want(0, 0b111, 0), want(1, 0b001, 0)), (None, None), "all is sent at first");
         assert_eq!(want(0, 0b001, 1_000), None);
         assert_eq!(want(0, 0b001, 5_900), None);
         assert_eq!(want(0, 0b001, 6_000), Some(0b001));

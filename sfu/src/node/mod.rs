@@ -16,10 +16,8 @@ pub use room::{Room, Speakers, Want};
 
 use crate::config::{Config, LinksSection};
 use crate::lesson::{Lessons, LessonsError, Settings};
-use crate::media::{
-    Announced, Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey,
-};
-use crate::peer::OfferError;
+use crate::media::{Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey};
+use crate::peer::{Condition, FragmentError, OfferError, Patched};
 use crate::trunk::{LinkHandle, SOFTWARE, down, up};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
@@ -42,6 +40,8 @@ pub struct Answer {
     /// Names the connection, to hang it up by.
     pub session: String,
     pub sdp: String,
+    /// Names the ICE session, until a restart.
+    pub tag: String,
 }
 
 /// Why a connection was not made or changed.
@@ -57,6 +57,12 @@ pub enum MediaError {
     Refused(#[from] Refusal),
     #[error("there is no such connection")]
     NoSuchSession,
+    /// The body is no fragment of a session description.
+    #[error("the fragment is not one of trickle ICE")]
+    NotFragment,
+    /// The fragment is about an ICE session that is over.
+    #[error("the ICE session is over")]
+    Outdated,
     /// As many connections as this node is configured for.
     #[error("this node is full")]
     Busy,
@@ -70,6 +76,15 @@ impl From<OfferError> for MediaError {
         match error {
             OfferError::NotSdp(why) => Self::NotSdp(why),
             OfferError::Unsupported(why) => Self::Unsupported(why),
+        }
+    }
+}
+
+impl From<FragmentError> for MediaError {
+    fn from(error: FragmentError) -> Self {
+        match error {
+            FragmentError::Malformed => Self::NotFragment,
+            FragmentError::Outdated => Self::Outdated,
         }
     }
 }
@@ -95,6 +110,10 @@ pub enum StartError {
     Listen(#[from] BindError),
     #[error("[[lessons]] {lesson} can't be opened: {refusal}")]
     Seed { lesson: LessonId, refusal: Refusal },
+}
+
+fn session_id(session: &str) -> Result<SessionId, MediaError> {
+    u64::from_str_radix(session, 16).map(SessionId).map_err(|_| MediaError::NoSuchSession)
 }
 
 /// Most peer connections of one node: a guard against a flood, not a measure of its strength.
@@ -153,13 +172,8 @@ impl Node {
         let (events, received) = mpsc::unbounded_channel::<MediaEvent>();
         let media = MediaConfig {
             bind: config.media.bind,
-            announce: config
-                .media
-                .announce
-                .iter()
-                .map(|ip| Announced { ip: *ip, port: None })
-                .collect(),
-            tcp: false,
+            announce: config.media.announce.clone(),
+            tcp: config.media.tcp,
             shards: config.media.shards.get(),
         };
         let listen = |address| Listener::bind(address, &identity, SOFTWARE).map(Arc::new);
@@ -375,6 +389,27 @@ impl Node {
         self.enter(lesson)?.play(self, &claims.sub, offer).await
     }
 
+    /// Takes a fragment of SDP about a connection made by [`Self::publish`] or [`Self::whep`]:
+    /// candidates, or an ICE restart.
+    ///
+    /// # Errors
+    /// [`MediaError::NoSuchSession`], also for another's; [`MediaError::NotFragment`] and
+    /// [`MediaError::Outdated`], after which it goes on as it was.
+    pub async fn patch(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+        session: &str,
+        claims: &Claims,
+        fragment: String,
+        condition: Condition,
+    ) -> Result<Patched, MediaError> {
+        let session = session_id(session)?;
+        if !self.room(lesson)?.is_of(session, &claims.sub) || !self.media.has(session) {
+            return Err(MediaError::NoSuchSession);
+        }
+        Ok(self.media.patch(session, fragment, condition).await??)
+    }
+
     /// Ends a connection made by [`Self::publish`] or [`Self::whep`], by whoever made it.
     ///
     /// # Errors
@@ -385,8 +420,7 @@ impl Node {
         session: &str,
         claims: &Claims,
     ) -> Result<(), MediaError> {
-        let id = u64::from_str_radix(session, 16).map_err(|_| MediaError::NoSuchSession)?;
-        self.room(lesson)?.hang_up(self, SessionId(id), &claims.sub).await
+        self.room(lesson)?.hang_up(self, session_id(session)?, &claims.sub).await
     }
 
     /// Which encodings of what is published here anybody watches.

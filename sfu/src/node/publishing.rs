@@ -82,7 +82,7 @@ impl Room {
                 room.release_silent(&node, session);
             }
         });
-        Ok(Answer { session: session.to_string(), sdp: answer.sdp })
+        Ok(Answer { session: session.to_string(), sdp: answer.sdp, tag: answer.tag })
     }
 
     /// The first packet of a published track came.

@@ -129,6 +129,13 @@ impl Room {
         gone.iter().for_each(|member| self.part(node, member));
     }
 
+    /// Whether the connection is the member's.
+    pub(super) fn is_of(&self, session: SessionId, member: &MemberId) -> bool {
+        let inner = self.inner();
+        inner.watches.get(&session).is_some_and(|w| w.member == *member)
+            || inner.publications.get(&session).is_some_and(|p| p.member == *member)
+    }
+
     pub(super) async fn hang_up(
         self: &Arc<Self>,
         node: &Arc<Node>,

@@ -59,7 +59,7 @@ impl Room {
                 if let Some(watch) = self.inner().watches.get_mut(&session) {
                     watch.lines = answer.lines;
                 }
-                Ok(Answer { session: session.to_string(), sdp: answer.sdp })
+                Ok(Answer { session: session.to_string(), sdp: answer.sdp, tag: answer.tag })
             }
             other => {
                 let answer = self.begin_watch(node, member, offer, false).await?;
@@ -117,7 +117,7 @@ impl Room {
             began: Instant::now(),
         };
         self.inner().watches.insert(session, watch);
-        Ok(Answer { session: session.to_string(), sdp: answer.sdp })
+        Ok(Answer { session: session.to_string(), sdp: answer.sdp, tag: answer.tag })
     }
 
     pub(super) fn bind(

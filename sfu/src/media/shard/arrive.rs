@@ -1,15 +1,15 @@
 //! Datagrams on their way in: to the engine, to a publisher's tracks, or to a viewer's feedback.
 
-use super::Shard;
 use super::peer::{Peer, PublisherMedia, SILENCE, Side};
 use super::watching::ip_overhead;
+use super::{Shard, TcpNews};
 use crate::media::batch::TrackBatch;
 use crate::media::encoding::Packet;
 use crate::media::ingress::Received;
 use crate::media::messages::MediaEvent;
 use crate::media::track::Feed;
 use crate::peer::stun::BindingRequest;
-use crate::peer::{Arrival, PeerEvent, Route};
+use crate::peer::{Arrival, PeerEvent, Route, Transport};
 use cloudschool_protocol::media::{
     AUDIO_LEVEL_EXTENSION, DEPENDENCY_DESCRIPTOR_EXTENSION, Kind, RED_PAYLOAD_TYPE,
 };
@@ -74,6 +74,9 @@ impl Shard {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         peer.heard = now;
         if before != Some(at) {
+            if from.transport == Transport::Tcp {
+                self.tcp_news.push(TcpNews::Introduced(from.address));
+            }
             peer.engine.admit(from);
             peer.routes.push(from);
             if peer.routes.len() > MAX_ROUTES {
@@ -91,6 +94,21 @@ impl Shard {
         if peer.address == Some(from) {
             peer.address_heard = now;
         }
+    }
+
+    /// A TCP connection ended: its peer is reached another way, or comes back by one.
+    pub fn route_closed(&mut self, route: Route, now: Instant) {
+        let Some(at) = self.demux.remove(route) else { return };
+        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
+        peer.routes.retain(|r| *r != route);
+        peer.engine.dismiss(route);
+        if peer.address == Some(route) {
+            peer.address = peer.routes.last().copied();
+            if let Some(other) = peer.address {
+                peer.engine.send_to(other);
+            }
+        }
+        self.schedule(at, now);
     }
 
     /// Whether another live peer is reached at `route`. A check can be sent with anybody's

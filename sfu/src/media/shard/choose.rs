@@ -65,6 +65,12 @@ impl Shard {
     pub(super) fn serve_viewer(&mut self, at: usize, now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         let Some(watching) = peer.watching() else { return };
+        if watching.settled(now) {
+            for slot in 0..watching.slots.len() {
+                self.start_line(at, slot, now);
+            }
+            return;
+        }
         if watching.sealer.is_none() {
             return;
         }

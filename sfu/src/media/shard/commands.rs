@@ -1,14 +1,14 @@
 //! The part of a shard that carries out commands: peers, tracks and who gets what.
 
-use super::Shard;
 use super::peer::{Peer, PublisherMedia, Publishing, Side};
 use super::watching::Watching;
+use super::{Shard, TcpNews};
 use crate::media::batch::TrackKey;
 use crate::media::ingress::Ingress;
 use crate::media::lane::Outlet;
 use crate::media::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
 use crate::media::track::{Feed, Subscriber, Track};
-use crate::peer::{Answer, Condition, FragmentError, OfferError, Patched};
+use crate::peer::{Answer, Condition, FragmentError, OfferError, Patched, Transport};
 use cloudschool_protocol::media::Kind;
 use cloudschool_srtp::{Opener, Sealer, SessionKeys};
 use std::time::Instant;
@@ -161,21 +161,14 @@ impl Shard {
             self.gone(at);
             return;
         };
-        let mut slots = 0;
         match &mut peer.side {
             Side::Publishing(publishing) => {
                 let ingress = Ingress::new(opener, publishing.lines.clone(), now);
                 publishing.media = Some(PublisherMedia { ingress, sealer });
             }
-            Side::Watching(watching) => {
-                watching.connected(opener, sealer, now);
-                slots = watching.slots.len();
-            }
+            Side::Watching(watching) => watching.connected(opener, sealer, now),
         }
         self.emit(MediaEvent::Connected { session });
-        for slot in 0..slots {
-            self.start_line(at, slot, now);
-        }
     }
 
     pub(super) fn gone(&mut self, at: usize) {
@@ -195,6 +188,9 @@ impl Shard {
         for route in &peer.routes {
             if self.demux.get(*route) == Some(at) {
                 self.demux.remove(*route);
+                if route.transport == Transport::Tcp {
+                    self.tcp_news.push(TcpNews::Dismissed(route.address));
+                }
             }
         }
         for fragment in &peer.fragments {

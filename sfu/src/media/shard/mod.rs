@@ -28,6 +28,7 @@ use crate::peer::PeerEvent;
 use cloudschool_protocol::media::Kind;
 use peer::Peer;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,6 +46,15 @@ const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
 const WANTED_INTERVAL: Duration = Duration::from_millis(500);
 
 const COUNTER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What whoever holds the TCP connections must know of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpNews {
+    /// A peer proved that it is at the other end: the connection stays.
+    Introduced(SocketAddr),
+    /// Nobody is at the other end any more.
+    Dismissed(SocketAddr),
+}
 
 /// A shard's peers and tracks, without its socket: datagrams, packets, commands and the time
 /// go in; datagrams gather in the outbox, and events go to the node.
@@ -70,6 +80,7 @@ pub struct Shard {
     next_wanted: Instant,
     next_counters: Instant,
     had_levels: bool,
+    tcp_news: Vec<TcpNews>,
     /// Whoever waits for the end of this shard, once it was told to end.
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -103,6 +114,7 @@ impl Shard {
             next_wanted: now + WANTED_INTERVAL,
             next_counters: now + COUNTER_INTERVAL,
             had_levels: false,
+            tcp_news: Vec::new(),
             stopping: None,
         }
     }
@@ -126,6 +138,11 @@ impl Shard {
     /// Counts a turn that made others wait.
     pub fn late_turn(&mut self) {
         self.counters.late_turns += 1;
+    }
+
+    /// What became of TCP connections since the last call.
+    pub fn tcp_news(&mut self) -> impl Iterator<Item = TcpNews> {
+        self.tcp_news.drain(..)
     }
 
     /// When [`Self::handle_timeout`] is wanted next.

@@ -1,11 +1,12 @@
 //! The thread that runs a shard. Its turn reads like this: commands → packets from other
 //! shards and trunks → timers → receive → forward → flush.
 
-use super::{FLUSH_AT, Shard};
+use super::{FLUSH_AT, Shard, TcpNews};
 use crate::media::batch::TrackBatch;
 use crate::media::lane::ShardLane;
 use crate::media::messages::{Command, MediaEvent};
 use crate::media::socket::Socket;
+use crate::media::tcp::TcpPeers;
 use crate::peer::{DtlsIdentity, EngineConfig, Route};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -17,6 +18,8 @@ use tokio::sync::mpsc;
 
 const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
+/// TCP takes the token of this number and all above it.
+const TCP: usize = 2;
 
 /// Receives in a row before timers and commands get their turn again.
 const RECEIVES_PER_TURN: usize = 8;
@@ -70,8 +73,12 @@ impl ShardHandle {
         let ShardSetup { index, bind, tcp, announce, identity } = setup;
         let mut socket = Socket::bind(bind)?;
         let local = socket.local_addr();
+        let mut tcp = if tcp { Some(TcpPeers::bind(local)?) } else { None };
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
+        if let Some(tcp) = &mut tcp {
+            tcp.register(poll.registry(), TCP)?;
+        }
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (lane, batches) = ShardLane::new(waker.clone());
         let (sender, commands) = channel();
@@ -80,12 +87,12 @@ impl ShardHandle {
             false => announce.iter().map(|a| a.at(local.port())).collect(),
         };
         let engines = Arc::new(EngineConfig {
-            tcp: if tcp { told.clone() } else { Vec::new() },
+            tcp: if tcp.is_some() { told.clone() } else { Vec::new() },
             udp: told,
             identity,
         });
         let shard = Shard::new(index, socket.max_segments(), events, Instant::now());
-        let runner = Runner { shard, socket, poll, commands, batches };
+        let runner = Runner { shard, socket, tcp, poll, commands, batches };
         let named = std::thread::Builder::new().name(format!("shard-{index}"));
         named.spawn(move || runner.run())?;
         Ok(Self { address: local, lane, engines, commands: sender, waker })
@@ -96,6 +103,7 @@ impl ShardHandle {
 struct Runner {
     shard: Shard,
     socket: Socket,
+    tcp: Option<TcpPeers>,
     poll: Poll,
     commands: Receiver<Command>,
     batches: Receiver<TrackBatch>,
@@ -110,7 +118,7 @@ impl Runner {
         while self.shard.running() {
             let wait = match more {
                 true => Duration::ZERO,
-                false => self.shard.poll_timeout().saturating_duration_since(Instant::now()),
+                false => self.next_turn().saturating_duration_since(Instant::now()),
             };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != io::ErrorKind::Interrupted
@@ -119,15 +127,20 @@ impl Runner {
                 return;
             }
             let begun = Instant::now();
-            more = self.turn();
+            more = self.turn(&events);
             if begun.elapsed() > LONG_TURN {
                 self.shard.late_turn();
             }
         }
     }
 
+    fn next_turn(&self) -> Instant {
+        let shard = self.shard.poll_timeout();
+        self.tcp.as_ref().and_then(TcpPeers::poll_timeout).map_or(shard, |tcp| tcp.min(shard))
+    }
+
     /// One turn. Returns whether there is more to do at once.
-    fn turn(&mut self) -> bool {
+    fn turn(&mut self, events: &Events) -> bool {
         // Packets never overtake the command that opened their track: they are taken off the
         // lane first, and handled after it.
         let batches: Vec<TrackBatch> = self.batches.try_iter().take(BATCHES_PER_TURN).collect();
@@ -145,7 +158,8 @@ impl Runner {
         }
         self.shard.handle_timeout(Instant::now());
         self.forward();
-        let more = batches.len() == BATCHES_PER_TURN || commands == COMMANDS_PER_TURN;
+        let unread = self.serve_tcp(events);
+        let more = unread || batches.len() == BATCHES_PER_TURN || commands == COMMANDS_PER_TURN;
         for _ in 0..RECEIVES_PER_TURN {
             let now = Instant::now();
             let shard = &mut self.shard;
@@ -166,6 +180,29 @@ impl Runner {
         true
     }
 
+    /// TCP's part of a turn. Returns whether there is more to read.
+    fn serve_tcp(&mut self, events: &Events) -> bool {
+        let Some(tcp) = &mut self.tcp else { return false };
+        for event in events.iter().filter(|e| e.token().0 >= TCP) {
+            let shard = &mut self.shard;
+            tcp.ready(event, self.poll.registry(), Instant::now(), |from, datagram| {
+                let length = datagram.len();
+                shard.handle_datagrams(Route::tcp(from), datagram, length, Instant::now());
+            });
+        }
+        let shard = &mut self.shard;
+        let more = tcp.read_on(Instant::now(), |from, datagram| {
+            let length = datagram.len();
+            shard.handle_datagrams(Route::tcp(from), datagram, length, Instant::now());
+        });
+        tcp.handle_timeout(self.poll.registry(), Instant::now());
+        for gone in tcp.closed() {
+            self.shard.route_closed(Route::tcp(gone), Instant::now());
+        }
+        self.forward();
+        more
+    }
+
     fn forward(&mut self) {
         while self.shard.forward(Instant::now()) {
             self.flush();
@@ -174,7 +211,18 @@ impl Runner {
     }
 
     fn flush(&mut self) {
-        let refused = self.socket.send(self.shard.outbox(), |_, _| false);
+        let tcp = &mut self.tcp;
+        let refused = self.socket.send(self.shard.outbox(), |to, datagram| {
+            tcp.as_mut().is_some_and(|tcp| tcp.send(to, datagram))
+        });
         self.shard.refused(refused);
+        let Some(tcp) = &mut self.tcp else { return };
+        tcp.flush();
+        for news in self.shard.tcp_news() {
+            match news {
+                TcpNews::Introduced(address) => tcp.keep(address),
+                TcpNews::Dismissed(address) => tcp.close(address),
+            }
+        }
     }
 }

@@ -20,6 +20,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// home's line carries a lesson's picture, and one that doesn't says so within a second.
 const START_RATE: u64 = 6_000_000;
 
+/// A viewer is sent nothing for so long after the last message of its DTLS handshake left:
+/// media that arrives together with it finds no keys yet at some peers, and is lost.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// Packets that may wait for a viewer's line: a whole replay and a frame.
 pub const MAX_WAITING: usize = 768;
 
@@ -121,7 +125,10 @@ impl Waiting {
 pub struct Watching {
     pub slots: Vec<Slot>,
     pub opener: Option<Opener>,
+    /// Present while the viewer is sent to.
     pub sealer: Option<Sealer>,
+    /// Until then the viewer is still busy with the end of its handshake.
+    ready: Option<(Instant, Sealer)>,
     pub path: Bandwidth,
     pub allocation: Allocation,
     /// When what it gets is chosen anew.
@@ -144,6 +151,7 @@ impl Watching {
             slots: Vec::new(),
             opener: None,
             sealer: None,
+            ready: None,
             path: Bandwidth::new(START_RATE, feedbacks, now),
             allocation: Allocation::default(),
             next_choice: now,
@@ -174,15 +182,25 @@ impl Watching {
         }
     }
 
-    /// It is connected: what it gets is sealed from now on.
+    /// It is connected, and will be sent to shortly.
     pub fn connected(&mut self, opener: Opener, sealer: Sealer, now: Instant) {
         self.opener = Some(opener);
+        self.ready = Some((now + SETTLE, sealer));
+    }
+
+    /// Whether it can be sent to from now on, and could not before.
+    pub fn settled(&mut self, now: Instant) -> bool {
+        let Some((_, sealer)) = self.ready.take_if(|(at, _)| *at <= now) else { return false };
         self.sealer = Some(sealer);
         self.next_report = now + REPORT_INTERVAL;
+        true
     }
 
     /// When it wants the time next.
     pub fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        if let Some((at, _)) = &self.ready {
+            return Some(*at);
+        }
         self.sealer.as_ref()?;
         let own = self.next_report.min(self.next_choice).min(self.path.poll_timeout(now));
         Some(self.next_waiting(now).map_or(own, |w| w.min(own)))

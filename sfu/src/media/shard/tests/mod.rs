@@ -4,13 +4,13 @@
 mod rtcp;
 
 use super::*;
+use crate::media::bandwidth::allocation::Priority;
 use crate::media::batch::TrackKey;
 use crate::media::lane::{Outlet, OutletId};
-use crate::media::bandwidth::allocation::Priority;
 use crate::media::messages::{Command, Joining, PublishTracks, Shown};
-use cloudschool_protocol::media::Codec;
 use crate::peer::{Answer, DtlsIdentity, Engine, EngineConfig, OfferError, Route};
 use bytes::{Bytes, BytesMut};
+use cloudschool_protocol::media::Codec;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
@@ -410,7 +410,9 @@ fn a_late_joiner_gets_a_picture_without_a_new_keyframe() {
     let asked = world.browsers[publisher].keyframes_asked;
     let viewer = world.watch(GCM);
     world.connect();
-    world.step(Duration::from_millis(1));
+    for _ in 0..3 {
+        world.step(Duration::from_millis(10));
+    }
     let got = &world.browsers[viewer].packets;
     assert_eq!(got.len(), 30, "the group of pictures so far");
     assert_eq!(got[0].payload[..3], SPS);
