@@ -76,6 +76,17 @@ pub struct Links {
     pub report: Option<String>,
 }
 
+/// A STUN or TURN server, as `RTCPeerConnection` takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IceServer {
+    pub urls: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
 /// From the node to the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -89,6 +100,9 @@ pub enum ServerMessage {
         /// Whether the lesson's origin can be reached from this node.
         campus: bool,
         links: Links,
+        /// For a page that reaches the node neither over UDP nor over TCP.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ice_servers: Vec<IceServer>,
     },
     /// Something happened.
     Event { event: Event },

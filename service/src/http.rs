@@ -3,11 +3,12 @@
 //! Any origin may call the APIs: they take bearer tokens and no cookies, so a foreign page
 //! can do nothing its reader didn't hand it a token for.
 
+use crate::cors::cors;
 use crate::problem::{self, Problem};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -16,7 +17,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Largest request body. An SDP offer with a hundred m-lines has a third of it.
@@ -106,28 +106,7 @@ pub fn layered(router: Router) -> Router {
         .layer(from_fn(problem::localised))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
-        .layer(cors())
-}
-
-fn cors() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::PATCH])
-        .allow_headers([
-            header::ACCEPT,
-            header::ACCEPT_LANGUAGE,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::RANGE,
-        ])
-        .expose_headers([
-            header::ACCEPT_RANGES,
-            header::CONTENT_LENGTH,
-            header::CONTENT_RANGE,
-            header::ETAG,
-            header::LOCATION,
-        ])
-        .max_age(Duration::from_secs(3600))
+        .layer(from_fn(cors))
 }
 
 /// Answers 413 to a body that announces more than [`MAX_BODY`].
@@ -151,11 +130,15 @@ async fn refuse_large(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::post;
+    use axum::http::Method;
+    use axum::routing::{options, post};
 
     async fn started()
     -> (String, CancellationToken, tokio::task::JoinHandle<Result<(), ServeError>>) {
-        let router = Router::new().route("/len", post(async |body: String| body.len().to_string()));
+        let length = post(async |body: String| body.len().to_string());
+        let router = Router::new()
+            .route("/len", length)
+            .route("/options", options(async || [("accept-post", "text/plain")]));
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let token = CancellationToken::new();
@@ -202,6 +185,10 @@ mod tests {
             .unwrap();
         assert_eq!(refused.headers()["access-control-allow-origin"], "*");
         assert_eq!(refused.headers()["x-content-type-options"], "nosniff");
+        let exposed = refused.headers()["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("location") && exposed.contains("link"), "{exposed}");
+        let asked = client.request(Method::OPTIONS, format!("{url}/options")).send().await.unwrap();
+        assert_eq!(asked.headers()["accept-post"], "text/plain", "it is no preflight");
         drop(client);
         token.cancel();
         task.await.unwrap().unwrap();

@@ -57,7 +57,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         readiness.not_ready("campus", "the campus has not been reached yet");
         tokio::spawn(first_contact(node.clone(), readiness.clone()));
     }
-    let app = App::new(node.clone(), &config.limits, shutdown.clone());
+    let app = App::new(node.clone(), &config, shutdown.clone())?;
     tracing::info!(node = %config.node.name, url = %config.http.url(), "serving");
     http::serve_on(listener, router(app.clone(), readiness), shutdown).await?;
 

@@ -4,10 +4,12 @@
 //! Everything here goes through [`Node`](crate::node::Node): it checks who asks and how it
 //! was asked, and never touches media or the trunk.
 
+mod ice_servers;
 mod lessons;
 mod metrics;
 mod problems;
 mod sdp;
+mod session;
 mod socket;
 mod state;
 mod whep;

@@ -25,6 +25,18 @@ impl From<MediaError> for Problem {
                 Problem::not_found("没有这个会话。", "There is no such session.")
                     .kind("no-such-session")
             }
+            // RFC 9725 §4.3: what the body must be, and what it may be about.
+            MediaError::NotFragment => Problem::bad_request(
+                "发来的内容不是有效的 trickle ICE 片段:需要 a=ice-ufrag 和 a=ice-pwd。",
+                "The body is not a valid trickle ICE fragment: it needs a=ice-ufrag and a=ice-pwd.",
+            )
+            .kind("not-sdpfrag"),
+            MediaError::Outdated => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "这个 ICE 会话已经被新的取代。",
+                "This ICE session has been replaced by a newer one.",
+            )
+            .kind("ice-session-over"),
             MediaError::Busy => Problem::unavailable(
                 "这个节点的连接已满,请稍后再试。",
                 "This node has all the connections it can take; please try again shortly.",

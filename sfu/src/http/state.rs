@@ -1,7 +1,8 @@
 //! What handlers share, and the lesson named in a request's path.
 
+use super::ice_servers::IceServers;
 use super::socket::Seats;
-use crate::config::LimitsSection;
+use crate::config::{Config, InvalidConfig, LimitsSection};
 use crate::lesson::LessonHandle;
 use crate::node::Node;
 use axum::extract::{FromRef, FromRequestParts, Path};
@@ -25,6 +26,7 @@ pub struct App {
     pub node: Arc<Node>,
     pub(super) auth: Arc<Auth>,
     pub(super) limits: Arc<LimitsSection>,
+    pub(super) ice_servers: Arc<IceServers>,
     pub(super) seats: Arc<Seats>,
     /// Lesson sockets that are open.
     pub(super) sockets: TaskTracker,
@@ -32,12 +34,24 @@ pub struct App {
 }
 
 impl App {
-    #[must_use]
-    pub fn new(node: Arc<Node>, limits: &LimitsSection, shutdown: CancellationToken) -> Self {
-        let auth = Arc::new(node.auth().clone());
-        let limits = Arc::new(limits.clone());
-        let seats = Arc::default();
-        Self { node, auth, limits, seats, sockets: TaskTracker::new(), shutdown }
+    /// What the handlers of a node configured like that share.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] when the secret of `[turn]` can't be read.
+    pub fn new(
+        node: Arc<Node>,
+        config: &Config,
+        shutdown: CancellationToken,
+    ) -> Result<Self, InvalidConfig> {
+        Ok(Self {
+            auth: Arc::new(node.auth().clone()),
+            node,
+            limits: Arc::new(config.limits.clone()),
+            ice_servers: Arc::new(IceServers::new(&config.turn)?),
+            seats: Arc::default(),
+            sockets: TaskTracker::new(),
+            shutdown,
+        })
     }
 
     /// Waits until the lesson sockets have said goodbye, after a shutdown was asked for.

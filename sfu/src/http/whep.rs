@@ -2,19 +2,19 @@
 //! lesson socket.
 
 use super::sdp::{self, Offer};
+use super::session;
 use super::state::{App, Lesson};
-use super::whip;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{delete, post};
+use axum::routing::post;
 use cloudschool_service::auth::{Bearer, admit};
 use cloudschool_service::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/whep/{lesson}", post(watch))
-        .route("/whep/{lesson}/{session}", delete(whip::hang_up))
+        .route("/whep/{lesson}", post(watch).options(session::endpoint_options))
+        .route("/whep/{lesson}/{session}", session::methods())
 }
 
 async fn watch(
@@ -25,5 +25,7 @@ async fn watch(
 ) -> Result<Response, Problem> {
     admit(&claims, lesson.id())?;
     let answer = app.node.whep(lesson.id(), &claims, offer).await?;
-    sdp::created(&format!("/whep/{}", lesson.id()), answer)
+    let mut response = sdp::created(&format!("/whep/{}", lesson.id()), answer)?;
+    app.ice_servers.link(&claims.sub, response.headers_mut());
+    Ok(response)
 }

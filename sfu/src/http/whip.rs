@@ -1,15 +1,12 @@
 //! WHIP (RFC 9725): publish camera or screen with one request.
-//!
-//! The answer holds every candidate (ICE-lite) and nothing of the client's is waited for, so
-//! there is no trickle and no PATCH.
 
 use super::sdp::{self, Offer};
+use super::session;
 use super::state::{App, Lesson};
 use axum::Router;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Query, State};
 use axum::response::Response;
-use axum::routing::{delete, post};
+use axum::routing::post;
 use cloudschool_protocol::media::Source;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_service::auth::{Bearer, admit};
@@ -18,8 +15,8 @@ use serde::Deserialize;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/whip/{lesson}", post(publish))
-        .route("/whip/{lesson}/{session}", delete(hang_up))
+        .route("/whip/{lesson}", post(publish).options(session::endpoint_options))
+        .route("/whip/{lesson}/{session}", session::methods())
 }
 
 #[derive(Deserialize)]
@@ -53,16 +50,7 @@ async fn publish(
         return Err(Refusal::NotAllowed.into());
     }
     let answer = app.node.publish(lesson.id(), &claims, what.source()?, offer).await?;
-    sdp::created(&format!("/whip/{}", lesson.id()), answer)
-}
-
-pub(super) async fn hang_up(
-    State(app): State<App>,
-    Bearer(claims): Bearer,
-    Lesson(lesson): Lesson,
-    Path((_, session)): Path<(String, String)>,
-) -> Result<StatusCode, Problem> {
-    admit(&claims, lesson.id())?;
-    app.node.hang_up(lesson.id(), &session, &claims).await?;
-    Ok(StatusCode::OK)
+    let mut response = sdp::created(&format!("/whip/{}", lesson.id()), answer)?;
+    app.ice_servers.link(&claims.sub, response.headers_mut());
+    Ok(response)
 }

@@ -187,6 +187,7 @@ impl<'a> Session<'a> {
             now_ms: now_ms(),
             campus: *campus.borrow_and_update(),
             links: node.links(self.lesson.id()),
+            ice_servers: self.app.ice_servers.of(&self.me.id),
         };
         drop(state);
         line.send(&welcome).await?;
