@@ -42,7 +42,7 @@ impl Arrivals {
         Self {
             begun: now,
             base: 0,
-            times: Vec::new(),
+            times: Vec::with_capacity(MAX_PACKETS),
             highest: None,
             count: 0,
             due: None,

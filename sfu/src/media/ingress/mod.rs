@@ -358,8 +358,7 @@ impl Ingress {
         if report {
             self.next_report = now + REPORT_INTERVAL;
             let streams = self.streams.iter_mut().filter(|s| !s.repairs);
-            let blocks: Vec<_> =
-                streams.filter_map(|s| s.reception.block(s.ssrc, now)).collect();
+            let blocks: Vec<_> = streams.filter_map(|s| s.reception.block(s.ssrc, now)).collect();
             writer.receiver_report(self.ssrc, &blocks);
             writer.description(self.ssrc, crate::peer::CNAME);
         } else if !reduced {

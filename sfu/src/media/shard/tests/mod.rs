@@ -1,6 +1,7 @@
 //! A shard and real WebRTC peers in one thread, on a simulated clock and wire: the peers are
 //! the `rtc` engine as a browser would use it, and decrypt what the packet path seals.
 
+mod allocations;
 mod rtcp;
 
 use super::*;
