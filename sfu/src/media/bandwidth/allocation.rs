@@ -93,8 +93,12 @@ const KEEP: u64 = 95;
 
 /// What it does not show yet must fit with so much to spare, in percent …
 const SPARE: u64 = 115;
-/// … for so long.
+/// … for so long, or for so long when it shows nothing.
 const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE_PAUSED: Duration = Duration::from_millis(300);
+
+/// What fits with this much more to spare, in percent, needs no proof.
+const EASILY: u64 = 105;
 
 /// A step up that was taken back within this was a mistake …
 const MISTAKE: Duration = Duration::from_secs(10);
@@ -116,7 +120,8 @@ struct Line {
     fits: Option<Instant>,
     raised: Option<Instant>,
     mistakes: u8,
-    not_before: Option<Instant>,
+    /// Steps of this rate or more were a mistake, and are not tried before then.
+    barred: Option<(u64, Instant)>,
     /// Scratch of one allocation: the step shown now, the one chosen, and the best allowed.
     /// A step is counted from 1; 0 is pause.
     current: usize,
@@ -133,7 +138,7 @@ impl Line {
             fits: None,
             raised: None,
             mistakes: 0,
-            not_before: None,
+            barred: None,
             current: 0,
             chosen: 0,
             allowed: 0,
@@ -145,28 +150,33 @@ impl Line {
         let Some(rate) = step.checked_sub(1).and_then(|at| steps.get(at)).map(|s| s.rate) else {
             return 0;
         };
-        let percent = match step.cmp(&self.current) {
+        let share = match step.cmp(&self.current) {
             _ if !self.granted => 100,
             Ordering::Less => 100,
             Ordering::Equal => KEEP,
             Ordering::Greater => SPARE,
         };
-        rate.saturating_mul(percent) / 100
+        percent_of(rate, share)
     }
 
-    fn may_rise(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|at| now >= at)
+    /// The best step that may be tried.
+    fn best(&self, steps: &[Step], now: Instant) -> usize {
+        let barred = self.barred.filter(|(_, until)| now < *until);
+        let Some((rate, _)) = barred.filter(|_| self.granted) else { return steps.len() };
+        let better = steps.iter().enumerate().skip(self.current);
+        let mut mistakes = better.filter(|(_, step)| step.rate >= rate);
+        mistakes.next().map_or(steps.len(), |(before, _)| before)
     }
 
-    /// Takes note of what was chosen.
-    fn settle(&mut self, target: Option<Target>, now: Instant) {
+    /// Takes note of what was chosen. `rate` is that of what was shown.
+    fn settle(&mut self, target: Option<Target>, rate: u64, now: Instant) {
         if self.granted && self.chosen < self.current {
             let mistake = self.raised.is_some_and(|at| now - at < MISTAKE);
             if mistake {
-                // What came back from a pause does not stay away for long.
+                // Whoever sees nothing does not wait long, whatever went wrong before.
                 let nth = if self.chosen == 0 { 0 } else { usize::from(self.mistakes) };
                 let penalty = PENALTIES.get(nth).or(PENALTIES.last());
-                self.not_before = penalty.map(|penalty| now + *penalty);
+                self.barred = penalty.map(|penalty| (rate, now + *penalty));
                 self.mistakes = self.mistakes.saturating_add(1);
             }
             self.raised = None;
@@ -201,18 +211,19 @@ impl Allocation {
     ) -> Outlook {
         self.meet(wishes);
         // What would be given if all went up at once that fits …
-        self.fill(estimate, wishes, |line, wish| {
-            if !line.granted || line.may_rise(now) { wish.steps.len() } else { line.current }
-        });
+        self.fill(estimate, wishes, |line, wish| line.best(wish.steps, now));
         for line in &mut self.lines {
             let rises = line.granted && line.chosen > line.current;
             line.fits = if rises { line.fits.or(Some(now)) } else { None };
         }
         // … and what is given, as some of it has to wait.
-        let settled = |line: &Line| line.fits.is_some_and(|at| now - at >= SETTLE);
+        let settled = |line: &Line| {
+            let settle = if line.current == 0 { SETTLE_PAUSED } else { SETTLE };
+            line.fits.is_some_and(|at| now - at >= settle)
+        };
         for (line, wish) in self.lines.iter_mut().zip(wishes) {
             let free = !line.granted || settled(line);
-            line.allowed = if free { wish.steps.len() } else { line.current };
+            line.allowed = if free { line.best(wish.steps, now) } else { line.current };
         }
         self.fill(estimate, wishes, |line, _| line.allowed);
         let wanted = self.wanted(estimate, wishes, now);
@@ -221,7 +232,7 @@ impl Allocation {
         for (line, wish) in self.lines.iter_mut().zip(wishes) {
             let step = line.chosen.checked_sub(1).and_then(|at| wish.steps.get(at));
             let target = step.map(|s| s.target);
-            line.settle(target, now);
+            line.settle(target, percent_of(step_rate(wish.steps, line.current), KEEP), now);
             line.granted = !wish.steps.is_empty();
             let reason = match line.chosen {
                 _ if wish.steps.is_empty() => Reason::Nothing,
@@ -318,24 +329,25 @@ impl Allocation {
                 .filter(|(_, wish)| wish.priority <= priority)
                 .map(|(line, wish)| line.cost(wish.steps, line.chosen))
                 .sum();
-            let better = lines().filter(|(line, wish)| {
-                wish.priority == priority && line.chosen < wish.steps.len() && line.may_rise(now)
-            });
-            let wishes = better.filter_map(|(line, wish)| {
+            let wishes = lines().filter(|(_, wish)| wish.priority == priority);
+            let wishes = wishes.filter_map(|(line, wish)| {
                 let rest = used - line.cost(wish.steps, line.chosen);
-                let steps = line.chosen + 1..=wish.steps.len();
-                let cost =
-                    |step: usize| rest + step_rate(wish.steps, step).saturating_mul(SPARE) / 100;
-                let next = steps.map(cost).min()?;
-                Some(Wanted { next, best: cost(wish.steps.len()) })
+                let cost = |step: usize| rest + percent_of(step_rate(wish.steps, step), SPARE);
+                let best = line.best(wish.steps, now);
+                let next = (line.chosen + 1..=best).map(cost).min()?;
+                Some(Wanted { next, best: cost(best) })
             });
             if let Some(wanted) = wishes.min_by_key(|w| (w.next, w.best)) {
-                // It fits, and only has to settle.
-                return (wanted.next > estimate).then_some(wanted);
+                // What fits easily only has to settle; what just fits may not do so for long.
+                return (percent_of(wanted.next, EASILY) > estimate).then_some(wanted);
             }
         }
         None
     }
+}
+
+fn percent_of(rate: u64, percent: u64) -> u64 {
+    rate.saturating_mul(percent) / 100
 }
 
 fn step_rate(steps: &[Step], step: usize) -> u64 {

@@ -104,8 +104,10 @@ fn down_is_at_once_and_up_only_after_it_has_fitted_for_a_while() {
     assert_eq!(outlook.wanted, Some(Wanted { next: 2_300_000, best: 2_300_000 }));
     viewer.keep(60, 2_200_000, &wishes);
     assert_eq!(viewer.shown(), [Some(1)], "not enough to spare");
-    let outlook = viewer.at(2_400_000, &wishes);
-    assert_eq!((viewer.grants[0].reason, outlook.wanted), (Reason::Settling, None));
+    let outlook = viewer.at(2_350_000, &wishes);
+    assert_eq!(viewer.grants[0].reason, Reason::Settling);
+    assert!(outlook.wanted.is_some(), "it just fits, better be sure");
+    assert_eq!(viewer.at(2_450_000, &wishes).wanted, None, "it fits easily");
     viewer.at(2_200_000, &wishes);
     viewer.now += Duration::from_secs(2);
     viewer.at(2_400_000, &wishes);
@@ -156,15 +158,15 @@ fn another_source_on_a_line_or_a_layer_that_ended_begins_anew() {
 #[test]
 fn a_wish_of_lower_priority_is_not_held_up_by_a_mistake_of_a_higher_one() {
     let (camera, view) = (steps(&CAMERA), steps(&[100_000, 300_000]));
-    let wishes = [wish(1, Priority::TeacherCamera, &camera), wish(2, Priority::ClassView, &view)];
+    let alone = [wish(1, Priority::TeacherCamera, &camera), wish(2, Priority::ClassView, &[])];
     let mut viewer = Viewer::new();
-    viewer.at(640_000, &wishes);
-    while viewer.shown()[0] != Some(2) {
-        viewer.keep(1, 2_300_000, &wishes);
-    }
-    viewer.keep(1, 640_000, &wishes);
+    viewer.at(640_000, &alone);
+    viewer.keep(2, 2_300_000, &alone);
+    assert_eq!(viewer.shown(), [Some(2), None]);
+    let both = [wish(1, Priority::TeacherCamera, &camera), wish(2, Priority::ClassView, &view)];
+    viewer.keep(1, 640_000, &both);
     assert_eq!(viewer.shown(), [Some(1), Some(0)]);
-    viewer.keep(3, 2_300_000, &wishes);
+    viewer.keep(2, 2_300_000, &both);
     assert_eq!(viewer.shown(), [Some(1), Some(1)]);
 }
 
@@ -209,7 +211,7 @@ proptest! {
             prop_assert!(voice.target.is_some());
             let rest = outlook.granted - voice.rate;
             prop_assert!(rest * KEEP / 100 <= estimate + 100);
-            prop_assert!(outlook.wanted.is_none_or(|w| w.next > estimate && w.best >= w.next));
+            prop_assert!(outlook.wanted.is_none_or(|w| w.next * 21 / 20 + 1 > estimate));
         }
     }
 

@@ -13,13 +13,20 @@ const GROWTH: f64 = 1.08;
 /// The rate may be so much above what arrives. The draft allows 1.5: but most viewers get less
 /// than their line takes, for as long as the lesson lasts, and of them nothing more is known.
 const UNPROVEN: f64 = 1.25;
-/// … and so much, for rates too low to speak in factors.
-const UNPROVEN_LEAST: f64 = 10_000.0;
+/// … or so much more, so that from next to nothing a small picture is found without proof.
+const UNPROVEN_LEAST: f64 = 100_000.0;
 
 /// A queue beyond this must drain, whatever it takes. That a shorter one grew is a doubt only:
 /// it lowers the rate, but not below what arrives. So jitter that looks like a queue can't talk
 /// the rate down to nothing, step by step, and a real queue will be long soon.
 const TO_DRAIN_MS: f64 = 60.0;
+
+/// What arrives within a moment may be little because little was sent, so one decrease leaves at
+/// least this of what arrived over a second.
+const DEEPEST: f64 = 0.35;
+
+/// A path whose queue was gone before a decrease could have done it needed none.
+const GONE_MS: f64 = 15.0;
 
 /// A packet as additive growth counts them: half of one for each time a change takes to show.
 const PACKET_BITS: f64 = 9600.0;
@@ -85,13 +92,22 @@ pub struct Control {
     /// When it was last lowered to drain a queue, and for whatever reason.
     drained_us: Option<i64>,
     doubted_us: Option<i64>,
+    /// When it was lowered to drain a queue, and from what, while that may be taken back.
+    undo: Option<(i64, f64)>,
 }
 
 impl Control {
     /// Begins at `rate` bit/s.
     #[must_use]
     pub fn new(rate: f64) -> Self {
-        Self { rate, limit: Limit::default(), increased_us: None, drained_us: None, doubted_us: None }
+        Self {
+            rate,
+            limit: Limit::default(),
+            increased_us: None,
+            drained_us: None,
+            doubted_us: None,
+            undo: None,
+        }
     }
 
     /// Bit/s.
@@ -109,9 +125,11 @@ impl Control {
             Some(recent) if arriving.queue_ms > TO_DRAIN_MS => {
                 if settled(self.drained_us) {
                     self.limit.note(recent);
-                    self.at_most(BETA * recent);
+                    let steady = arriving.steady.unwrap_or(recent);
+                    self.at_most((BETA * recent).max(DEEPEST * steady));
                     self.drained_us = Some(now_us);
                     self.doubted_us = Some(now_us);
+                    self.undo = (self.rate < before).then_some((now_us, before));
                 }
             }
             recent if settled(self.doubted_us) => {
@@ -125,6 +143,21 @@ impl Control {
         self.rate < before
     }
 
+    /// A packet that had left at `sent_us` met this queue. If that was before the last decrease
+    /// and the queue was gone, then it was somebody else's and gone by itself: the decrease is
+    /// taken back (as TCP does after a spurious timeout, RFC 4015).
+    #[inline]
+    pub fn met_queue(&mut self, sent_us: i64, queue_ms: f64) {
+        let Some((at_us, before)) = self.undo else { return };
+        if sent_us > at_us {
+            self.undo = None;
+        } else if queue_ms < GONE_MS {
+            self.undo = None;
+            self.limit = Limit::default();
+            self.rate = self.rate.max(before);
+        }
+    }
+
     /// No queue grew since the last time.
     pub fn clear(&mut self, usage: Usage, arriving: Arriving, round_trip_us: i64, now_us: i64) {
         if usage == Usage::Under {
@@ -134,7 +167,7 @@ impl Control {
         let Some(last) = self.increased_us.replace(now_us) else { return };
         let Some(steady) = arriving.steady else { return };
         self.limit.exceeded(steady);
-        let ceiling = UNPROVEN * steady + UNPROVEN_LEAST;
+        let ceiling = (UNPROVEN * steady).max(steady + UNPROVEN_LEAST);
         if self.rate >= ceiling {
             return;
         }
@@ -195,7 +228,7 @@ mod tests {
     fn it_grows_no_further_than_what_arrives_vouches_for() {
         let (mut control, mut now) = (Control::new(1e6), 0);
         run(&mut control, &mut now, 60, 1e6);
-        assert!((1.2e6..=1.27e6).contains(&control.rate()), "{}", control.rate());
+        assert!((1.2e6..=1.26e6).contains(&control.rate()), "{}", control.rate());
         run(&mut control, &mut now, 60, 0.1e6);
         assert!(control.rate() > 1.2e6, "sending little is no reason to go down");
         control.proved(3e6);
@@ -220,6 +253,20 @@ mod tests {
         let mut control = Control::new(4e6);
         assert!(control.congested(arriving(0.8e6, 120.0), ROUND_TRIP, 0));
         assert!((control.rate() - 0.68e6).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_queue_that_was_gone_before_the_decrease_showed_was_not_ours() {
+        let mut control = Control::new(4e6);
+        control.congested(arriving(0.8e6, 120.0), ROUND_TRIP, 1_000_000);
+        control.met_queue(950_000, 110.0);
+        assert!(control.rate() < 1e6);
+        control.met_queue(970_000, 3.0);
+        assert_eq!(control.rate(), 4e6);
+        control.congested(arriving(0.8e6, 120.0), ROUND_TRIP, 2_000_000);
+        control.met_queue(2_000_001, 90.0);
+        control.met_queue(2_100_000, 3.0);
+        assert!(control.rate() < 1e6, "the decrease did it");
     }
 
     #[test]

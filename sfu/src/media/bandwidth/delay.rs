@@ -27,13 +27,19 @@ const SMOOTHING_MS: f64 = 80.0;
 /// A growth of the delay below this much queue is left alone.
 const SHORT_MS: f64 = 10.0;
 
-/// With this much queue a growth beyond the threshold need not last: when a line narrows to a
-/// fraction, each group that is waited for makes the queue a frame longer.
+/// With this much queue, met by two groups in a row, half the threshold will do, and the growth
+/// need not last: when a line narrows to a fraction, each group that is waited for makes the
+/// queue a frame longer.
 const URGENT_MS: f64 = 60.0;
+const HALF_GROWTH: f64 = 0.5;
 
-/// With this much queue, met by three groups in a row, any growth is too much.
-const LONG_MS: f64 = 80.0;
-const ANY_GROWTH: f64 = 0.25;
+/// A frame that takes so long to arrive, and met half that queue to begin with, is as urgent:
+/// after it there would be nothing to go by for as long again.
+const TAKES_LONG_US: i64 = 60_000;
+
+/// A queue to which nobody adds shortens as fast as time passes. One that shortens half as fast
+/// needs no help: it is a frame of somebody else's going by, or what was done already works.
+const DRAINING: f64 = 0.5;
 
 #[derive(Debug, Clone, Copy)]
 struct Group {
@@ -43,6 +49,8 @@ struct Group {
     /// The group's first arrival, and its latest.
     first_us: i64,
     last_us: i64,
+    /// It was called too much already.
+    told: bool,
 }
 
 /// The shortest delay of the last 10 to 20 s.
@@ -75,8 +83,9 @@ pub struct Delay {
     base: Option<Base>,
     trend: Trend,
     queue_ms: f64,
-    /// Of the last three groups, not smoothed.
-    latest_ms: [f64; 3],
+    /// Of the last group, not smoothed; and what the last two met at least.
+    latest_ms: f64,
+    standing_ms: f64,
 }
 
 impl Delay {
@@ -84,7 +93,8 @@ impl Delay {
     /// a new group, about those before.
     #[inline]
     pub fn packet(&mut self, sent_us: i64, arrival_us: i64) -> Option<Usage> {
-        let begin = Group { sent_us, arrival_us, first_us: arrival_us, last_us: arrival_us };
+        let (first_us, last_us) = (arrival_us, arrival_us);
+        let begin = Group { sent_us, arrival_us, first_us, last_us, told: false };
         let Some(group) = &mut self.group else {
             self.group = Some(begin);
             return None;
@@ -92,7 +102,8 @@ impl Delay {
         let apart = sent_us - group.sent_us;
         if apart <= BURST_US {
             group.last_us = group.last_us.max(arrival_us);
-            return None;
+            let takes_long = arrival_us - group.arrival_us > TAKES_LONG_US;
+            return if takes_long && !group.told { self.drags_on(arrival_us) } else { None };
         }
         let at_once = arrival_us - group.last_us <= BURST_US;
         let catches_up = arrival_us - group.arrival_us < apart;
@@ -103,7 +114,8 @@ impl Delay {
         }
         let closed = std::mem::replace(group, begin);
         let previous = self.previous.replace(closed);
-        self.close(previous?, closed)
+        let said = self.close(previous?, closed)?;
+        Some(if said == Usage::Normal && self.foresees(begin) { Usage::Over } else { said })
     }
 
     /// The next packet follows no earlier one: what was sent between is not looked at.
@@ -121,8 +133,19 @@ impl Delay {
     /// That of the last group alone.
     #[must_use]
     pub fn latest_ms(&self) -> f64 {
-        let [_, _, latest] = self.latest_ms;
-        latest
+        self.latest_ms
+    }
+
+    /// What each of the last two groups met at least.
+    #[must_use]
+    pub fn standing_ms(&self) -> f64 {
+        self.standing_ms
+    }
+
+    /// When the last group was sent.
+    #[must_use]
+    pub fn latest_sent_us(&self) -> i64 {
+        self.previous.map_or(i64::MAX, |group| group.sent_us)
     }
 
     fn close(&mut self, previous: Group, group: Group) -> Option<Usage> {
@@ -138,22 +161,50 @@ impl Delay {
         let queue_ms = (delay - base.update(group.sent_us, delay)) as f64 / 1e3;
         let apart_ms = apart as f64 / 1e3;
         self.queue_ms += weight(apart_ms, SMOOTHING_MS) * (queue_ms - self.queue_ms);
-        let [_, second, third] = self.latest_ms;
-        self.latest_ms = [second, third, queue_ms];
+        let before = std::mem::replace(&mut self.latest_ms, queue_ms);
+        self.standing_ms = queue_ms.min(before);
         if elapsed < 0 {
             return None;
         }
         let (at, elapsed_ms) = (group.arrival_us as f64 / 1e3, elapsed as f64 / 1e3);
         let usage = self.trend.update(at, delta as f64 / 1e3, elapsed_ms);
-        let steepness = self.trend.steepness();
-        let urgent = queue_ms > URGENT_MS && steepness > 1.0;
-        let long = self.latest_ms.iter().all(|q| *q > LONG_MS) && steepness > ANY_GROWTH;
-        Some(match usage {
-            Usage::Over if self.queue_ms < SHORT_MS => Usage::Normal,
-            Usage::Normal if urgent || long => Usage::Over,
-            usage => usage,
-        })
+        let excused = drains(before, queue_ms, apart_ms) || self.queue_ms < SHORT_MS;
+        Some(if usage == Usage::Over && excused { Usage::Normal } else { usage })
     }
+
+    /// Whether the group that takes long to arrive is a case for acting before it has.
+    fn drags_on(&mut self, arrival_us: i64) -> Option<Usage> {
+        let (Some(base), Some(group)) = (&mut self.base, &mut self.group) else { return None };
+        let apart_ms = (group.sent_us - self.previous?.sent_us) as f64 / 1e3;
+        let delay = group.arrival_us - group.sent_us;
+        let met_ms = (delay - base.update(group.sent_us, delay)) as f64 / 1e3;
+        let grows = self.trend.steepness() > HALF_GROWTH;
+        if met_ms < URGENT_MS / 2.0 || !grows || drains(self.latest_ms, met_ms, apart_ms) {
+            return None;
+        }
+        group.told = true;
+        self.standing_ms = met_ms + (arrival_us - group.arrival_us) as f64 / 1e3;
+        Some(Usage::Over)
+    }
+
+    /// Whether the group that just begins makes the case urgent already.
+    fn foresees(&mut self, begin: Group) -> bool {
+        let (Some(base), Some(last)) = (&mut self.base, self.previous) else { return false };
+        let delay = begin.arrival_us - begin.sent_us;
+        let queue_ms = (delay - base.update(begin.sent_us, delay)) as f64 / 1e3;
+        let apart_ms = (begin.sent_us - last.sent_us) as f64 / 1e3;
+        let standing_ms = queue_ms.min(self.latest_ms);
+        let urgent = standing_ms > URGENT_MS && self.trend.steepness() > HALF_GROWTH;
+        if !urgent || drains(self.latest_ms, queue_ms, apart_ms) {
+            return false;
+        }
+        self.standing_ms = standing_ms;
+        true
+    }
+}
+
+fn drains(before_ms: f64, queue_ms: f64, apart_ms: f64) -> bool {
+    queue_ms < before_ms - DRAINING * apart_ms
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ const ROUND_TRIP_WEIGHT: f64 = 0.125;
 /// Before the first feedback: a long path within the country.
 const ROUND_TRIP_GUESS_US: f64 = 100_000.0;
 
+/// Without transport-wide feedback the rate grows while less than this is lost (GCC §6).
+const LOW_LOSS: f64 = 0.02;
+
 /// What a peer tells of the packets it gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feedbacks {
@@ -183,7 +186,12 @@ impl Estimator {
                 self.delay.skip();
                 continue;
             }
-            match self.delay.packet(packet.sent_us, arrival) {
+            let said = self.delay.packet(packet.sent_us, arrival);
+            if said.is_some() {
+                // It is about packets before this one.
+                self.control.met_queue(self.delay.latest_sent_us(), self.delay.latest_ms());
+            }
+            match said {
                 Some(Usage::Over) => {
                     usage = Some(Usage::Over);
                     let round_trip = self.round_trip_us();
@@ -200,7 +208,7 @@ impl Estimator {
             let (round_trip, arriving) = (self.round_trip_us(), self.arriving());
             self.control.clear(usage.unwrap_or_default(), arriving, round_trip, now_us);
         }
-        lowered |= self.loss.update(self.control.rate(), now_us);
+        lowered |= self.heed_loss(now_us);
         Ok(lowered)
     }
 
@@ -217,14 +225,10 @@ impl Estimator {
         let packets = after.packets.wrapping_sub(before.packets);
         let bytes = after.bytes.wrapping_sub(before.bytes);
         self.loss.receiver_report(fraction_lost, packets, bytes);
-        let lowered = self.loss.update(self.control.rate(), now_us);
-        match self.loss.limit() {
-            // What was never sent can't be proved here; so the limit alone decides.
-            Some(limit) => self.control.at_most(limit),
-            None if packets > 0 && self.loss.fraction() < 0.02 => {
-                self.control.grow((now_us - before.at_us) as f64 / 1e6);
-            }
-            None => {}
+        let lowered = self.heed_loss(now_us);
+        // What was never sent can't be proved here; it grows until it is too much.
+        if !lowered && packets > 0 && self.loss.fraction() < LOW_LOSS {
+            self.control.grow((now_us - before.at_us) as f64 / 1e6);
         }
         self.clamp();
         lowered
@@ -248,9 +252,7 @@ impl Estimator {
     /// What the path takes, in bit/s of IP packets.
     #[must_use]
     pub fn estimate(&self) -> u64 {
-        let rate = self.control.rate();
-        let rate = self.loss.limit().map_or(rate, |limit| limit.min(rate));
-        (rate as u64).clamp(LOWEST, HIGHEST)
+        (self.control.rate() as u64).clamp(LOWEST, HIGHEST)
     }
 
     /// Round-trip time, with what the receiver takes to report.
@@ -265,10 +267,11 @@ impl Estimator {
         self.loss.fraction()
     }
 
-    /// How long packets wait on their way of late.
+    /// How long packets wait on their way: of late, or the last ones if that is longer.
     #[must_use]
     pub fn queue(&self) -> Duration {
-        Duration::from_secs_f64(self.delay.queue_ms().max(0.0) / 1e3)
+        let queue_ms = self.delay.queue_ms().max(self.delay.latest_ms());
+        Duration::from_secs_f64(queue_ms.max(0.0) / 1e3)
     }
 
     /// Bit/s that arrived over the last second.
@@ -293,8 +296,14 @@ impl Estimator {
     /// A probe proved that `rate` bit/s go through.
     pub fn proved(&mut self, rate: f64) {
         self.control.proved(rate);
-        self.loss.proved(rate);
         self.clamp();
+    }
+
+    fn heed_loss(&mut self, now_us: i64) -> bool {
+        let Some(rate) = self.loss.update(self.control.rate(), now_us) else { return false };
+        self.control.at_most(rate);
+        self.clamp();
+        true
     }
 
     fn is_probes(&self, cluster: u8, sent_us: i64) -> bool {
@@ -313,7 +322,7 @@ impl Estimator {
         Arriving {
             recent: self.throughput.recent(),
             steady: self.throughput.steady(),
-            queue_ms: self.delay.latest_ms(),
+            queue_ms: self.delay.standing_ms(),
         }
     }
 

@@ -1,14 +1,13 @@
-//! The loss-based limit (draft-ietf-rmcat-gcc-02 §6): above 10 % loss the rate goes down, below
-//! 2 % the limit is lifted, between it stays.
+//! The loss-based half (draft-ietf-rmcat-gcc-02 §6): above 10 % loss the rate goes down. Below,
+//! it is left to what delay and probes say: loss alone proves no room.
 //!
 //! A line that loses 5 % whatever is sent must not be taken for a full one. So a loss counts
 //! only as far as the sample proves it (one standard error below what was counted), what the
-//! line has been losing anyway over the last half minute is taken off, and the limit comes down
+//! line has been losing anyway over the last half minute is taken off, and the rate comes down
 //! from what was sent when it was lost, not from an estimate far above it.
 
-/// Loss that is a sign of congestion, and loss that is not.
+/// Loss that is a sign of congestion.
 const HIGH: f64 = 0.10;
-const LOW: f64 = 0.02;
 
 /// A verdict needs this many packets and this much time.
 const PACKETS: u32 = 20;
@@ -20,16 +19,8 @@ const STALE_US: i64 = 3_000_000;
 /// What of earlier counts a later window still has in it.
 const KEPT: f64 = 0.5;
 
-/// Growth of the limit in a second: where loss is low, and where it is neither low nor high, so
-/// that a line with loss of its own is not held for ever where congestion once put it.
-const GROWTH: f64 = 1.08;
-const CREEP: f64 = 1.02;
-
 /// The loss of the line itself is the least in two windows of this.
 const OWN_WINDOW_US: i64 = 15_000_000;
-
-/// A limit this far above what others allow limits nothing.
-const LIFTED: f64 = 1.25;
 
 /// The least loss of the last 15 to 30 s.
 #[derive(Debug, Default)]
@@ -55,7 +46,6 @@ impl Own {
 /// The loss-based controller.
 #[derive(Debug, Default)]
 pub struct Loss {
-    limit: Option<f64>,
     total: f64,
     lost: f64,
     /// Of the window that is being counted.
@@ -96,24 +86,13 @@ impl Loss {
         self.fraction
     }
 
-    /// Bit/s this allows; `None` where loss is no reason for a limit.
-    #[must_use]
-    pub fn limit(&self) -> Option<f64> {
-        self.limit
-    }
-
-    /// `rate` went through.
-    pub fn proved(&mut self, rate: f64) {
-        self.limit = self.limit.map(|limit| limit.max(rate));
-    }
-
-    /// Draws the conclusion, when there is enough to draw it from. `rate` is what the rest of
-    /// the estimate allows. True when the limit was lowered.
-    pub fn update(&mut self, rate: f64, now_us: i64) -> bool {
+    /// Draws the conclusion, when there is enough to draw it from: the rate to go down to from
+    /// `rate`, both in bit/s.
+    pub fn update(&mut self, rate: f64, now_us: i64) -> Option<f64> {
         let begun = *self.begun_us.get_or_insert(now_us);
         let elapsed = now_us - begun;
         if elapsed < WINDOW_US || self.packets < PACKETS {
-            return false;
+            return None;
         }
         if elapsed > STALE_US {
             (self.total, self.lost) = (0.0, 0.0);
@@ -131,15 +110,8 @@ impl Loss {
         let own = self.own.update(self.fraction, now_us);
         let beyond = ((self.fraction - own) / (1.0 - own).max(0.01)).max(0.0);
         let error = (beyond * (1.0 - beyond) / self.total).sqrt();
-        if beyond - error > HIGH && latest > HIGH {
-            let from = self.limit.unwrap_or(f64::INFINITY).min(rate).min(sent);
-            self.limit = Some(from * (1.0 - 0.5 * beyond));
-            return true;
-        }
-        let growth: f64 = if beyond < LOW { GROWTH } else { CREEP };
-        let grown = self.limit.map(|limit| limit * growth.powf(seconds.min(5.0)));
-        self.limit = grown.filter(|limit| *limit < LIFTED * rate);
-        false
+        let congested = beyond - error > HIGH && latest - own > HIGH;
+        congested.then(|| rate.min(sent) * (1.0 - 0.5 * beyond))
     }
 }
 
@@ -156,7 +128,7 @@ mod tests {
                 loss.reported(1200, dice.chance(chance));
             }
             *now += 50_000;
-            lowered += u32::from(loss.update(4e6, *now));
+            lowered += u32::from(loss.update(4e6, *now).is_some());
         }
         lowered
     }
@@ -171,26 +143,24 @@ mod tests {
     }
 
     #[test]
-    fn loss_that_came_with_the_rate_lowers_it_and_its_end_lifts_the_limit() {
+    fn loss_that_came_with_the_rate_lowers_it_from_what_was_sent() {
         let (mut loss, mut dice, mut now) = (Loss::default(), Dice::new(1), 0);
         run(&mut loss, &mut dice, &mut now, 5, 0.0);
-        assert!(run(&mut loss, &mut dice, &mut now, 1, 0.4) > 0);
-        assert_eq!(run(&mut loss, &mut dice, &mut now, 1, 0.0), 0, "it is over");
-        let limit = loss.limit().unwrap();
-        assert!(limit < 2.3e6, "half of the loss, off what was sent: {limit}");
-        run(&mut loss, &mut dice, &mut now, 3, 0.0);
-        assert!(loss.limit().unwrap() > limit);
-        run(&mut loss, &mut dice, &mut now, 20, 0.0);
-        assert_eq!(loss.limit(), None);
+        for _ in 0..100 {
+            loss.reported(1200, dice.chance(0.4));
+        }
+        let lower = loss.update(10e6, now + 400_000).unwrap();
+        assert!((1.7e6..2.3e6).contains(&lower), "{lower}");
+        now += 400_000;
+        assert_eq!(run(&mut loss, &mut dice, &mut now, 5, 0.0), 0, "it is over");
     }
 
     #[test]
-    fn a_line_that_always_loses_much_is_held_down_for_half_a_minute_at_most() {
+    fn a_line_that_always_loses_much_is_pressed_for_half_a_minute_at_most() {
         let (mut loss, mut dice, mut now) = (Loss::default(), Dice::new(1), 0);
-        run(&mut loss, &mut dice, &mut now, 30, 0.2);
-        let low = loss.limit().unwrap();
-        assert_eq!(run(&mut loss, &mut dice, &mut now, 10, 0.2), 0);
-        assert!(loss.limit().unwrap() > low);
+        let first = run(&mut loss, &mut dice, &mut now, 31, 0.2);
+        let later = run(&mut loss, &mut dice, &mut now, 62, 0.2);
+        assert!(first > 30 && later < 12, "{first}, {later}");
     }
 
     #[test]
@@ -201,7 +171,7 @@ mod tests {
                 loss.reported(1200, true);
                 loss.came_after_all();
             }
-            assert!(!loss.update(1e6, n * 400_000));
+            assert_eq!(loss.update(1e6, n * 400_000), None);
         }
         assert_eq!(loss.fraction(), 0.0);
     }
@@ -211,7 +181,7 @@ mod tests {
         let mut loss = Loss::default();
         loss.update(1e6, 0);
         loss.receiver_report(128, 100, 120_000);
-        assert!(loss.update(2e6, 1_000_000));
-        assert!((loss.limit().unwrap() - 0.96e6 * 0.75).abs() < 0.1e6);
+        let lower = loss.update(2e6, 1_000_000).unwrap();
+        assert!((lower - 0.96e6 * 0.75).abs() < 0.1e6, "{lower}");
     }
 }

@@ -95,7 +95,7 @@ impl Bandwidth {
         {
             self.estimator.proved(rate);
         }
-        self.pacer.set_estimate(self.estimator.estimate());
+        self.pace();
         Ok(lowered)
     }
 
@@ -103,7 +103,7 @@ impl Bandwidth {
     /// [`Self::on_feedback`].
     pub fn on_report(&mut self, fraction_lost: u8, now: Instant) -> bool {
         let lowered = self.estimator.on_report(fraction_lost, now);
-        self.pacer.set_estimate(self.estimator.estimate());
+        self.pace();
         lowered
     }
 
@@ -117,7 +117,7 @@ impl Bandwidth {
     pub fn handle_timeout(&mut self, now: Instant) -> usize {
         if self.estimator.handle_timeout(now) {
             self.prober.on_congestion(now);
-            self.pacer.set_estimate(self.estimator.estimate());
+            self.pace();
         }
         let wanted = self.wanted.filter(|_| self.estimator.can_probe());
         self.prober.poll(self.estimator.estimate(), wanted, now)
@@ -141,6 +141,18 @@ impl Bandwidth {
     #[must_use]
     pub fn estimator(&self) -> &Estimator {
         &self.estimator
+    }
+
+    /// Whether a queue stands in front of the viewer. What is still sent of an encoding that was
+    /// given up, until the humbler one begins, then only makes it longer, and is better left out:
+    /// the viewer has the queue to look at.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.estimator.queue() > pacer::CONGESTED
+    }
+
+    fn pace(&mut self) {
+        self.pacer.set_path(self.estimator.estimate(), self.estimator.queue());
     }
 
     /// When bytes may leave.

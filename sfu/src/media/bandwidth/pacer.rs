@@ -17,6 +17,14 @@ const DEPTH_TIME: f64 = 0.040;
 /// line is idle between frames.
 const PACE: f64 = 2.5;
 
+/// While a queue stands in front of the viewer neither is done: what comes after a layer was
+/// given up, often a keyframe, must not make it longer.
+const CONGESTED_DEPTH: f64 = 2.0 * PACKET;
+const CONGESTED_PACE: f64 = 1.25;
+
+/// Such a queue.
+pub const CONGESTED: Duration = Duration::from_millis(60);
+
 /// Whoever waits leaves in bursts of eight packets (one of them costs three times as much when
 /// sent alone), or of what passes in 40 ms at low rates.
 const BURST: f64 = 8.0 * PACKET;
@@ -35,21 +43,23 @@ pub struct Pacer {
     rate: f64,
     tokens: f64,
     filled: Instant,
+    congested: bool,
 }
 
 impl Pacer {
     /// A full bucket for an estimate in bit/s.
     #[must_use]
     pub fn new(estimate: u64, now: Instant) -> Self {
-        let mut pacer = Self { rate: 0.0, tokens: 0.0, filled: now };
-        pacer.set_estimate(estimate);
+        let mut pacer = Self { rate: 0.0, tokens: 0.0, filled: now, congested: false };
+        pacer.set_path(estimate, Duration::ZERO);
         pacer.tokens = pacer.depth();
         pacer
     }
 
-    /// The estimate has changed.
-    pub fn set_estimate(&mut self, estimate: u64) {
+    /// What is known of the path: its rate, and how long packets wait on it.
+    pub fn set_path(&mut self, estimate: u64, queue: Duration) {
         self.rate = estimate.max(1) as f64 / 8.0;
+        self.congested = queue > CONGESTED;
         self.tokens = self.tokens.min(self.depth());
     }
 
@@ -95,15 +105,16 @@ impl Pacer {
 
     fn burst(&self, waiting: usize) -> f64 {
         let burst = (self.pace() * BURST_TIME).clamp(PACKET, BURST);
-        burst.min(waiting as f64)
+        burst.min(self.depth()).min(waiting as f64)
     }
 
     fn depth(&self) -> f64 {
-        DEPTH.max(self.rate * DEPTH_TIME)
+        let depth = if self.congested { CONGESTED_DEPTH } else { DEPTH };
+        depth.max(self.rate * DEPTH_TIME)
     }
 
     fn pace(&self) -> f64 {
-        self.rate * PACE
+        self.rate * if self.congested { CONGESTED_PACE } else { PACE }
     }
 
     /// Fast enough for all that waits to leave in time.
@@ -173,6 +184,17 @@ mod tests {
         let (_, took) = drain(&mut pacer, 100_000, start);
         assert!(took <= LONGEST, "{took:?}");
         assert!(took > LONGEST / 2, "not at once either: {took:?}");
+    }
+
+    #[test]
+    fn behind_a_queue_a_keyframe_is_spread_at_hardly_more_than_the_estimate() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(800_000, start);
+        assert!(pacer.admits(12_500, start), "else it goes at once");
+        pacer.set_path(800_000, Duration::from_millis(300));
+        assert!(!pacer.admits(12_500, start));
+        let (_, took) = drain(&mut pacer, 12_500, start);
+        assert!(took > Duration::from_millis(60) && took <= LONGEST, "{took:?}");
     }
 
     #[test]

@@ -8,22 +8,28 @@
 use super::cluster::Outcome;
 use std::time::{Duration, Instant};
 
-/// The two probes.
+/// The short probe, and the long one: longer for low rates, which the frames of others disturb
+/// more, up to so many bytes.
 const SHORT: Duration = Duration::from_millis(30);
 const LONG: Duration = Duration::from_millis(120);
+const LONGEST: Duration = Duration::from_millis(400);
+const LONG_BYTES: f64 = 10_000.0;
 
 /// Padding goes out in steps of this.
 const STEP: Duration = Duration::from_millis(5);
 
 /// A probe goes so far above what is wanted …
 const ABOVE: f64 = 1.05;
-/// … and no further above what is known than this.
+/// … and no further above what is known than this, or than the least it is worth going to.
 const FURTHEST: f64 = 3.0;
+const LEAST: f64 = 300_000.0;
 /// Nothing is learned from a probe hardly above the estimate.
 const NEAREST: f64 = 1.02;
 
-/// A probe has succeeded if this much of its rate arrived.
-const SUCCESS: f64 = 0.9;
+/// A probe has succeeded if this much of its rate arrived. The short one only has to show that
+/// the long one does no harm; a few ms of jitter are much of its length.
+const SHORT_SUCCESS: f64 = 0.7;
+const LONG_SUCCESS: f64 = 0.85;
 
 /// Of what arrived of a probe that failed, so much is believed to be there.
 const BELIEVED: f64 = 0.95;
@@ -116,9 +122,12 @@ impl Prober {
         {
             let known = estimate as f64;
             let aim = if self.failures == 0 { wanted.best } else { wanted.next };
-            let rate = (aim.max(wanted.next) as f64 * ABOVE).min(known * FURTHEST);
+            let furthest = (known * FURTHEST).max(LEAST);
+            let rate = (aim.max(wanted.next) as f64 * ABOVE).min(furthest);
             if rate > known * NEAREST {
-                self.begin(Stage::Short, rate, now);
+                // The long one of few bytes does no harm without the short one.
+                let few = length(Stage::Long, rate) > LONG;
+                self.begin(if few { Stage::Long } else { Stage::Short }, rate, now);
             }
         }
         self.padding(now)
@@ -141,7 +150,8 @@ impl Prober {
             self.failed(now);
             return None;
         };
-        if arrived < SUCCESS * outcome.sent.min(rate) {
+        let success = if stage == Stage::Short { SHORT_SUCCESS } else { LONG_SUCCESS };
+        if arrived < success * outcome.sent.min(rate) {
             self.failed(now);
             return Some(arrived * BELIEVED);
         }
@@ -184,7 +194,7 @@ impl Prober {
         if now < *next {
             return 0;
         }
-        let length = if *stage == Stage::Short { SHORT } else { LONG };
+        let length = length(*stage, *rate);
         let elapsed = now - *began;
         let due = (*rate / 8.0 * (elapsed + STEP).min(length).as_secs_f64()) as u64;
         let padding = due.saturating_sub(*sent);
@@ -196,6 +206,15 @@ impl Prober {
             return 0;
         }
         padding as usize
+    }
+}
+
+fn length(stage: Stage, rate: f64) -> Duration {
+    match stage {
+        Stage::Short => SHORT,
+        Stage::Long => {
+            Duration::from_secs_f64(LONG_BYTES * 8.0 / rate.max(1.0)).clamp(LONG, LONGEST)
+        }
     }
 }
 
@@ -260,17 +279,26 @@ mod tests {
         let mut now = Instant::now();
         let mut prober = Prober::new(now);
         for wait in [1, 2, 4, 8, 8, 8] {
-            run(&mut prober, 900_000, &mut now);
+            run(&mut prober, 800_000, &mut now);
             let id = prober.awaiting().unwrap();
             assert!(id > 0);
-            let learned = prober.on_outcome(outcome(2e6, 0.8e6), now).unwrap();
-            assert!((learned - 0.76e6).abs() < 1.0);
+            let learned = prober.on_outcome(outcome(2e6, 0.6e6), now).unwrap();
+            assert!((learned - 0.57e6).abs() < 1.0);
             assert_eq!(prober.next() - now, Duration::from_secs(wait));
-            assert_eq!(prober.poll(900_000, WANTED, now), 0);
+            assert_eq!(prober.poll(800_000, WANTED, now), 0);
             now = prober.next();
         }
-        let (bytes, took) = run(&mut prober, 900_000, &mut now);
+        let (bytes, took) = run(&mut prober, 800_000, &mut now);
         assert!((bytes as f64) * 8.0 / took.as_secs_f64() < 1.3e6, "aims lower now");
+    }
+
+    #[test]
+    fn a_probe_of_few_bytes_is_long_at_once() {
+        let mut now = Instant::now();
+        let mut prober = Prober::new(now);
+        let (_, took) = run(&mut prober, 100_000, &mut now);
+        assert!(took > LONG && took <= LONGEST, "{took:?}");
+        assert!(prober.on_outcome(outcome(0.3e6, 0.3e6), now).is_some());
     }
 
     #[test]

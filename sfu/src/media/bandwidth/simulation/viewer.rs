@@ -96,8 +96,10 @@ pub struct Viewer {
     next_feedback: i64,
     next_allocation: i64,
     next_timeout: i64,
-    /// Packets sent and received since the last receiver report, and the newest frame.
-    sent_packets: u64,
+    /// For receiver reports: numbers sent, the highest seen, that told of, packets since then.
+    sent_packets: u16,
+    highest: u16,
+    told: u16,
     received_packets: u64,
     newest_frame: u64,
     next_report: i64,
@@ -130,6 +132,8 @@ impl Viewer {
             next_allocation: from,
             next_timeout: from,
             sent_packets: 0,
+            highest: 0,
+            told: 0,
             received_packets: 0,
             newest_frame: 0,
             next_report: from + 1_000_000,
@@ -182,6 +186,7 @@ impl Viewer {
     pub fn arrive(&mut self, packet: Packet, at: i64) {
         self.receiver.arrived(packet.sequence, at);
         self.received_packets += 1;
+        self.highest = packet.sequence;
         if let Some(frame) = packet.frame
             && frame > self.newest_frame
         {
@@ -200,9 +205,10 @@ impl Viewer {
         if self.feedbacks == Feedbacks::Reports {
             if now >= self.next_report {
                 self.next_report += 1_000_000;
-                let sent = std::mem::take(&mut self.sent_packets);
-                let lost = sent.saturating_sub(std::mem::take(&mut self.received_packets));
-                let fraction = (lost * 256).checked_div(sent).unwrap_or(0).min(255);
+                let expected = u64::from(self.highest.wrapping_sub(self.told));
+                self.told = self.highest;
+                let lost = expected.saturating_sub(std::mem::take(&mut self.received_packets));
+                let fraction = (lost * 256).checked_div(expected).unwrap_or(0).min(255);
                 self.bandwidth.on_report(fraction as u8, self.instant(now));
             }
             return;
@@ -257,7 +263,10 @@ impl Viewer {
         if sent.encoding == wanted.encoding {
             sent.temporal = wanted.temporal;
         } else if sent.encoding > wanted.encoding {
-            // Nothing but what the picture needs until the humbler encoding begins.
+            // Until the humbler encoding begins: what the picture needs, or nothing.
+            if self.bandwidth.is_congested() {
+                return;
+            }
             sent.temporal = 0;
         }
         let layer = [0u8, 2, 1, 2][self.frame as usize % 4];
@@ -310,10 +319,10 @@ impl Viewer {
             sequence
         } else {
             self.bandwidth.on_sent_unnumbered(bytes);
-            0
+            self.sent_packets = self.sent_packets.wrapping_add(1);
+            self.sent_packets
         };
         self.seen.sent += bytes;
-        self.sent_packets += 1;
         link.send(Packet { flow: self.flow, sequence, bytes, frame }, now);
     }
 }
