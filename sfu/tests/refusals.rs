@@ -160,8 +160,10 @@ async fn an_offer_that_is_not_sdp_is_answered_400_and_of_another_type_415() {
     assert_eq!(problem(refused).await.0, 415);
     let source = to("/whip/demo-lesson?source=window").header("content-type", "application/sdp");
     assert_eq!(problem(source.body(OFFER).send().await.unwrap()).await.0, 400);
-    let trickle = client.patch(node.url("/whip/demo-lesson/1")).bearer_auth(&token).send();
-    assert_eq!(problem(trickle.await.unwrap()).await.0, 405);
+    let patch = || client.patch(node.url("/whip/demo-lesson/1")).bearer_auth(&token);
+    assert_eq!(problem(patch().send().await.unwrap()).await.0, 415);
+    let trickle = patch().header("content-type", "application/trickle-ice-sdpfrag");
+    assert_eq!(problem(trickle.send().await.unwrap()).await.0, 428);
     assert!(class.teacher.state().tracks.is_empty(), "nothing of it was published");
     class.goes_on(&node).await;
 }

@@ -64,7 +64,6 @@ struct Connection {
 /// The listener and connections of one shard.
 pub struct TcpPeers {
     listener: TcpListener,
-    local: SocketAddr,
     first: usize,
     connections: Vec<Option<Connection>>,
     by_address: HashMap<SocketAddr, usize>,
@@ -74,7 +73,6 @@ pub struct TcpPeers {
     scratch: Vec<u8>,
     accept_again: Option<Instant>,
     next_check: Option<Instant>,
-    dropped: u64,
 }
 
 /// IPv4 over an IPv6 socket is IPv4 to everyone else.
@@ -110,10 +108,8 @@ impl TcpPeers {
         };
         let named = |e: io::Error| io::Error::new(e.kind(), format!("TCP {address}: {e}"));
         let listener = listen().map_err(named)?;
-        let local = listener.local_addr()?;
         Ok(Self {
             listener,
-            local,
             first: 0,
             connections: Vec::new(),
             by_address: HashMap::new(),
@@ -123,14 +119,7 @@ impl TcpPeers {
             scratch: vec![0; READ_AT_ONCE],
             accept_again: None,
             next_check: None,
-            dropped: 0,
         })
-    }
-
-    /// The address bound.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
     }
 
     /// Begins to report readiness, under tokens from `first` on.
@@ -177,11 +166,9 @@ impl TcpPeers {
     }
 
     /// Puts a datagram in line for the connection with that address; [`Self::flush`] sends it.
-    /// False, and counted, when there is none or it has no room.
+    /// False when there is none or it has no room: the datagram is lost.
     pub fn send(&mut self, to: SocketAddr, datagram: &[u8]) -> bool {
-        let sent = self.enqueue(to, datagram).is_some();
-        self.dropped += u64::from(!sent);
-        sent
+        self.enqueue(to, datagram).is_some()
     }
 
     fn enqueue(&mut self, to: SocketAddr, datagram: &[u8]) -> Option<()> {
@@ -271,18 +258,6 @@ impl TcpPeers {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.accept_again, self.next_check].into_iter().flatten().min()
-    }
-
-    /// Connections there are.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.by_address.len()
-    }
-
-    /// Datagrams not sent since the start: no such connection, or no room.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped
     }
 
     fn strangers(&self, of: Option<IpAddr>) -> usize {

@@ -87,11 +87,6 @@ impl LiteAgent {
         &self.local
     }
 
-    #[must_use]
-    pub fn remote(&self) -> &Credentials {
-        &self.remote
-    }
-
     /// The user name fragments its checks are recognised by: the present one first.
     pub fn fragments(&self) -> impl Iterator<Item = &str> {
         [Some(&self.local), self.before.as_ref()].into_iter().flatten().map(|c| c.fragment.as_str())

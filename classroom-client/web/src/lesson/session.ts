@@ -136,6 +136,7 @@ export class LessonSession {
       source,
       token: this.entry.token,
       lang: () => lang.peek(),
+      iceServers: () => this.socket.iceServers,
       profile,
     });
     this.#publishers.set(source, publisher);

@@ -24,7 +24,7 @@ export class FakeConnection {
     setCodecPreferences(): void;
   }[] = [];
 
-  constructor() {
+  constructor(readonly configuration: RTCConfiguration = {}) {
     FakeConnection.made.push(this);
   }
 

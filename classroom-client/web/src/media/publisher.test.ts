@@ -39,6 +39,7 @@ beforeEach(() => {
     source: "camera",
     token: "t",
     lang: () => "en",
+    iceServers: () => [{ urls: ["turn:t.example"], username: "1:li", credential: "c" }],
     profile: PROFILES.teacher,
   });
 });
@@ -66,6 +67,7 @@ describe("publishing", () => {
     ]);
     FakeConnection.last.change("connected");
     expect(publisher.state.value).toEqual({ at: "live" });
+    expect(FakeConnection.last.configuration.iceServers?.[0]?.username).toBe("1:li");
     publisher.stop();
     expect(publisher.state.value).toEqual({ at: "off" });
     expect(requests.at(-1)).toMatchObject({ method: "DELETE", url: "http://node/whip/math/1" });
@@ -145,6 +147,7 @@ describe("layers", () => {
       source: "screen",
       token: "t",
       lang: () => "en",
+      iceServers: () => [],
       profile: PROFILES.screen,
     });
     publisher.start([camera]);

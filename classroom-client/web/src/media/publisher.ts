@@ -5,7 +5,7 @@
 import { signal } from "@preact/signals";
 import { HttpProblem } from "../http/problem.ts";
 import { retryDelay } from "../protocol/retry.ts";
-import type { Kind, Lang } from "../protocol/words.ts";
+import type { IceServer, Kind, Lang } from "../protocol/words.ts";
 import { opusForTeaching, publishOrder, type VideoRate, videoStartingAt } from "./codec.ts";
 import { activate, encodingsOf, type Layer, wholePicture } from "./layers.ts";
 import { type WhipSession, whip } from "./whip.ts";
@@ -84,6 +84,7 @@ export interface PublisherOptions {
   token: string;
   /** The language of the node's sentences. */
   lang: () => Lang;
+  iceServers: () => readonly IceServer[];
   profile: VideoProfile;
 }
 
@@ -178,7 +179,7 @@ export class Publisher {
   async #connect(): Promise<void> {
     this.#hangUp();
     const { signal: aborted } = this.#abort;
-    const pc = new RTCPeerConnection();
+    const pc = new RTCPeerConnection({ iceServers: [...this.#options.iceServers()] });
     this.#pc = pc;
     pc.onconnectionstatechange = () => this.#changed(pc);
     try {

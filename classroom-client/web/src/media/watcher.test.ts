@@ -6,6 +6,7 @@ import { Watcher } from "./watcher.ts";
 
 /** The node: notes what it is asked, fails when told to. */
 class Node {
+  readonly iceServers = [{ urls: ["stun:t.example"] }];
   offers: string[] = [];
   watches: Slot[][] = [];
   failNext: Error | undefined;
@@ -49,6 +50,7 @@ describe("watching", () => {
     watcher.joined();
     await settled();
     expect(node.offers).toEqual(["video,video,audio,audio"]);
+    expect(FakeConnection.last.configuration).toEqual({ iceServers: node.iceServers });
     expect(node.watches).toEqual([
       [
         { mid: "2", track: "li/microphone" },

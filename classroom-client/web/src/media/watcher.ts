@@ -5,11 +5,18 @@
 import { signal } from "@preact/signals";
 import { retryDelay } from "../protocol/retry.ts";
 import { Disconnected, Refused } from "../protocol/socket.ts";
-import { type Kind, type Slot, type TrackId, trackKind } from "../protocol/words.ts";
+import {
+  type IceServer,
+  type Kind,
+  type Slot,
+  type TrackId,
+  trackKind,
+} from "../protocol/words.ts";
 import { planSlots, type SlotState } from "./slots.ts";
 
 /** What the watcher needs of the lesson socket. */
 export interface WatchPort {
+  readonly iceServers: readonly IceServer[];
   watchOffer(sdp: string): Promise<string>;
   watch(slots: Slot[]): Promise<void>;
 }
@@ -155,7 +162,7 @@ export class Watcher {
   }
 
   #open(): RTCPeerConnection {
-    const pc = new RTCPeerConnection();
+    const pc = new RTCPeerConnection({ iceServers: [...this.#port.iceServers] });
     this.#pc = pc;
     this.link.value = "connecting";
     pc.onconnectionstatechange = () => {

@@ -8,6 +8,7 @@ import { applyEvent } from "./state.ts";
 import {
   type ByeReason,
   type ClientMessage,
+  type IceServer,
   type Lang,
   type LessonState,
   type Links,
@@ -103,6 +104,8 @@ export class LessonSocket {
   readonly state = signal<LessonState | undefined>(undefined);
   readonly campus = signal(true);
   readonly links = signal<Links>({});
+  /** For a page that the node can't be reached from directly. */
+  iceServers: readonly IceServer[] = [];
   readonly speakers = signal<readonly [TrackId, number][]>([]);
   /** Commands not yet answered by the lesson because the line or the campus is away. */
   readonly waiting = signal<readonly WaitingCommand[]>([]);
@@ -291,6 +294,7 @@ export class LessonSocket {
     this.state.value = welcome.state;
     this.campus.value = welcome.campus;
     this.links.value = welcome.links;
+    this.iceServers = welcome.iceServers ?? [];
     this.clockOffset.value = welcome.nowMs - Date.now();
     this.link.value = { at: "joined" };
     this.#sendCommands();

@@ -13,13 +13,15 @@ describe("what a node says", () => {
           "members":{"li":{"id":"li","name":"李老师","role":"teacher","school":"campus","node":"campus"}},
           "hands":[{"member":"wang","atMs":1700000001000}],"stage":[],"muted":[],
           "tracks":{"li/screen-audio":{"track":"li/screen-audio","codec":"opus","node":"campus"}}},
-        "nowMs":1700000002000,"campus":true,"links":{"library":"http://127.0.0.1:8070/library"}}`,
+        "nowMs":1700000002000,"campus":true,"links":{"library":"http://127.0.0.1:8070/library"},
+        "iceServers":[{"urls":["turn:t.example"],"username":"1:wang","credential":"c"}]}`,
     );
     if (welcome?.type !== "welcome") throw new Error("not a welcome");
     expect(welcome.state.info.plannedMinutes).toBe(45);
     expect(welcome.state.hands[0]?.member).toBe("wang");
     expect(welcome.state.tracks["li/screen-audio"]?.codec).toBe("opus");
     expect(welcome.links.report).toBeUndefined();
+    expect(welcome.iceServers?.[0]?.urls).toEqual(["turn:t.example"]);
 
     const event = parseServerMessage(
       `{"type":"event","event":{"seq":7,"id":"00000000-0000-0000-0000-000000000000",

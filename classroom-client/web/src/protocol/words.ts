@@ -139,6 +139,13 @@ export interface Links {
   report?: string;
 }
 
+/** A STUN or TURN server, with credentials of our own where it wants some. */
+export interface IceServer {
+  urls: string[];
+  username?: string;
+  credential?: string;
+}
+
 export type ServerMessage =
   | {
       type: "welcome";
@@ -147,6 +154,7 @@ export type ServerMessage =
       nowMs: number;
       campus: boolean;
       links: Links;
+      iceServers?: IceServer[];
     }
   | { type: "event"; event: LessonEvent }
   | { type: "done"; id: number }
