@@ -11,6 +11,11 @@ use super::layers::Description;
 /// retransmission.
 pub const VIDEO_PACKETS: usize = 1024;
 
+/// Room a place is given when it is first used, so that it is never too small for the next
+/// packet: a full datagram of video, a voice packet with its redundancy.
+pub const VIDEO_ROOM: usize = 1200;
+pub const AUDIO_ROOM: usize = 512;
+
 /// Packets kept of an audio track: nobody retransmits audio, but a turn's packets stay here
 /// until they have gone out.
 pub const AUDIO_PACKETS: usize = 64;
@@ -62,15 +67,16 @@ pub struct Incoming<'a> {
 #[derive(Debug)]
 pub struct PacketCache {
     places: Vec<Cached>,
+    room: usize,
 }
 
 impl PacketCache {
-    /// A cache of `capacity` packets.
+    /// A cache of `capacity` packets with payloads of mostly up to `room` bytes.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, room: usize) -> Self {
         let mut places = Vec::new();
         places.resize_with(capacity.max(1), Cached::default);
-        Self { places }
+        Self { places, room }
     }
 
     fn place(&self, number: u64) -> usize {
@@ -95,6 +101,7 @@ impl PacketCache {
         place.primary = incoming.primary;
         place.padding = 0;
         place.payload.clear();
+        place.payload.reserve_exact(self.room.max(incoming.payload.len()));
         place.payload.extend_from_slice(incoming.payload);
         place.dependencies.clear();
         place.dependencies.extend_from_slice(incoming.dependencies);
@@ -138,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_packet_is_kept_until_a_newer_one_needs_its_place() {
-        let mut cache = PacketCache::new(4);
+        let mut cache = PacketCache::new(4, 100);
         assert!(cache.insert(10, &incoming(b"a")));
         assert!(!cache.insert(10, &incoming(b"a")), "a duplicate");
         assert!(cache.insert(14, &incoming(b"b")));
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn redundancy_is_taken_off_by_where_the_codecs_block_begins() {
-        let mut cache = PacketCache::new(4);
+        let mut cache = PacketCache::new(4, 100);
         cache.insert(1, &Incoming { red: true, primary: 5, ..incoming(b"\x80old!opus") });
         assert_eq!(cache.get(1).unwrap().primary(), b"opus");
     }

@@ -2,7 +2,9 @@
 //! kept. A track has one, or with simulcast up to three of the same picture.
 
 use super::batch::{Clock, Parts, TrackBatch};
-use super::cache::{AUDIO_PACKETS, Cached, Incoming, PacketCache, VIDEO_PACKETS};
+use super::cache::{
+    AUDIO_PACKETS, AUDIO_ROOM, Cached, Incoming, PacketCache, VIDEO_PACKETS, VIDEO_ROOM,
+};
 use super::keyframe::KeyframeRequests;
 use super::layers::Describer;
 use super::numbering::Numbering;
@@ -65,9 +67,9 @@ impl Encoding {
     /// An encoding that a first packet came of.
     #[must_use]
     pub fn new(codec: Codec, ssrc: u32) -> Self {
-        let kept = match codec.kind() {
-            Kind::Audio => AUDIO_PACKETS,
-            Kind::Video => VIDEO_PACKETS,
+        let cache = match codec.kind() {
+            Kind::Audio => PacketCache::new(AUDIO_PACKETS, AUDIO_ROOM),
+            Kind::Video => PacketCache::new(VIDEO_PACKETS, VIDEO_ROOM),
         };
         Self {
             codec,
@@ -78,7 +80,7 @@ impl Encoding {
             numbers: Numbering::default(),
             jump: None,
             heard: None,
-            cache: PacketCache::new(kept),
+            cache,
             describer: Describer::default(),
             group_start: None,
             clock: None,
