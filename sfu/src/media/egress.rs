@@ -113,6 +113,18 @@ struct Run {
     choice: Choice,
 }
 
+impl Run {
+    /// Leaves out a packet, so that those after it close up; with it, where it is the first of
+    /// its frame, the picture.
+    fn leave_out(&mut self, packet: &Cached, frame: bool) {
+        self.gaps.leave_out(packet.number);
+        self.delta = self.delta.wrapping_sub(1);
+        if frame && packet.description.pictures == Pictures::Vp8 {
+            self.shift.picture = self.shift.picture.wrapping_sub(1);
+        }
+    }
+}
+
 /// A line as it was when its source was broken off.
 #[derive(Debug, Clone, Copy)]
 struct Past {
@@ -138,7 +150,7 @@ pub struct Egress {
     past: Option<Past>,
     /// The next number to be given.
     next: u64,
-    /// Of the last 64 numbers below `next` (bit n: n + 1 below), which were given.
+    /// Which of the last 64 numbers below `next` were given (bit n: the one n + 1 below).
     given: u64,
     newest: Option<(u32, Instant)>,
     picture: Option<Picture>,
@@ -264,7 +276,7 @@ impl Egress {
                 if packet.number > run.newest {
                     self.forward_next(packet, now)
                 } else {
-                    self.forward_late(packet)
+                    self.forward_late(packet, now)
                 }
             }
             _ => {
@@ -279,53 +291,30 @@ impl Egress {
     #[inline]
     fn forward_next(&mut self, packet: &Cached, now: Instant) -> Option<Outgoing> {
         let run = self.run.as_mut()?;
-        let description = &packet.description;
         run.gaps.advance(run.newest, packet.number);
         run.newest = packet.number;
-        let verdict = run.choice.take(description, packet.timestamp);
+        let verdict = run.choice.take(&packet.description, packet.timestamp);
         if !verdict.forward {
-            run.gaps.leave_out(packet.number);
-            run.delta = run.delta.wrapping_sub(1);
-            if verdict.leaves_out && description.pictures == Pictures::Vp8 {
-                run.shift.picture = run.shift.picture.wrapping_sub(1);
-            }
+            run.leave_out(packet, verdict.leaves_out);
             return None;
         }
-        let marker = run.choice.marker(description, packet.marker);
         let number = packet.number.wrapping_add(run.delta);
-        let timestamp = packet.timestamp.wrapping_add(run.timestamp_offset);
-        let shift = run.shift;
-        if self.newest.is_none_or(|(newest, _)| timestamp.wrapping_sub(newest) as i32 > 0) {
-            self.newest = Some((timestamp, now));
-        }
-        if description.pictures != Pictures::None {
-            self.picture = Some(Picture {
-                id: description.picture.wrapping_add(shift.picture),
-                tl0: description.tl0().map(|tl0| tl0.wrapping_add(shift.tl0)),
-            });
-        }
-        let skipped = number.saturating_sub(self.next);
-        if let Some(memory) = &mut self.memory {
-            if skipped > 0 {
-                memory.forget(self.next, number);
-            }
-            memory.note(number, packet.number, shift.picture, marker, false);
-        }
-        self.given = if skipped < 63 { self.given << (skipped + 1) | 1 } else { 1 };
-        self.next = number + 1;
-        Some(self.count(packet, Outgoing { number, timestamp, marker, shift, empty: false }))
+        Some(self.give(number, packet, self.shift_now(), false, now))
     }
 
     /// A packet that came after later ones gets the number that was left for it.
     #[cold]
-    fn forward_late(&mut self, packet: &Cached) -> Option<Outgoing> {
+    fn forward_late(&mut self, packet: &Cached, now: Instant) -> Option<Outgoing> {
         let run = self.run.as_mut().filter(|r| packet.number >= r.first)?;
         let description = &packet.description;
         let after = run.gaps.after(packet.number, run.newest)?;
         let number = packet.number.wrapping_add(run.delta).wrapping_add(after);
-        let behind = self.next.checked_sub(number + 1)?;
+        let behind = self.next.wrapping_sub(number).wrapping_sub(1);
+        // Nothing that came after it in the source's order has gone out.
+        let is_next = number >= self.next;
         let given = match &mut self.memory {
-            _ if behind < 64 => self.given & 1 << behind != 0,
+            _ if is_next => false,
+            _ if behind < 64 => self.given >> behind & 1 != 0,
             Some(memory) if behind < SENT_PACKETS as u64 => memory.used(number),
             _ => true,
         };
@@ -336,23 +325,59 @@ impl Egress {
         if description.pictures == Pictures::Vp8 {
             shift.picture = shift.picture.wrapping_add(run.choice.left_out_since(description)?);
         }
-        let empty = !run.choice.take_late(description);
-        let marker = !empty && run.choice.marker(description, packet.marker);
-        let timestamp = packet.timestamp.wrapping_add(run.timestamp_offset);
-        if let Some(memory) = &mut self.memory
-            && !memory.note(number, packet.number, shift.picture, marker, empty)
-        {
+        let verdict = run.choice.take_late(description, is_next);
+        if !verdict.forward && is_next {
+            run.leave_out(packet, verdict.leaves_out);
             return None;
         }
-        if behind < 64 {
-            self.given |= 1 << behind;
-        }
-        Some(self.count(packet, Outgoing { number, timestamp, marker, shift, empty }))
+        Some(self.give(number, packet, shift, !verdict.forward, now))
     }
 
-    fn count(&mut self, packet: &Cached, outgoing: Outgoing) -> Outgoing {
+    fn shift_now(&self) -> Shift {
+        self.run.as_ref().map_or(Shift::NONE, |r| r.shift)
+    }
+
+    /// Gives a packet its number, for ever.
+    #[inline]
+    fn give(
+        &mut self,
+        number: u64,
+        packet: &Cached,
+        shift: Shift,
+        empty: bool,
+        now: Instant,
+    ) -> Outgoing {
+        let description = &packet.description;
+        let (offset, marker) = self.run.as_ref().map_or((0, packet.marker), |run| {
+            let marker = !empty && run.choice.marker(description, packet.marker);
+            (run.timestamp_offset, marker)
+        });
+        let timestamp = packet.timestamp.wrapping_add(offset);
+        let outgoing = Outgoing { number, timestamp, marker, shift, empty };
+        if let Some(memory) = &mut self.memory {
+            // Numbers in between belong to packets that may still come.
+            memory.forget(self.next, number);
+            memory.note(number, packet.number, shift.picture, marker, empty);
+        }
+        if number >= self.next {
+            let skipped = number - self.next;
+            self.given = if skipped < 63 { self.given << (skipped + 1) | 1 } else { 1 };
+            self.next = number + 1;
+            if self.newest.is_none_or(|(newest, _)| timestamp.wrapping_sub(newest) as i32 > 0) {
+                self.newest = Some((timestamp, now));
+            }
+            if description.pictures != Pictures::None {
+                self.picture = Some(Picture {
+                    id: description.picture.wrapping_add(shift.picture),
+                    tl0: description.tl0().map(|tl0| tl0.wrapping_add(shift.tl0)),
+                });
+            }
+        } else {
+            let behind = self.next - number - 1;
+            self.given |= if behind < 64 { 1 << behind } else { 0 };
+        }
         self.packets = self.packets.wrapping_add(1);
-        if !outgoing.empty {
+        if !empty {
             self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
         }
         outgoing

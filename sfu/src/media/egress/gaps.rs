@@ -39,7 +39,8 @@ impl Gaps {
         }
     }
 
-    /// Notes that the newest packet, `number`, was left out.
+    /// Notes that `number`, the newest packet or one of those after what went out last, was
+    /// left out.
     pub fn leave_out(&mut self, number: u64) {
         let (word, bit) = Self::place(number);
         if let Some(word) = self.bits.get_mut(word) {

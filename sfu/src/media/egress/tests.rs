@@ -115,3 +115,5 @@ fn encodings_of_one_publisher_keep_its_time_over_a_switch() {
     let back = line.forward(low, Some(4_000_000), &packet(103, 97_000, true), later).unwrap();
     assert_eq!(back.timestamp, next.timestamp + 90_000);
 }
+
+mod layered;

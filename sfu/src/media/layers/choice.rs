@@ -28,9 +28,10 @@ pub struct Choice {
     structured: bool,
     /// Lower decode targets are subsets of higher ones.
     nested: bool,
-    /// The picture the newest frame is part of, and whether its end was marked.
+    /// The picture the newest frame is part of.
     timestamp: u32,
-    marked: bool,
+    /// A frame of what is wanted came, and could not be followed.
+    missed: bool,
 }
 
 /// What is done with a packet.
@@ -69,12 +70,13 @@ impl Choice {
             structured: description.is(Description::STRUCTURED),
             nested: description.is(Description::NESTED),
             timestamp,
-            marked: false,
+            missed: false,
         }
     }
 
     /// Wants something else from now on.
     pub fn retarget(&mut self, target: Target) {
+        self.missed = false;
         self.target = target;
         self.wanted = resolve(target, self.active);
     }
@@ -88,6 +90,10 @@ impl Choice {
     /// Whether only a keyframe, or a rare switching point, leads to what is wanted.
     #[must_use]
     pub fn waits_for_keyframe(&self) -> bool {
+        self.missed && self.out_of_reach()
+    }
+
+    fn out_of_reach(&self) -> bool {
         let (wanted, shown) = (self.wanted.spatial(), self.cell.spatial());
         wanted > shown || wanted < shown && !self.nested
     }
@@ -111,9 +117,7 @@ impl Choice {
             (self.structured, self.seen, self.sent, self.left_out) = (structured, 0, 0, 0);
         }
         let new_picture = timestamp != self.timestamp;
-        if new_picture {
-            (self.timestamp, self.marked) = (timestamp, false);
-        }
+        self.timestamp = timestamp;
         self.nested = description.is(Description::NESTED);
         let ahead = description.frame.wrapping_sub(self.frame);
         for mask in [&mut self.seen, &mut self.sent, &mut self.left_out] {
@@ -128,6 +132,9 @@ impl Choice {
             self.move_towards_wanted(description, new_picture);
         }
         let forward = description.present.has(self.cell);
+        // A size that was just turned on begins with a frame of its own, without a keyframe.
+        self.missed |= !forward && description.present.has(self.wanted);
+        self.missed &= self.cell != self.wanted;
         self.seen |= 1;
         self.sent = self.sent & !1 | u64::from(forward);
         self.left_out = self.left_out & !1 | u64::from(!forward);
@@ -160,7 +167,7 @@ impl Choice {
         if lower && self.nested {
             return new_picture;
         }
-        if !description.switch.has(to) || (to.spatial() > from.spatial() && self.marked) {
+        if !description.switch.has(to) {
             return false;
         }
         if description.is(Description::STRUCTURED) {
@@ -173,16 +180,23 @@ impl Choice {
         description.keyframe() || same_size && (description.present.has(from) || next_rate)
     }
 
-    /// Whether a packet that comes after later ones is forwarded: as the others of its frame were.
-    pub fn take_late(&mut self, description: &Description) -> bool {
-        let Some(bit) = self.bit(description) else { return false };
+    /// Whether a packet that comes after later ones is forwarded: as the others of its frame
+    /// were. `closes_up` says that no packet after it was.
+    pub fn take_late(&mut self, description: &Description, closes_up: bool) -> Verdict {
+        let Some(bit) = self.bit(description) else {
+            return Verdict { forward: false, leaves_out: false };
+        };
+        let mut leaves_out = false;
         if self.seen & bit == 0 {
             self.seen |= bit;
             if description.present.has(self.cell) {
                 self.sent |= bit;
+            } else if closes_up {
+                self.left_out |= bit;
+                leaves_out = true;
             }
         }
-        self.sent & bit != 0
+        Verdict { forward: self.sent & bit != 0, leaves_out }
     }
 
     /// Frames left out after the one of `description`, or `None` when that is too long ago to say.
@@ -199,12 +213,10 @@ impl Choice {
     }
 
     /// The marker of a forwarded packet: it ends its picture as far as this line shows it.
+    #[must_use]
     #[inline]
-    pub fn marker(&mut self, description: &Description, marker: bool) -> bool {
-        let last =
-            marker || description.ends_frame() && description.cell.spatial() >= self.cell.spatial();
-        self.marked |= last;
-        last
+    pub fn marker(&self, description: &Description, marker: bool) -> bool {
+        marker || description.ends_frame() && description.cell.spatial() >= self.cell.spatial()
     }
 }
 

@@ -82,6 +82,12 @@ impl Cells {
         self.0 == 0
     }
 
+    /// One layer of each kind: nothing to choose.
+    #[must_use]
+    pub const fn is_plain(self) -> bool {
+        self.0 == Self::of(Cell::new(0, 0)).0
+    }
+
     /// The cells of the set.
     pub fn iter(self) -> impl Iterator<Item = Cell> {
         Cell::all().filter(move |c| self.has(*c))

@@ -5,6 +5,8 @@
 //! Nothing here knows rates or viewers: which layers a line should show is a [`Target`], made
 //! elsewhere. Nothing allocates per packet.
 
+#[cfg(test)]
+pub mod captures;
 mod choice;
 mod describer;
 mod description;
