@@ -102,7 +102,9 @@ const EASILY: u64 = 105;
 
 /// A step up that was taken back within this was a mistake …
 const MISTAKE: Duration = Duration::from_secs(10);
-/// … and the next is not tried before this has passed, after the first, second … mistake.
+/// … and is not made again, nor a greater one, unless it fits with half as much again to spare,
+/// before this has passed: after the first, second … mistake.
+const SURE: u64 = 150;
 const PENALTIES: [Duration; 3] =
     [Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(60)];
 
@@ -120,7 +122,7 @@ struct Line {
     fits: Option<Instant>,
     raised: Option<Instant>,
     mistakes: u8,
-    /// Steps of this rate or more were a mistake, and are not tried before then.
+    /// Steps of this rate or more were a mistake, and count as one until then.
     barred: Option<(u64, Instant)>,
     /// Scratch of one allocation: the step shown now, the one chosen, and the best allowed.
     /// A step is counted from 1; 0 is pause.
@@ -147,25 +149,21 @@ impl Line {
 
     /// What a step counts for against the estimate: keeping is cheaper than gaining.
     fn cost(&self, steps: &[Step], step: usize) -> u64 {
-        let Some(rate) = step.checked_sub(1).and_then(|at| steps.get(at)).map(|s| s.rate) else {
-            return 0;
-        };
+        let rate = step_rate(steps, step);
         let share = match step.cmp(&self.current) {
             _ if !self.granted => 100,
             Ordering::Less => 100,
             Ordering::Equal => KEEP,
-            Ordering::Greater => SPARE,
+            Ordering::Greater => return self.price(steps, step),
         };
         percent_of(rate, share)
     }
 
-    /// The best step that may be tried.
-    fn best(&self, steps: &[Step], now: Instant) -> usize {
-        let barred = self.barred.filter(|(_, until)| now < *until);
-        let Some((rate, _)) = barred.filter(|_| self.granted) else { return steps.len() };
-        let better = steps.iter().enumerate().skip(self.current);
-        let mut mistakes = better.filter(|(_, step)| step.rate >= rate);
-        mistakes.next().map_or(steps.len(), |(before, _)| before)
+    /// What must be known to fit before a step is gained.
+    fn price(&self, steps: &[Step], step: usize) -> u64 {
+        let rate = step_rate(steps, step);
+        let barred = self.barred.is_some_and(|(least, _)| rate >= least);
+        percent_of(rate, if barred { SURE } else { SPARE })
     }
 
     /// Takes note of what was chosen. `rate` is that of what was shown.
@@ -173,9 +171,7 @@ impl Line {
         if self.granted && self.chosen < self.current {
             let mistake = self.raised.is_some_and(|at| now - at < MISTAKE);
             if mistake {
-                // Whoever sees nothing does not wait long, whatever went wrong before.
-                let nth = if self.chosen == 0 { 0 } else { usize::from(self.mistakes) };
-                let penalty = PENALTIES.get(nth).or(PENALTIES.last());
+                let penalty = PENALTIES.get(usize::from(self.mistakes)).or(PENALTIES.last());
                 self.barred = penalty.map(|penalty| (rate, now + *penalty));
                 self.mistakes = self.mistakes.saturating_add(1);
             }
@@ -209,9 +205,9 @@ impl Allocation {
         now: Instant,
         grants: &mut Vec<Grant>,
     ) -> Outlook {
-        self.meet(wishes);
+        self.meet(wishes, now);
         // What would be given if all went up at once that fits …
-        self.fill(estimate, wishes, |line, wish| line.best(wish.steps, now));
+        self.fill(estimate, wishes, |_, wish| wish.steps.len());
         for line in &mut self.lines {
             let rises = line.granted && line.chosen > line.current;
             line.fits = if rises { line.fits.or(Some(now)) } else { None };
@@ -223,10 +219,10 @@ impl Allocation {
         };
         for (line, wish) in self.lines.iter_mut().zip(wishes) {
             let free = !line.granted || settled(line);
-            line.allowed = if free { line.best(wish.steps, now) } else { line.current };
+            line.allowed = if free { wish.steps.len() } else { line.current };
         }
         self.fill(estimate, wishes, |line, _| line.allowed);
-        let wanted = self.wanted(estimate, wishes, now);
+        let wanted = self.wanted(estimate, wishes);
         grants.clear();
         let mut granted = 0;
         for (line, wish) in self.lines.iter_mut().zip(wishes) {
@@ -249,12 +245,13 @@ impl Allocation {
 
     /// Finds each line's place among its wish's steps. A line with another source, or whose
     /// layer is gone, begins anew.
-    fn meet(&mut self, wishes: &[Wish<'_>]) {
+    fn meet(&mut self, wishes: &[Wish<'_>], now: Instant) {
         self.lines.resize_with(wishes.len(), || Line::new(u32::MAX));
         for (line, wish) in self.lines.iter_mut().zip(wishes) {
             if line.source != wish.source {
                 *line = Line::new(wish.source);
             }
+            line.barred = line.barred.filter(|(_, until)| now < *until);
             line.current = match line.target {
                 None => 0,
                 Some(target) => match wish.steps.iter().position(|s| s.target == target) {
@@ -322,7 +319,7 @@ impl Allocation {
 
     /// What the most important line that could be better would take. Others of lower priority
     /// are not counted: they give way.
-    fn wanted(&self, estimate: u64, wishes: &[Wish<'_>], now: Instant) -> Option<Wanted> {
+    fn wanted(&self, estimate: u64, wishes: &[Wish<'_>]) -> Option<Wanted> {
         for priority in Priority::ALL {
             let lines = || self.lines.iter().zip(wishes);
             let used: u64 = lines()
@@ -332,8 +329,8 @@ impl Allocation {
             let wishes = lines().filter(|(_, wish)| wish.priority == priority);
             let wishes = wishes.filter_map(|(line, wish)| {
                 let rest = used - line.cost(wish.steps, line.chosen);
-                let cost = |step: usize| rest + percent_of(step_rate(wish.steps, step), SPARE);
-                let best = line.best(wish.steps, now);
+                let cost = |step: usize| rest + line.price(wish.steps, step);
+                let best = wish.steps.len();
                 let next = (line.chosen + 1..=best).map(cost).min()?;
                 Some(Wanted { next, best: cost(best) })
             });

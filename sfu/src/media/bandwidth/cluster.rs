@@ -85,12 +85,6 @@ impl Cluster {
         self.arrived.add(at_us, bytes);
     }
 
-    /// When the last packet was sent.
-    #[must_use]
-    pub fn ended_us(&self) -> i64 {
-        self.sent.last_us
-    }
-
     /// What it showed, once everything up to `reported` was heard of. `own_loss` is what the
     /// line loses anyway: as much of the probe may be missing without looking like a lower
     /// rate, but what is missing beyond that was too much for the line.

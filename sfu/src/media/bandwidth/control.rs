@@ -14,12 +14,7 @@ const GROWTH: f64 = 1.08;
 /// than their line takes, for as long as the lesson lasts, and of them nothing more is known.
 const UNPROVEN: f64 = 1.25;
 /// … or so much more, so that from next to nothing a small picture is found without proof.
-const UNPROVEN_LEAST: f64 = 100_000.0;
-
-/// A queue beyond this must drain, whatever it takes. That a shorter one grew is a doubt only:
-/// it lowers the rate, but not below what arrives. So jitter that looks like a queue can't talk
-/// the rate down to nothing, step by step, and a real queue will be long soon.
-const TO_DRAIN_MS: f64 = 60.0;
+const UNPROVEN_LEAST: f64 = 90_000.0;
 
 /// What arrives within a moment may be little because little was sent, so one decrease leaves at
 /// least this of what arrived over a second.
@@ -80,7 +75,8 @@ pub struct Arriving {
     /// Bit/s over the last 150 ms, and over the last second.
     pub recent: Option<f64>,
     pub steady: Option<f64>,
-    pub queue_ms: f64,
+    /// The queue is long.
+    pub long_queue: bool,
 }
 
 /// The controller.
@@ -117,28 +113,34 @@ impl Control {
     }
 
     /// A queue grew. True when the rate was lowered.
+    ///
+    /// A long one must drain, whatever it takes. That a short one grew is a doubt only: it lowers
+    /// the rate, but not below what arrives. So jitter that looks like a queue can't talk the
+    /// rate down to nothing, step by step; a real queue will be long soon.
     pub fn congested(&mut self, arriving: Arriving, round_trip_us: i64, now_us: i64) -> bool {
         let settle = round_trip_us.max(SETTLE_US);
         let settled = |at: Option<i64>| at.is_none_or(|at| now_us - at >= settle);
         let before = self.rate;
         match arriving.recent {
-            Some(recent) if arriving.queue_ms > TO_DRAIN_MS => {
-                if settled(self.drained_us) {
-                    self.limit.note(recent);
-                    let steady = arriving.steady.unwrap_or(recent);
-                    self.at_most((BETA * recent).max(DEEPEST * steady));
-                    self.drained_us = Some(now_us);
-                    self.doubted_us = Some(now_us);
-                    self.undo = (self.rate < before).then_some((now_us, before));
+            Some(recent) if arriving.long_queue => {
+                if !settled(self.drained_us) {
+                    return false;
                 }
+                self.limit.note(recent);
+                let steady = arriving.steady.unwrap_or(recent);
+                self.at_most((BETA * recent).max(DEEPEST * steady));
+                self.drained_us = Some(now_us);
+                self.undo = (self.rate < before).then_some((now_us, before));
             }
-            recent if settled(self.doubted_us) => {
+            recent => {
+                if !settled(self.doubted_us) {
+                    return false;
+                }
                 let arrives = recent.unwrap_or(0.0).max(arriving.steady.unwrap_or(0.0));
                 self.at_most((BETA * self.rate).max(arrives));
-                self.doubted_us = Some(now_us);
             }
-            _ => {}
         }
+        self.doubted_us = Some(now_us);
         self.increased_us = None;
         self.rate < before
     }
@@ -214,7 +216,7 @@ mod tests {
     const ROUND_TRIP: i64 = 50_000;
 
     fn arriving(rate: f64, queue_ms: f64) -> Arriving {
-        Arriving { recent: Some(rate), steady: Some(rate), queue_ms }
+        Arriving { recent: Some(rate), steady: Some(rate), long_queue: queue_ms > 60.0 }
     }
 
     fn run(control: &mut Control, from_us: &mut i64, seconds: i64, rate: f64) {

@@ -27,10 +27,15 @@ const SMOOTHING_MS: f64 = 80.0;
 /// A growth of the delay below this much queue is left alone.
 const SHORT_MS: f64 = 10.0;
 
-/// With this much queue, met by two groups in a row, half the threshold will do, and the growth
+/// A long queue: this, and so many times what delay changes by anyway from group to group, on
+/// a mean over so many groups.
+const LONG_MS: f64 = 50.0;
+const NOISE_FACTOR: f64 = 2.0;
+const NOISE_WEIGHT: f64 = 1.0 / 64.0;
+
+/// With a long queue, met by two groups in a row, half the threshold will do, and the growth
 /// need not last: when a line narrows to a fraction, each group that is waited for makes the
 /// queue a frame longer.
-const URGENT_MS: f64 = 60.0;
 const HALF_GROWTH: f64 = 0.5;
 
 /// A frame that takes so long to arrive, and met half that queue to begin with, is as urgent:
@@ -86,6 +91,7 @@ pub struct Delay {
     /// Of the last group, not smoothed; and what the last two met at least.
     latest_ms: f64,
     standing_ms: f64,
+    noise_ms: f64,
 }
 
 impl Delay {
@@ -136,10 +142,14 @@ impl Delay {
         self.latest_ms
     }
 
-    /// What each of the last two groups met at least.
+    /// Whether each of the last two groups met a long queue.
     #[must_use]
-    pub fn standing_ms(&self) -> f64 {
-        self.standing_ms
+    pub fn is_long(&self) -> bool {
+        self.standing_ms > self.long_ms()
+    }
+
+    fn long_ms(&self) -> f64 {
+        LONG_MS + NOISE_FACTOR * self.noise_ms
     }
 
     /// When the last group was sent.
@@ -166,6 +176,7 @@ impl Delay {
         if elapsed < 0 {
             return None;
         }
+        self.noise_ms += NOISE_WEIGHT * ((queue_ms - before).abs() - self.noise_ms);
         let (at, elapsed_ms) = (group.arrival_us as f64 / 1e3, elapsed as f64 / 1e3);
         let usage = self.trend.update(at, delta as f64 / 1e3, elapsed_ms);
         let excused = drains(before, queue_ms, apart_ms) || self.queue_ms < SHORT_MS;
@@ -174,12 +185,12 @@ impl Delay {
 
     /// Whether the group that takes long to arrive is a case for acting before it has.
     fn drags_on(&mut self, arrival_us: i64) -> Option<Usage> {
+        let (long_ms, grows) = (self.long_ms(), self.trend.steepness() > HALF_GROWTH);
         let (Some(base), Some(group)) = (&mut self.base, &mut self.group) else { return None };
         let apart_ms = (group.sent_us - self.previous?.sent_us) as f64 / 1e3;
         let delay = group.arrival_us - group.sent_us;
         let met_ms = (delay - base.update(group.sent_us, delay)) as f64 / 1e3;
-        let grows = self.trend.steepness() > HALF_GROWTH;
-        if met_ms < URGENT_MS / 2.0 || !grows || drains(self.latest_ms, met_ms, apart_ms) {
+        if met_ms < long_ms / 2.0 || !grows || drains(self.latest_ms, met_ms, apart_ms) {
             return None;
         }
         group.told = true;
@@ -194,7 +205,7 @@ impl Delay {
         let queue_ms = (delay - base.update(begin.sent_us, delay)) as f64 / 1e3;
         let apart_ms = (begin.sent_us - last.sent_us) as f64 / 1e3;
         let standing_ms = queue_ms.min(self.latest_ms);
-        let urgent = standing_ms > URGENT_MS && self.trend.steepness() > HALF_GROWTH;
+        let urgent = standing_ms > self.long_ms() && self.trend.steepness() > HALF_GROWTH;
         if !urgent || drains(self.latest_ms, queue_ms, apart_ms) {
             return false;
         }

@@ -322,7 +322,7 @@ impl Estimator {
         Arriving {
             recent: self.throughput.recent(),
             steady: self.throughput.steady(),
-            queue_ms: self.delay.standing_ms(),
+            long_queue: self.delay.is_long(),
         }
     }
 

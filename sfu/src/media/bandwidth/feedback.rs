@@ -32,8 +32,6 @@ pub struct Feedback<'a> {
     pub base: u16,
     /// The receiver's clock at the beginning, in 64 ms, 24 bits.
     pub reference: u32,
-    /// Counts messages, so that a missing one shows.
-    pub number: u8,
     count: u16,
     chunks: &'a [u8],
     deltas: &'a [u8],
@@ -46,7 +44,7 @@ impl<'a> Feedback<'a> {
     /// When a status or a delta it announces is missing, or one is reserved.
     pub fn parse(fci: &'a [u8]) -> Result<Self, Malformed> {
         let (head, chunks) = fci.split_first_chunk::<8>().ok_or(Malformed::Short)?;
-        let [b0, b1, c0, c1, r0, r1, r2, number] = *head;
+        let [b0, b1, c0, c1, r0, r1, r2, _number] = *head;
         let count = u16::from_be_bytes([c0, c1]);
         match count {
             0 => return Err(Malformed::Empty),
@@ -73,7 +71,7 @@ impl<'a> Feedback<'a> {
         }
         let base = u16::from_be_bytes([b0, b1]);
         let reference = u32::from_be_bytes([0, r0, r1, r2]);
-        Ok(Self { base, reference, number, count, chunks, deltas: rest })
+        Ok(Self { base, reference, count, chunks, deltas: rest })
     }
 
     /// One status for each packet from [`Self::base`] on: `None` for one that did not arrive,
@@ -224,7 +222,7 @@ mod tests {
         fci.extend([0xff, 0xfc, 2, 1]); // −1 ms, then 0.5 ms, then 0.25 ms
         fci.extend([0x7f, 0xff]);
         let feedback = Feedback::parse(&fci).unwrap();
-        assert_eq!((feedback.base, feedback.reference, feedback.number), (0xfffe, 0x0001_0203, 9));
+        assert_eq!((feedback.base, feedback.reference), (0xfffe, 0x0001_0203));
         let statuses = read(&fci);
         assert_eq!(statuses.len(), 27);
         let arrived: Vec<i64> = statuses.iter().copied().flatten().collect();

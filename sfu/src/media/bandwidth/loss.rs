@@ -19,27 +19,35 @@ const STALE_US: i64 = 3_000_000;
 /// What of earlier counts a later window still has in it.
 const KEPT: f64 = 0.5;
 
-/// The loss of the line itself is the least in two windows of this.
+/// The loss of the line itself is the least in two windows of this, over so many packets each.
 const OWN_WINDOW_US: i64 = 15_000_000;
+const OWN_PACKETS: f64 = 200.0;
 
 /// The least loss of the last 15 to 30 s.
 #[derive(Debug, Default)]
 struct Own {
     since_us: Option<i64>,
+    packets: f64,
+    lost: f64,
     before: f64,
     current: Option<f64>,
 }
 
 impl Own {
-    fn update(&mut self, fraction: f64, now_us: i64) -> f64 {
+    fn update(&mut self, packets: f64, lost: f64, now_us: i64) -> f64 {
         let since = *self.since_us.get_or_insert(now_us);
-        if now_us - since > OWN_WINDOW_US {
-            self.before = self.current.take().unwrap_or(fraction);
-            self.since_us = Some(now_us);
+        self.packets += packets;
+        self.lost += lost;
+        if self.packets >= OWN_PACKETS {
+            let fraction = (self.lost / self.packets).max(0.0);
+            (self.packets, self.lost) = (0.0, 0.0);
+            if now_us - since > OWN_WINDOW_US {
+                self.before = self.current.take().unwrap_or(fraction);
+                self.since_us = Some(now_us);
+            }
+            self.current = Some(self.current.map_or(fraction, |c| c.min(fraction)));
         }
-        let current = self.current.map_or(fraction, |c| c.min(fraction));
-        self.current = Some(current);
-        current.min(self.before)
+        self.current.map_or(self.before, |current| current.min(self.before))
     }
 }
 
@@ -107,7 +115,7 @@ impl Loss {
         (self.packets, self.missing, self.bytes) = (0, 0, 0);
         self.begun_us = Some(now_us);
 
-        let own = self.own.update(self.fraction, now_us);
+        let own = self.own.update(packets, latest * packets, now_us);
         let beyond = ((self.fraction - own) / (1.0 - own).max(0.01)).max(0.0);
         let error = (beyond * (1.0 - beyond) / self.total).sqrt();
         let congested = beyond - error > HIGH && latest - own > HIGH;

@@ -24,6 +24,8 @@ mod throughput;
 mod trend;
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod simulation;
 
 pub use estimator::{Estimator, Feedbacks};
@@ -34,8 +36,9 @@ pub use probe::{Prober, Wanted};
 use std::time::{Duration, Instant};
 
 /// How often [`Bandwidth::handle_timeout`] is wanted where nothing else asks for it: a silent
-/// path is noticed within seconds.
+/// path is noticed within seconds, and while more is wanted, that a probe may begin.
 const IDLE: Duration = Duration::from_millis(500);
+const WISHING: Duration = Duration::from_millis(100);
 
 /// One viewer's path.
 #[derive(Debug)]
@@ -99,8 +102,8 @@ impl Bandwidth {
         Ok(lowered)
     }
 
-    /// A receiver report about one of the viewer's lines came (RFC 3550 §6.4.1). True as for
-    /// [`Self::on_feedback`].
+    /// A receiver report came (RFC 3550 §6.4.1): the fraction lost, of 256, of the line that
+    /// carries most. True as for [`Self::on_feedback`].
     pub fn on_report(&mut self, fraction_lost: u8, now: Instant) -> bool {
         let lowered = self.estimator.on_report(fraction_lost, now);
         self.pace();
@@ -126,9 +129,10 @@ impl Bandwidth {
     /// When [`Self::handle_timeout`] is wanted. (Packets that wait have [`Pacer::next`].)
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Instant {
-        let idle = now + IDLE;
-        let probes = self.wanted.is_some() && self.estimator.can_probe();
-        if probes && self.prober.next() > now { self.prober.next().min(idle) } else { idle }
+        if self.wanted.is_none() || !self.estimator.can_probe() {
+            return now + IDLE;
+        }
+        self.prober.next(now).map_or(now + WISHING, |next| next.clamp(now, now + IDLE))
     }
 
     /// What the path takes, in bit/s.

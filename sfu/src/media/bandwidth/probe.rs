@@ -31,6 +31,9 @@ const NEAREST: f64 = 1.02;
 const SHORT_SUCCESS: f64 = 0.7;
 const LONG_SUCCESS: f64 = 0.85;
 
+/// If less of it arrived than this, the line has hardly more, and there is no hurry to go on.
+const WHOLE: f64 = 0.95;
+
 /// Of what arrived of a probe that failed, so much is believed to be there.
 const BELIEVED: f64 = 0.95;
 
@@ -133,13 +136,14 @@ impl Prober {
         self.padding(now)
     }
 
-    /// When [`Self::poll`] is wanted, as long as the wish lasts.
+    /// When [`Self::poll`] is wanted, as long as the wish lasts; `None` when it is up to the
+    /// wish and the estimate.
     #[must_use]
-    pub fn next(&self) -> Instant {
+    pub fn next(&self, now: Instant) -> Option<Instant> {
         match self.state {
-            State::Idle { not_before } => not_before,
-            State::Sending { next, .. } => next,
-            State::Waiting { until, .. } => until,
+            State::Idle { not_before } => (not_before > now).then_some(not_before),
+            State::Sending { next, .. } => Some(next),
+            State::Waiting { until, .. } => Some(until),
         }
     }
 
@@ -161,9 +165,14 @@ impl Prober {
                 None
             }
             Stage::Long => {
-                self.failures = 0;
-                self.state = State::Idle { not_before: now + NEXT };
-                Some(arrived.min(outcome.sent))
+                let proved = arrived.min(outcome.sent);
+                if proved < WHOLE * rate {
+                    self.failed(now);
+                } else {
+                    self.failures = 0;
+                    self.state = State::Idle { not_before: now + NEXT };
+                }
+                Some(proved)
             }
         }
     }
@@ -234,7 +243,7 @@ mod tests {
             if prober.awaiting().is_some() || prober.sending() == 0 {
                 return (bytes, *now - began);
             }
-            *now = prober.next();
+            *now = prober.next(*now).unwrap();
         }
     }
 
@@ -284,9 +293,9 @@ mod tests {
             assert!(id > 0);
             let learned = prober.on_outcome(outcome(2e6, 0.6e6), now).unwrap();
             assert!((learned - 0.57e6).abs() < 1.0);
-            assert_eq!(prober.next() - now, Duration::from_secs(wait));
+            assert_eq!(prober.next(now).unwrap() - now, Duration::from_secs(wait));
             assert_eq!(prober.poll(800_000, WANTED, now), 0);
-            now = prober.next();
+            now = prober.next(now).unwrap();
         }
         let (bytes, took) = run(&mut prober, 800_000, &mut now);
         assert!((bytes as f64) * 8.0 / took.as_secs_f64() < 1.3e6, "aims lower now");
@@ -307,11 +316,11 @@ mod tests {
         let mut prober = Prober::new(now);
         assert!(prober.poll(1_000_000, WANTED, now) > 0);
         prober.on_congestion(now);
-        assert_eq!((prober.sending(), prober.next() - now), (0, AFTER_CONGESTION));
-        now = prober.next();
+        assert_eq!((prober.sending(), prober.next(now).unwrap() - now), (0, AFTER_CONGESTION));
+        now = prober.next(now).unwrap();
         run(&mut prober, 1_000_000, &mut now);
-        now = prober.next();
+        now = prober.next(now).unwrap();
         assert_eq!(prober.poll(1_000_000, WANTED, now), 0, "no answer is a failure");
-        assert_eq!(prober.next() - now, FIRST_WAIT);
+        assert_eq!(prober.next(now).unwrap() - now, FIRST_WAIT);
     }
 }

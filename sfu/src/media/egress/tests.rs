@@ -117,3 +117,4 @@ fn encodings_of_one_publisher_keep_its_time_over_a_switch() {
 }
 
 mod layered;
+mod random;

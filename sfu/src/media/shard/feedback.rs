@@ -135,7 +135,9 @@ impl Shard {
         let Peer { address: Some(to), side: Side::Watching(watching), .. } = peer.as_mut() else {
             return;
         };
-        let Watching { slots, sealer: Some(sealer), path, .. } = watching.as_mut() else { return };
+        let Watching { slots, sealer: Some(sealer), path, repairs, .. } = watching.as_mut() else {
+            return;
+        };
         let Some(slot) = slots.iter_mut().find(|s| s.ssrc == ssrc) else { return };
         let Some(Some(track)) = slot.track.and_then(|t| self.tracks.get(t)) else { return };
         let (outbox, counters) = (&mut self.outbox, &mut self.counters);
@@ -144,6 +146,9 @@ impl Shard {
             let Some((lost, packet, codec)) = find_lost(slot, track, sequence, now) else {
                 continue;
             };
+            if !repairs.spend() {
+                return;
+            }
             let (number, sent) = match codec.rtx {
                 Some(rtx) => {
                     let number = path.next_sequence();

@@ -211,7 +211,9 @@ impl Sending<'_> {
     fn send(&mut self, watching: &mut Watching, place: usize, track: &Track, fresh: Fresh) -> bool {
         let Some(encoding) = track.encoding(fresh.encoding) else { return false };
         let Some(packet) = encoding.packet(fresh.number) else { return false };
-        let Watching { slots, sealer: Some(sealer), path, .. } = watching else { return true };
+        let Watching { slots, sealer: Some(sealer), path, repairs, .. } = watching else {
+            return true;
+        };
         let Some(slot) = slots.get_mut(place) else { return true };
         let Some(payload_type) = slot.payload_type(encoding.codec, packet.red) else {
             return true;
@@ -222,6 +224,7 @@ impl Sending<'_> {
             return true;
         };
         self.counters.packets_out += 1;
+        repairs.earn();
         if slot.extensions.transport_cc.is_some() {
             let number = path.next_sequence();
             let bytes = self.write(slot, sealer, payload_type, packet, &outgoing, number);

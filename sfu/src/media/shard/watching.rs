@@ -20,6 +20,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// home's line carries a lesson's picture, and one that doesn't says so within a second.
 const START_RATE: u64 = 6_000_000;
 
+/// Repairs saved up, in halves: a second of video lost as a whole.
+const MAX_REPAIRS: u32 = 512;
+
 /// A viewer is sent nothing for so long after the last message of its DTLS handshake left:
 /// media that arrives together with it finds no keys yet at some peers, and is lost.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -121,6 +124,26 @@ impl Waiting {
     }
 }
 
+/// Repairs a viewer may still ask for, in halves. It earns one with every second packet it is
+/// sent, so that asking for everything again and again is no way to be sent a flood.
+#[derive(Debug, Clone, Copy)]
+pub struct Repairs(u32);
+
+impl Repairs {
+    /// A packet went out.
+    #[inline]
+    pub fn earn(&mut self) {
+        self.0 = (self.0 + 1).min(MAX_REPAIRS);
+    }
+
+    /// Whether a packet may be sent again.
+    pub fn spend(&mut self) -> bool {
+        let left = self.0.checked_sub(2);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
+
 /// A peer that is sent to.
 pub struct Watching {
     pub slots: Vec<Slot>,
@@ -138,6 +161,7 @@ pub struct Watching {
     pub video: u64,
     pub waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    pub repairs: Repairs,
     next_report: Instant,
 }
 
@@ -159,6 +183,7 @@ impl Watching {
             video: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            repairs: Repairs(MAX_REPAIRS),
             next_report: now + REPORT_INTERVAL,
         };
         watching.set_lines(lines);

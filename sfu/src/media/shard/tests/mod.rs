@@ -497,14 +497,14 @@ fn a_viewer_that_moves_to_another_address_goes_on() {
     let new = SocketAddr::from(([127, 0, 0, 1], 7000));
     // A NAT gives the peer another port: the wire carries its datagrams from there now.
     world.moved = Some((old, new));
-    for second in 1..8 {
+    for second in 1..11 {
         world.second(publisher, 100 + second * 30);
     }
     assert!(world.browsers[viewer].connected);
     // What is in flight until the first check from the new address is lost, and asked for.
     let got = world.browsers[viewer].packets.len();
-    assert!(got > 150, "{got} of 240 packets");
-    let newest = slice(100 + 7 * 30 + 29);
+    assert!(got > 150, "{got} of 330 packets");
+    let newest = slice(100 + 10 * 30 + 29);
     assert!(world.browsers[viewer].packets.iter().any(|p| p.payload[..] == newest[..]));
 }
 
