@@ -39,7 +39,11 @@ fn cost_of_a_packet_and_of_its_feedback() {
     let packets = f64::from(FRAMES * 7);
     let (sending, hearing) = (sending.as_nanos() as f64, hearing.as_nanos() as f64);
     println!("{:.1} ns a packet sent", sending / packets);
-    println!("{:.1} ns a packet told of, {:.0} ns a message", hearing / packets, hearing / f64::from(told));
+    println!(
+        "{:.1} ns a packet told of, {:.0} ns a message",
+        hearing / packets,
+        hearing / f64::from(told)
+    );
 
     let encodings = [150_000, 500_000, 2_000_000].into_iter().enumerate();
     let steps: Vec<Step> = encodings

@@ -24,8 +24,11 @@ const SILENCE_US: i64 = 2_000_000;
 /// … and the estimate is halved this often while it lasts.
 const HALVING_US: i64 = 1_000_000;
 
-/// What a probe leaves behind in the line's queue says nothing about the media.
+/// What a probe leaves behind in the line's queue says nothing about the media …
 const AFTERMATH_US: i64 = 100_000;
+
+/// … and is in the arriving rate for this long after.
+const PADDED_US: i64 = 1_000_000;
 
 /// Round-trip times are smoothed over about eight messages, as TCP's are (RFC 6298 §2).
 const ROUND_TRIP_WEIGHT: f64 = 0.125;
@@ -204,7 +207,9 @@ impl Estimator {
         if let Some(sent) = newest {
             self.heard(sent, now_us);
         }
-        if usage != Some(Usage::Over) {
+        // For as long as padding counts in what arrives, it vouches for nothing more.
+        let padded = now_us.saturating_sub(self.unjudged_until_us) < PADDED_US;
+        if usage != Some(Usage::Over) && !padded {
             let (round_trip, arriving) = (self.round_trip_us(), self.arriving());
             self.control.clear(usage.unwrap_or_default(), arriving, round_trip, now_us);
         }

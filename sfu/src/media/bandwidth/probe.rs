@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// more, up to so many bytes.
 const SHORT: Duration = Duration::from_millis(30);
 const LONG: Duration = Duration::from_millis(120);
-const LONGEST: Duration = Duration::from_millis(400);
+const LONGEST: Duration = Duration::from_millis(200);
 const LONG_BYTES: f64 = 10_000.0;
 
 /// Padding goes out in steps of this.
