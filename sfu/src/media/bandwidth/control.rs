@@ -84,6 +84,8 @@ pub struct Arriving {
 pub struct Control {
     rate: f64,
     limit: Limit,
+    /// Where nothing can be proved the rate grows up to this all the same.
+    trusted: f64,
     increased_us: Option<i64>,
     /// When it was last lowered to drain a queue, and for whatever reason.
     drained_us: Option<i64>,
@@ -99,6 +101,7 @@ impl Control {
         Self {
             rate,
             limit: Limit::default(),
+            trusted: 0.0,
             increased_us: None,
             drained_us: None,
             doubted_us: None,
@@ -169,7 +172,7 @@ impl Control {
         let Some(last) = self.increased_us.replace(now_us) else { return };
         let Some(steady) = arriving.steady else { return };
         self.limit.exceeded(steady);
-        let ceiling = (UNPROVEN * steady).max(steady + UNPROVEN_LEAST);
+        let ceiling = (UNPROVEN * steady).max(steady + UNPROVEN_LEAST).max(self.trusted);
         if self.rate >= ceiling {
             return;
         }
@@ -190,6 +193,11 @@ impl Control {
 
     fn unlimited(&self, seconds: f64) -> f64 {
         self.rate * GROWTH.powf(seconds) + 1_000.0 * seconds
+    }
+
+    /// Up to `rate` no proof is asked for from now on.
+    pub fn trust(&mut self, rate: f64) {
+        self.trusted = rate;
     }
 
     /// `rate` went through.
@@ -235,6 +243,14 @@ mod tests {
         assert!(control.rate() > 1.2e6, "sending little is no reason to go down");
         control.proved(3e6);
         assert!(control.rate() >= 3e6);
+    }
+
+    #[test]
+    fn what_cannot_be_proved_is_tried_where_it_is_trusted() {
+        let (mut control, mut now) = (Control::new(0.6e6), 0);
+        control.trust(2.3e6);
+        run(&mut control, &mut now, 30, 0.55e6);
+        assert!((control.rate() - 2.3e6).abs() < 1.0);
     }
 
     #[test]

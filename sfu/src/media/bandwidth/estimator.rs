@@ -304,6 +304,11 @@ impl Estimator {
         self.clamp();
     }
 
+    /// Up to `rate` bit/s the estimate may grow without proof, as nothing can be proved here.
+    pub fn trust(&mut self, rate: u64) {
+        self.control.trust(rate as f64);
+    }
+
     fn heed_loss(&mut self, now_us: i64) -> bool {
         let Some(rate) = self.loss.update(self.control.rate(), now_us) else { return false };
         self.control.at_most(rate);

@@ -123,6 +123,9 @@ impl Bandwidth {
             self.pace();
         }
         let wanted = self.wanted.filter(|_| self.estimator.can_probe());
+        // Who can't be probed finds out by trying; the allocation remembers mistakes.
+        let trusted = wanted.filter(|_| self.prober.is_unable()).map_or(0, |w| w.best / 20 * 21);
+        self.estimator.trust(trusted);
         self.prober.poll(self.estimator.estimate(), wanted, now)
     }
 

@@ -18,6 +18,11 @@ const LONG_BYTES: f64 = 10_000.0;
 /// Padding goes out in steps of this.
 const STEP: Duration = Duration::from_millis(5);
 
+/// A probe ends at the latest so long after it should have …
+const LATEST: Duration = Duration::from_millis(50);
+/// … and if less of the padding asked for was sent than this share, then this viewer takes none.
+const PADDED: f64 = 0.5;
+
 /// A probe goes so far above what is wanted …
 const ABOVE: f64 = 1.05;
 /// … and no further above what is known than this, or than the least it is worth going to.
@@ -67,8 +72,31 @@ enum Stage {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Idle { not_before: Instant },
-    Sending { stage: Stage, rate: f64, began: Instant, sent: u64, next: Instant },
+    Sending(Sending),
     Waiting { stage: Stage, rate: f64, until: Instant },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sending {
+    stage: Stage,
+    rate: f64,
+    began: Instant,
+    next: Instant,
+    /// Bytes of everything so far.
+    sent: u64,
+    /// Of padding: asked for the last time, when so much had been sent; in all; and sent.
+    last: (u64, u64),
+    asked: u64,
+    padded: u64,
+}
+
+impl Sending {
+    /// Takes note of what became of the padding that was asked for.
+    fn check(&mut self) {
+        let (asked, before) = std::mem::take(&mut self.last);
+        self.asked += asked;
+        self.padded += asked.min(self.sent - before);
+    }
 }
 
 /// The probing of one path.
@@ -77,20 +105,21 @@ pub struct Prober {
     state: State,
     id: u8,
     failures: u32,
+    unable: bool,
 }
 
 impl Prober {
     /// Nothing is being probed.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { state: State::Idle { not_before: now }, id: 0, failures: 0 }
+        Self { state: State::Idle { not_before: now }, id: 0, failures: 0, unable: false }
     }
 
     /// The probe that packets sent now are part of, media as well as padding; 0 for none.
     #[inline]
     #[must_use]
     pub fn sending(&self) -> u8 {
-        if matches!(self.state, State::Sending { .. }) { self.id } else { 0 }
+        if matches!(self.state, State::Sending(_)) { self.id } else { 0 }
     }
 
     /// The probe whose outcome is awaited.
@@ -99,11 +128,18 @@ impl Prober {
         matches!(self.state, State::Waiting { .. }).then_some(self.id)
     }
 
+    /// Whether what was asked for could not be sent the last time: this viewer takes no padding,
+    /// or there is nothing to make it from.
+    #[must_use]
+    pub fn is_unable(&self) -> bool {
+        self.unable
+    }
+
     /// Counts a packet sent, of whatever kind.
     #[inline]
     pub fn on_sent(&mut self, bytes: usize) {
-        if let State::Sending { sent, .. } = &mut self.state {
-            *sent += bytes as u64;
+        if let State::Sending(sending) = &mut self.state {
+            sending.sent += bytes as u64;
         }
     }
 
@@ -142,7 +178,7 @@ impl Prober {
     pub fn next(&self, now: Instant) -> Option<Instant> {
         match self.state {
             State::Idle { not_before } => (not_before > now).then_some(not_before),
-            State::Sending { next, .. } => Some(next),
+            State::Sending(sending) => Some(sending.next),
             State::Waiting { until, .. } => Some(until),
         }
     }
@@ -189,7 +225,16 @@ impl Prober {
 
     fn begin(&mut self, stage: Stage, rate: f64, now: Instant) {
         self.id = self.id.checked_add(1).unwrap_or(1);
-        self.state = State::Sending { stage, rate, began: now, sent: 0, next: now };
+        self.state = State::Sending(Sending {
+            stage,
+            rate,
+            began: now,
+            next: now,
+            sent: 0,
+            last: (0, 0),
+            asked: 0,
+            padded: 0,
+        });
     }
 
     fn failed(&mut self, now: Instant) {
@@ -199,21 +244,26 @@ impl Prober {
     }
 
     fn padding(&mut self, now: Instant) -> usize {
-        let State::Sending { stage, rate, began, sent, next } = &mut self.state else { return 0 };
-        if now < *next {
+        let State::Sending(probe) = &mut self.state else { return 0 };
+        if now < probe.next {
             return 0;
         }
-        let length = length(*stage, *rate);
-        let elapsed = now - *began;
-        let due = (*rate / 8.0 * (elapsed + STEP).min(length).as_secs_f64()) as u64;
-        let padding = due.saturating_sub(*sent);
-        *next = now + STEP;
-        // After a late turn what is missing goes out first.
-        if elapsed >= length && padding < (*rate / 8.0 * STEP.as_secs_f64()) as u64 {
-            let (stage, rate, until) = (*stage, *rate, now + ANSWER_WITHIN);
+        probe.check();
+        probe.next = now + STEP;
+        let (length, elapsed) = (length(probe.stage, probe.rate), now - probe.began);
+        let bytes_in = |time: Duration| (probe.rate / 8.0 * time.as_secs_f64()) as u64;
+        let padding = bytes_in((elapsed + STEP).min(length)).saturating_sub(probe.sent);
+        // After a late turn what is missing goes out first, if it can.
+        let complete = elapsed >= length && padding <= bytes_in(STEP);
+        if complete || elapsed >= length + LATEST {
+            if probe.asked > 0 {
+                self.unable = (probe.padded as f64) < PADDED * probe.asked as f64;
+            }
+            let (stage, rate, until) = (probe.stage, probe.rate, now + ANSWER_WITHIN);
             self.state = State::Waiting { stage, rate, until };
             return 0;
         }
+        probe.last = (padding, probe.sent);
         padding as usize
     }
 }
@@ -308,6 +358,22 @@ mod tests {
         let (_, took) = run(&mut prober, 100_000, &mut now);
         assert!(took > LONG && took <= LONGEST, "{took:?}");
         assert!(prober.on_outcome(outcome(0.3e6, 0.3e6), now).is_some());
+    }
+
+    #[test]
+    fn where_nothing_can_be_sent_the_probe_ends_all_the_same_and_that_is_known() {
+        let mut now = Instant::now();
+        let mut prober = Prober::new(now);
+        while prober.awaiting().is_none() {
+            prober.poll(1_000_000, WANTED, now);
+            now += STEP;
+        }
+        assert!(prober.is_unable());
+        now += ANSWER_WITHIN + FIRST_WAIT;
+        prober.poll(1_000_000, WANTED, now);
+        now = prober.next(now).unwrap();
+        run(&mut prober, 1_000_000, &mut now);
+        assert!(!prober.is_unable(), "now it could");
     }
 
     #[test]

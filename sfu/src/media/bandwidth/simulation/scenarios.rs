@@ -1,4 +1,5 @@
-//! What viewers on such lines get to see.
+//! What viewers on such lines get to see. `SIMULATION_TRACE=1 SIMULATION_SEED=n` shows a run
+//! second by second.
 
 use super::link::{Conditions, Link};
 use super::viewer::{Seen, Viewer};
@@ -53,18 +54,6 @@ fn trace(seen: &Seen) {
         let queue = seen.longest_queue(at, at + 1.0);
         let estimate = seen.estimate_at(at + 0.999) / 1000;
         eprintln!("{second:4} s {target:?} estimate {estimate} kbit/s, queue {queue} ms");
-    }
-    if let Some(from) = std::env::var("SIMULATION_FROM").ok().and_then(|s| s.parse::<i64>().ok()) {
-        let near = |at: i64| (from..from + 2_000_000).contains(&at);
-        for (at, queue) in seen.queue.iter().filter(|(at, _)| near(*at)) {
-            eprintln!("  {} ms: queue {} ms", at / 1000, queue / 1000);
-        }
-        for (at, e) in seen.estimates.iter().filter(|(at, _)| near(*at)) {
-            eprintln!("  {} ms: estimate {e}", at / 1000);
-        }
-        for (at, t) in seen.wanted.iter().filter(|(at, _)| near(*at)) {
-            eprintln!("  {} ms: {t:?}", at / 1000);
-        }
     }
     eprintln!("{} switches, {} of {} bytes padding", seen.wanted.len(), seen.padding, seen.sent);
 }
@@ -283,5 +272,21 @@ fn a_line_that_loses_every_eighth_packet_is_used_all_the_same() {
         let conditions = Conditions { loss: 0.12, ..Conditions::steady(10e6) };
         let seen = alone(conditions, START, 120.0, seed);
         assert!(share(&seen, 2, 30, 120) > 0.8, "seed {seed}: {}", share(&seen, 2, 30, 120));
+    }
+}
+
+#[test]
+fn a_viewer_that_cannot_be_probed_gets_what_fits_too() {
+    for seed in seeds(10) {
+        let mut link = Link::new(Conditions::steady(4e6), seed);
+        let mut viewer = Viewer::new(0, START, TransportWide, 0, seed);
+        viewer.pads = false;
+        for now in (0..90_000_000).step_by(1000) {
+            viewer.run(&mut link, now);
+            link.advance(now).into_iter().for_each(|(at, packet)| viewer.arrive(packet, at));
+            viewer.tell(&link, now);
+        }
+        assert_eq!(shown(&viewer.seen, 60.0), BEST, "seed {seed}");
+        assert_eq!(viewer.seen.switches(60.0), 0, "seed {seed}");
     }
 }

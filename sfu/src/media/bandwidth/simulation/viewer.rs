@@ -104,6 +104,8 @@ pub struct Viewer {
     newest_frame: u64,
     next_report: i64,
     feedbacks: Feedbacks,
+    /// There is something to probe with.
+    pub pads: bool,
     pub seen: Seen,
 }
 
@@ -138,6 +140,7 @@ impl Viewer {
             newest_frame: 0,
             next_report: from + 1_000_000,
             feedbacks,
+            pads: true,
             seen: Seen::default(),
         }
     }
@@ -171,7 +174,7 @@ impl Viewer {
         if now >= self.next_timeout {
             let at = self.instant(now);
             let mut padding = self.bandwidth.handle_timeout(at);
-            while padding > 0 {
+            while padding > 0 && self.pads {
                 let bytes = padding.clamp(60, PACKET);
                 self.send(link, bytes, None, now);
                 self.seen.padding += bytes;
