@@ -11,6 +11,7 @@ WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist -o -name 
 # Stamps stand outside dist, which is embedded in the programs as it is.
 WEB_INSTALLED := $(WEB)/node_modules/.cloudschool-installed
 WEB_BUILT := target/.cloudschool-web-built
+CLIENTS_INSTALLED := target/test-clients/.cloudschool-installed
 DATA ?= ./data
 
 .PHONY: help
@@ -25,6 +26,13 @@ setup: ## Install what building and running need from Debian's packages.
 .PHONY: setup-tests
 setup-tests:
 	@scripts/setup.sh --tests
+	@$(MAKE) --no-print-directory $(CLIENTS_INSTALLED)
+
+$(CLIENTS_INSTALLED): sfu/tests/clients/requirements.txt
+	@echo "tests: installing the WebRTC clients that $< names"
+	python3 -m venv target/test-clients
+	target/test-clients/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 $(WEB_INSTALLED): $(WEB)/package-lock.json
 	@echo "web: installing what package-lock.json names"

@@ -16,7 +16,11 @@ build_packages=(
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
-test_packages=(chromium ffmpeg fonts-noto-cjk gstreamer1.0-tools)
+test_packages=(
+  chromium ffmpeg fonts-noto-cjk gstreamer1.0-tools
+  # independent WHIP and WHEP clients
+  gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi python3-venv
+)
 
 wanted=("${build_packages[@]}")
 case "${1:-}" in

@@ -33,8 +33,9 @@ pub fn init(section: &LogSection) -> Result<(), LogError> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    // One line for every embedded file at every start helps nobody.
-    let directives = format!("memory_serve=warn,{level}");
+    // One line for every embedded file at every start helps nobody, nor several for every
+    // browser's handshake about what it also offers.
+    let directives = format!("memory_serve=warn,rtc_dtls=error,{level}");
     EnvFilter::try_new(directives).map_err(|source| LogError::Level { level: level.into(), source })
 }
 

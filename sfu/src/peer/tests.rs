@@ -203,6 +203,8 @@ fn webrtcbin_names_its_lines_and_bundles_them() {
     // Transport feedback without its header extension is none.
     assert!(!answer.lines[0].feedback.transport_cc);
     assert!(!answer.sdp.contains("transport-cc"));
+    let watched = viewer(fixture!("webrtcbin-watch"));
+    assert_eq!(watched.lines[0].codecs[0].payload_type, 96);
 }
 
 #[test]
