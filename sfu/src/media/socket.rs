@@ -1,11 +1,14 @@
-//! A shard's UDP socket: many datagrams a system call in (recvmmsg, GRO) and out (GSO).
+//! A shard's UDP socket: many datagrams a system call in (recvmmsg, GRO) and out (GSO,
+//! sendmmsg).
 
 use super::outbox::Outbox;
+use super::sendmmsg::{self, AT_ONCE, Message};
 use crate::peer::Transport;
 use mio::net::UdpSocket;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
 /// Room for one receive: the kernel may hand over 64 coalesced datagrams of 1,500 bytes.
 const RECEIVE_BYTES: usize = 64 * 1500;
@@ -110,46 +113,62 @@ impl Socket {
     /// whether it took it. Returns how many datagrams were not taken.
     pub fn send(&self, outbox: &mut Outbox, mut tcp: impl FnMut(SocketAddr, &[u8]) -> bool) -> u64 {
         let mut refused = 0;
-        for group in outbox.groups() {
-            let contents = outbox.contents(group);
-            let to = group.to.address;
-            if group.to.transport == Transport::Tcp {
-                for datagram in contents.chunks(group.segment) {
-                    refused += u64::from(!tcp(to, datagram));
+        let mut messages = Vec::with_capacity(AT_ONCE);
+        for groups in outbox.groups().chunks(AT_ONCE) {
+            messages.clear();
+            for group in groups {
+                let contents = outbox.contents(group);
+                if group.to.transport == Transport::Tcp {
+                    for datagram in contents.chunks(group.segment) {
+                        refused += u64::from(!tcp(group.to.address, datagram));
+                    }
+                    continue;
                 }
-                continue;
+                let segment = u16::try_from(group.segment).ok().filter(|_| group.packets > 1);
+                let to = self.reachable(group.to.address).into();
+                messages.push(Message { to, contents, segment });
             }
-            let whole = (group.packets > 1).then_some(group.segment);
-            if self.transmit(to, contents, whole) {
-                continue;
-            }
-            if whole.is_none() {
-                refused += 1;
-                continue;
-            }
-            // Some interfaces take no GSO: the same, one by one.
-            for segment in contents.chunks(group.segment) {
-                refused += u64::from(!self.transmit(to, segment, None));
-            }
+            refused += self.send_all(&messages);
         }
         outbox.clear(self.max_segments());
         refused
     }
 
-    fn transmit(&self, to: SocketAddr, contents: &[u8], segment_size: Option<usize>) -> bool {
-        let destination = match (to, self.local) {
+    /// Sends messages as few system calls as it takes. Returns how many datagrams were refused.
+    fn send_all(&self, mut messages: &[Message<'_>]) -> u64 {
+        let mut refused = 0;
+        while let Some(first) = messages.first() {
+            let taken = match sendmmsg::send(self.io.as_fd(), messages) {
+                Ok(taken) => taken,
+                Err(error) => {
+                    tracing::trace!(%error, "datagrams were not sent");
+                    refused += self.one_by_one(first);
+                    1
+                }
+            };
+            messages = messages.get(taken.max(1)..).unwrap_or_default();
+        }
+        refused
+    }
+
+    /// Some interfaces take no GSO: the same, one by one. Returns how many were refused.
+    fn one_by_one(&self, message: &Message<'_>) -> u64 {
+        let Some(segment) = message.segment else { return 1 };
+        let mut refused = 0;
+        for contents in message.contents.chunks(usize::from(segment).max(1)) {
+            let single = Message { to: message.to.clone(), contents, segment: None };
+            refused += u64::from(sendmmsg::send(self.io.as_fd(), &[single]).is_err());
+        }
+        refused
+    }
+
+    /// An address as this socket takes it.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match (to, self.local) {
             (SocketAddr::V4(v4), SocketAddr::V6(_)) => {
                 SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
             }
             _ => to,
-        };
-        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        match self.state.try_send(UdpSockRef::from(&self.io), &transmit) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::trace!(%to, %error, "datagrams were not sent");
-                false
-            }
         }
     }
 }

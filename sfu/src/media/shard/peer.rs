@@ -91,7 +91,9 @@ impl Peer {
             Side::Publishing(p) => p.media.as_ref().map(|m| m.ingress.deadline()),
             Side::Watching(w) => w.deadline(now),
         };
-        let soonest = [self.engine.poll_timeout(), media].into_iter().flatten().min();
+        // Once it is connected, only what the peer sends can wake its engine.
+        let engine = self.connect_by.and_then(|_| self.engine.poll_timeout());
+        let soonest = [engine, media].into_iter().flatten().min();
         // A timer that is overdue after it was handled would spin the loop.
         soonest.map_or(end, |s| s.min(end)).max(now + Duration::from_millis(1))
     }
