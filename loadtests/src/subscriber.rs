@@ -155,7 +155,7 @@ fn slots(offer: &str, seat: &Seat) -> Result<Vec<Slot>, SubscribeError> {
         .into_iter()
         .map(|(kind, track)| {
             let mid = mid(offer, kind).ok_or(SubscribeError::NoLine(kind))?;
-            Ok(Slot { mid, track: Some(track.clone()) })
+            Ok(Slot::new(mid, Some(track.clone())))
         })
         .collect()
 }

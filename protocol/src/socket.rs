@@ -19,12 +19,27 @@ pub const MAX_MESSAGE: usize = 256 * 1024;
 /// How long a new socket may take to say who it is.
 pub const JOIN_WITHIN_MS: u64 = 10_000;
 
-/// What one m-line of a member's watch connection shows. `track: null` empties it.
+/// What one m-line of a member's watch connection shows: a track, one of the loudest voices, or
+/// with neither nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// The m-line's `a=mid` in the member's own offer.
     pub mid: String,
+    #[serde(default)]
     pub track: Option<TrackId>,
+    /// Of the lesson's open microphones but the teacher's and the member's own, those that
+    /// are loudest are heard on as many lines: this one is for the first, second or third (1,
+    /// 2, 3). Who speaks keeps the line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudest: Option<u8>,
+}
+
+impl Slot {
+    /// A line that shows a track, or with `None` nothing.
+    #[must_use]
+    pub fn new(mid: String, track: Option<TrackId>) -> Self {
+        Self { mid, track, loudest: None }
+    }
 }
 
 /// From the page to its node.
@@ -143,7 +158,9 @@ mod tests {
         .unwrap();
         let ClientMessage::Watch { slots, .. } = m else { panic!("not a watch") };
         assert_eq!(slots[0].track.as_ref().unwrap().to_string(), "li/camera");
-        assert_eq!(slots[1].track, None);
+        assert_eq!(slots[1], Slot::new("1".into(), None));
+        let slot: Slot = serde_json::from_str(r#"{"mid":"2","loudest":3}"#).unwrap();
+        assert_eq!((&slot.track, slot.loudest), (&None, Some(3)));
         let out = ServerMessage::Refused {
             id: 3,
             code: Refusal::HandAlreadyUp,

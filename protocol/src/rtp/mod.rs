@@ -8,6 +8,7 @@ mod bits;
 pub mod dependency;
 mod extension;
 pub mod h264;
+pub mod opus;
 pub mod red;
 pub mod vp8;
 pub mod vp9;
@@ -104,6 +105,14 @@ pub fn set_ssrc(packet: &mut [u8], ssrc: u32) {
     }
 }
 
+/// The first contributing source (CSRC, RFC 3550 §5.1) of a packet, if it names any.
+#[must_use]
+pub fn contributing_source(packet: &[u8]) -> Option<u32> {
+    let named = packet.first().is_some_and(|b| b & 0x0f != 0);
+    let source = packet.get(FIXED_HEADER..)?.first_chunk::<4>().filter(|_| named)?;
+    Some(u32::from_be_bytes(*source))
+}
+
 /// The RFC 6464 audio level of a packet inside our nodes or on the trunk: 0 is the loudest
 /// and 127 silence (−dBov); and whether the sender's voice detector fired.
 #[must_use]
@@ -175,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_contributing_source_is_read() {
+        let mut p = packet(None, &[0, 0, 0, 7, 0, 0, 0, 8, b'x']);
+        assert_eq!(contributing_source(&p), None);
+        p[0] |= 2;
+        assert_eq!(contributing_source(&p), Some(7));
+        assert_eq!(Header::parse(&p).unwrap().payload(&p), b"x");
+        assert_eq!(contributing_source(&p[..14]), None);
+    }
+
+    #[test]
     fn the_audio_level_is_found_behind_padding_and_other_elements() {
         let p = packet(Some(&[0, 0x31, 1, 2, 0x10, 0x80 | 33, 0, 0]), b"x");
         assert_eq!(audio_level(&p), Some((33, true)));
@@ -212,6 +231,7 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             if let Some(h) = Header::parse(&bytes) { let _ = h.payload(&bytes); }
             let _ = audio_level(&bytes);
+            let _ = contributing_source(&bytes);
             for codec in [Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] { let _ = starts_keyframe(codec, &bytes); }
         }
     }

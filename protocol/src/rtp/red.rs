@@ -56,6 +56,13 @@ pub fn primary(payload: &[u8]) -> Option<Block<'_>> {
     blocks(payload)?.last()
 }
 
+/// How many ticks before the packet's own frame its earliest one begins.
+#[must_use]
+pub fn reach(payload: &[u8]) -> u32 {
+    let earlier = blocks(payload).into_iter().flatten().map(|b| u32::from(b.timestamp_offset));
+    earlier.max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +76,7 @@ mod tests {
         assert_eq!(read[0], Block { payload_type: 111, timestamp_offset: 960, data: &[1, 2, 3] });
         assert_eq!(read[1], Block { payload_type: 111, timestamp_offset: 0, data: &[9, 9] });
         assert_eq!(primary(&payload), Some(read[1]));
+        assert_eq!(reach(&payload), 960);
     }
 
     #[test]

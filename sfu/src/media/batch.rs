@@ -40,6 +40,8 @@ pub struct Parts<'a> {
     pub ssrc: u32,
     /// The RFC 6464 byte.
     pub level: Option<u8>,
+    /// Whose voice it is, of a stream in which voices follow each other.
+    pub speaker: Option<TrackKey>,
     /// The dependency descriptor, or nothing.
     pub dependencies: &'a [u8],
     pub payload: &'a [u8],
@@ -57,19 +59,24 @@ impl TrackBatch {
         self.ends.push(self.bytes.len());
     }
 
-    /// Adds a packet from its parts, normalised: our payload type for the codec, and as header
-    /// extensions only the audio level and the dependency descriptor.
+    /// Adds a packet from its parts, normalised: our payload type for the codec, who speaks as
+    /// contributing source, and as header extensions only the audio level and the dependency
+    /// descriptor.
     pub fn push(&mut self, parts: &Parts<'_>) {
         let level = parts.level.as_slice();
         let extensions =
             [(AUDIO_LEVEL_EXTENSION, level), (DEPENDENCY_DESCRIPTOR_EXTENSION, parts.dependencies)];
         let present = extensions.iter().any(|(_, value)| !value.is_empty());
         let payload_type = if parts.red { RED_PAYLOAD_TYPE } else { self.codec.payload_type() };
-        self.bytes.push(if present { 0x90 } else { 0x80 });
+        let sources = u8::from(parts.speaker.is_some());
+        self.bytes.push(0x80 | u8::from(present) << 4 | sources);
         self.bytes.push(u8::from(parts.marker) << 7 | payload_type);
         self.bytes.extend_from_slice(&parts.sequence.to_be_bytes());
         self.bytes.extend_from_slice(&parts.timestamp.to_be_bytes());
         self.bytes.extend_from_slice(&parts.ssrc.to_be_bytes());
+        if let Some(TrackKey(source)) = parts.speaker {
+            self.bytes.extend_from_slice(&source.to_be_bytes());
+        }
         if present {
             rtp::append_elements(&mut self.bytes, &extensions);
         }
@@ -97,7 +104,7 @@ impl TrackBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloudschool_protocol::rtp::{Header, audio_level};
+    use cloudschool_protocol::rtp::{Header, audio_level, contributing_source};
 
     #[test]
     fn a_normalised_packet_reads_back() {
@@ -109,13 +116,13 @@ mod tests {
             timestamp: 960,
             ssrc: 5,
             level: Some(0x80 | 30),
+            speaker: None,
             dependencies: &[],
             payload: b"opus",
         };
         batch.push(&parts);
-        batch.push(&Parts { level: None, red: true, ..parts });
-        let packets: Vec<_> = batch.packets().collect();
-        assert_eq!(packets.len(), 2);
+        batch.push(&Parts { level: None, red: true, speaker: Some(TrackKey(9)), ..parts });
+        let packets: [&[u8]; 2] = batch.packets().collect::<Vec<_>>().try_into().unwrap();
         let header = Header::parse(packets[0]).unwrap();
         assert_eq!((header.payload_type, header.sequence, header.marker), (111, 9, true));
         assert_eq!(header.payload(packets[0]), b"opus");
@@ -123,6 +130,7 @@ mod tests {
         let header = Header::parse(packets[1]).unwrap();
         assert_eq!(header.payload(packets[1]), b"opus");
         assert_eq!(header.payload_type, RED_PAYLOAD_TYPE);
+        assert_eq!(packets.map(contributing_source), [None, Some(9)]);
     }
 
     #[test]
@@ -136,6 +144,7 @@ mod tests {
             timestamp: 2,
             ssrc: 3,
             level: None,
+            speaker: None,
             dependencies: &dependencies,
             payload: b"av1",
         });

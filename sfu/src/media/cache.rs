@@ -5,6 +5,7 @@
 //! and payload are stored, under the packet's extended sequence number. Places are reused, so
 //! a running track allocates nothing.
 
+use super::batch::TrackKey;
 use super::layers::Description;
 
 /// Packets kept of a video encoding: about 4 s at 2 Mbit/s, longer than any useful
@@ -31,6 +32,8 @@ pub struct Cached {
     pub description: Description,
     /// The RFC 6464 byte, of audio.
     pub level: Option<u8>,
+    /// Whose voice it is, of a stream in which voices follow each other.
+    pub speaker: Option<TrackKey>,
     /// The payload is RFC 2198 redundancy; the codec's own block begins at `primary`.
     pub red: bool,
     pub primary: u16,
@@ -57,6 +60,7 @@ pub struct Incoming<'a> {
     pub timestamp: u32,
     pub description: Description,
     pub level: Option<u8>,
+    pub speaker: Option<TrackKey>,
     pub red: bool,
     pub primary: u16,
     pub payload: &'a [u8],
@@ -97,6 +101,7 @@ impl PacketCache {
         place.timestamp = incoming.timestamp;
         place.description = incoming.description;
         place.level = incoming.level;
+        place.speaker = incoming.speaker;
         place.red = incoming.red;
         place.primary = incoming.primary;
         place.padding = 0;
@@ -136,6 +141,7 @@ mod tests {
             timestamp: 0,
             description: Description::default(),
             level: None,
+            speaker: None,
             red: false,
             primary: 0,
             payload,

@@ -1,7 +1,11 @@
 //! The handle by which the node steers its shards.
 
-use super::batch::{TrackBatch, TrackKey};
-use super::lane::{Lane, Outlet, OutletId, ShardLane};
+mod groups;
+
+pub use groups::Group;
+
+use super::batch::TrackKey;
+use super::lane::{Lane, Outlet, OutletId, ShardLane, TrunkLane};
 use super::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
 use super::shard::{ShardHandle, ShardSetup};
 use crate::peer::{
@@ -81,6 +85,7 @@ pub struct Media {
     load: Vec<AtomicUsize>,
     next_track: AtomicU32,
     next_outlet: AtomicU64,
+    next_group: AtomicU64,
 }
 
 impl Media {
@@ -119,6 +124,7 @@ impl Media {
             load,
             next_track: AtomicU32::new(0),
             next_outlet: AtomicU64::new(0),
+            next_group: AtomicU64::new(0),
         })
     }
 
@@ -152,12 +158,16 @@ impl Media {
         session
     }
 
+    fn shard_for(&self, owner: u64) -> usize {
+        owner.checked_rem(self.shards.len() as u64).unwrap_or(0) as usize
+    }
+
     /// A new track of this node, fed by nobody yet. Tracks of one `owner`, any number, share a
     /// shard, so that one peer can publish them all.
     #[must_use]
     pub fn open_track(&self, kind: Kind, owner: u64) -> TrackKey {
         let track = TrackKey(self.next_track.fetch_add(1, Ordering::Relaxed));
-        let shard = owner.checked_rem(self.shards.len() as u64).unwrap_or(0) as usize;
+        let shard = self.shard_for(owner);
         self.homes.insert(track, Home { shard, kind, replicas: Vec::new() });
         self.send(shard, Command::OpenTrack { track, kind, lane: false });
         track
@@ -173,8 +183,10 @@ impl Media {
 
     /// Forgets a track everywhere.
     pub fn close_track(&self, track: TrackKey) {
-        let Some((_, home)) = self.homes.remove(&track) else { return };
-        for shard in home.replicas.into_iter().chain([home.shard]) {
+        if self.homes.remove(&track).is_none() {
+            return;
+        }
+        for shard in 0..self.shards.len() {
             self.send(shard, Command::CloseTrack { track });
         }
     }
@@ -307,7 +319,7 @@ impl Media {
 
     /// Hands a track's packets, beginning with a keyframe where one is near, to `lane`.
     #[must_use]
-    pub fn add_outlet(&self, track: TrackKey, lane: mpsc::Sender<TrackBatch>) -> OutletId {
+    pub fn add_outlet(&self, track: TrackKey, lane: TrunkLane) -> OutletId {
         let id = self.new_outlet();
         if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
             let outlet = Outlet::new(id, Lane::Trunk(lane));
@@ -323,9 +335,12 @@ impl Media {
         }
     }
 
-    /// Lets nothing of a track through, or again everything.
+    /// Lets nothing of a track through anywhere, or again everything.
     pub fn mute(&self, track: TrackKey, muted: bool) {
-        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+        let Some(home) = self.homes.get(&track).map(|h| h.shard) else { return };
+        // Its own shard last: what it lets through again is let through everywhere.
+        let others = (0..self.shards.len()).filter(|s| *s != home);
+        for shard in others.chain([home]) {
             self.send(shard, Command::Mute { track, muted });
         }
     }

@@ -1,10 +1,11 @@
 //! One encoding of a track inside one shard: a publisher's stream, numbered, described and
 //! kept. A track has one, or with simulcast up to three of the same picture.
 
-use super::batch::{Clock, Parts, TrackBatch};
+use super::batch::{Clock, Parts, TrackBatch, TrackKey};
 use super::cache::{
     AUDIO_PACKETS, AUDIO_ROOM, Cached, Incoming, PacketCache, VIDEO_PACKETS, VIDEO_ROOM,
 };
+use super::hush::{Hush, Passes};
 use super::keyframe::KeyframeRequests;
 use super::layers::Describer;
 use super::numbering::Numbering;
@@ -39,6 +40,8 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
     /// The RFC 6464 byte.
     pub level: Option<u8>,
+    /// Whose voice it is, of a stream in which voices follow each other.
+    pub speaker: Option<TrackKey>,
     pub dependency_descriptor: Option<&'a [u8]>,
 }
 
@@ -56,6 +59,7 @@ pub struct Encoding {
     jump: Option<u16>,
     heard: Option<Instant>,
     cache: PacketCache,
+    hush: Hush,
     describer: Describer,
     group_start: Option<u64>,
     clock: Option<(Clock, Instant)>,
@@ -81,6 +85,7 @@ impl Encoding {
             jump: None,
             heard: None,
             cache,
+            hush: Hush::default(),
             describer: Describer::default(),
             group_start: None,
             clock: None,
@@ -90,7 +95,7 @@ impl Encoding {
 
     /// Takes a packet in. Returns its number when it is new and goes on.
     pub fn accept(&mut self, packet: &Packet<'_>, muted: bool, now: Instant) -> Option<u64> {
-        let Packet { codec, red, header, payload, level, dependency_descriptor } = *packet;
+        let Packet { codec, header, payload, level, speaker, dependency_descriptor, .. } = *packet;
         if self.ssrc != header.ssrc || self.codec != codec {
             self.restart(codec, header.ssrc);
         }
@@ -104,15 +109,30 @@ impl Encoding {
         }
         self.jump = None;
         if payload.is_empty() || muted {
+            if muted {
+                self.hush.muted(header.timestamp);
+            }
             self.numbers.skip(header.sequence);
             return None;
         }
-        let primary = match red {
-            true => payload.len() - red::primary(payload)?.data.len(),
-            false => 0,
+        let (primary, reach) = match packet.red {
+            true => (payload.len() - red::primary(payload)?.data.len(), red::reach(payload)),
+            false => (0, 0),
+        };
+        let own = payload.get(primary..)?;
+        let passes = match codec.kind() {
+            Kind::Audio => self.hush.passes(header.timestamp, reach),
+            Kind::Video => Passes::All,
+        };
+        let (red, primary, payload) = match passes {
+            Passes::All => (packet.red, primary, payload),
+            Passes::Own => (false, 0, own),
+            Passes::Nothing => {
+                self.numbers.skip(header.sequence);
+                return None;
+            }
         };
         let number = self.numbers.number(header.sequence);
-        let own = payload.get(primary..)?;
         let description = self.describer.describe(codec, header.marker, own, dependency_descriptor);
         let stored = self.cache.insert(
             number,
@@ -121,6 +141,7 @@ impl Encoding {
                 timestamp: header.timestamp,
                 description,
                 level,
+                speaker,
                 red,
                 primary: primary as u16,
                 payload,
@@ -149,6 +170,7 @@ impl Encoding {
         self.numbers = Numbering::default();
         self.jump = None;
         self.cache.clear();
+        self.hush.restarted();
         self.describer = Describer::default();
         self.group_start = None;
         self.clock = None;
@@ -220,6 +242,7 @@ impl Encoding {
                 timestamp: packet.timestamp,
                 ssrc: self.ssrc,
                 level: packet.level,
+                speaker: packet.speaker,
                 dependencies: &packet.dependencies,
                 payload: if red { &packet.payload } else { packet.primary() },
             });
@@ -242,7 +265,8 @@ mod tests {
             payload_end: 12 + payload.len(),
         };
         let codec = Codec::H264;
-        Packet { codec, red: false, header, payload, level: None, dependency_descriptor: None }
+        let (level, speaker, dependency_descriptor) = (None, None, None);
+        Packet { codec, red: false, header, payload, level, speaker, dependency_descriptor }
     }
 
     const SPS: &[u8] = &[0x67, 1, 2];

@@ -5,6 +5,7 @@
 use super::batch::TrackBatch;
 use mio::Waker;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
 
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 const SHARD_LANE: usize = 1024;
 
 /// Batches waiting for one flow of a trunk: about a second of one track.
-pub const TRUNK_LANE: usize = 64;
+const TRUNK_LANE: usize = 64;
 
 /// Into a shard.
 #[derive(Debug, Clone)]
@@ -33,6 +34,59 @@ impl ShardLane {
     pub fn send(&self, batch: TrackBatch) -> bool {
         let sent = self.queue.try_send(batch).is_ok();
         sent && self.waker.wake().is_ok()
+    }
+}
+
+/// Towards one flow of a trunk. What waits in it can be taken back.
+#[derive(Debug, Clone)]
+pub struct TrunkLane {
+    queue: mpsc::Sender<(u64, TrackBatch)>,
+    emptied: Arc<AtomicU64>,
+}
+
+/// The far end of a [`TrunkLane`].
+#[derive(Debug)]
+pub struct TrunkBatches {
+    queue: mpsc::Receiver<(u64, TrackBatch)>,
+    emptied: Arc<AtomicU64>,
+}
+
+impl TrunkLane {
+    /// A lane and its far end.
+    #[must_use]
+    pub fn new() -> (Self, TrunkBatches) {
+        let (queue, receiver) = mpsc::channel(TRUNK_LANE);
+        let emptied = Arc::new(AtomicU64::new(0));
+        (Self { queue, emptied: emptied.clone() }, TrunkBatches { queue: receiver, emptied })
+    }
+
+    /// Hands a batch over. False when the trunk is so far behind that it was dropped.
+    pub fn send(&self, batch: TrackBatch) -> bool {
+        self.queue.try_send((self.emptied.load(Ordering::Relaxed), batch)).is_ok()
+    }
+
+    /// Takes back everything that still waits.
+    pub fn empty(&self) {
+        self.emptied.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl TrunkBatches {
+    /// The next batch that is there already.
+    #[cfg(test)]
+    pub fn try_recv(&mut self) -> Option<TrackBatch> {
+        let wanted = |(before, _): &(u64, _)| *before == self.emptied.load(Ordering::Relaxed);
+        std::iter::from_fn(|| self.queue.try_recv().ok()).find(wanted).map(|(_, batch)| batch)
+    }
+
+    /// The next batch that was not taken back; `None` when no more will come.
+    pub async fn recv(&mut self) -> Option<TrackBatch> {
+        loop {
+            let (before, batch) = self.queue.recv().await?;
+            if before == self.emptied.load(Ordering::Relaxed) {
+                return Some(batch);
+            }
+        }
     }
 }
 
@@ -67,7 +121,7 @@ impl Outlet {
 #[derive(Debug, Clone)]
 pub enum Lane {
     Shard(ShardLane),
-    Trunk(mpsc::Sender<TrackBatch>),
+    Trunk(TrunkLane),
 }
 
 impl Lane {
@@ -75,7 +129,42 @@ impl Lane {
     pub fn send(&self, batch: TrackBatch) -> bool {
         match self {
             Lane::Shard(lane) => lane.send(batch),
-            Lane::Trunk(lane) => lane.try_send(batch).is_ok(),
+            Lane::Trunk(lane) => lane.send(batch),
         }
+    }
+
+    /// Takes back what still waits for a trunk. What waits for another shard is dropped there.
+    pub fn empty(&self) {
+        if let Lane::Trunk(lane) = self {
+            lane.empty();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::batch::TrackKey;
+    use cloudschool_protocol::media::Codec;
+
+    #[tokio::test]
+    async fn what_is_taken_back_does_not_go_up_the_trunk_and_what_comes_after_does() {
+        let (lane, mut batches) = TrunkLane::new();
+        for encoding in 0..2 {
+            assert!(lane.send(TrackBatch::new(TrackKey(1), encoding, Codec::Opus)));
+        }
+        lane.empty();
+        assert!(lane.send(TrackBatch::new(TrackKey(1), 2, Codec::Opus)));
+        assert_eq!(batches.recv().await.unwrap().encoding, 2);
+        drop(lane);
+        assert!(batches.recv().await.is_none());
+    }
+
+    #[test]
+    fn a_full_lane_drops() {
+        let (lane, _batches) = TrunkLane::new();
+        let batch = TrackBatch::new(TrackKey(1), 0, Codec::Opus);
+        let taken = (0..TRUNK_LANE + 5).filter(|_| lane.send(batch.clone())).count();
+        assert_eq!(taken, TRUNK_LANE);
     }
 }

@@ -25,11 +25,17 @@ const TENURE: Duration = Duration::from_millis(800);
 const MARGIN: f32 = 4.0;
 const CONTEST: Duration = Duration::from_millis(200);
 
-/// Loud packets it takes to be a voice, and how many of them are forgotten in a second: a key
-/// or a click is one packet, a word is five and more.
-const EVIDENCE: f32 = 2.0;
+/// Loud packets it takes to be a voice, and how many of them are forgotten in a second: a
+/// click is one packet; two within a quarter of a second, or one every half, are something.
+const EVIDENCE: f32 = 1.75;
 const FORGOTTEN: f32 = 1.0;
 const MOST_EVIDENCE: f32 = 10.0;
+
+/// With a place goes the beginning of what is being said: all packets since the first loud one
+/// and these before it, in which a soft consonant is. What began longer ago than the most
+/// isn't caught up with any more.
+const SOFT_START: u32 = 2;
+const MOST_BEFORE: u32 = 15;
 
 /// Speech is above its room's noise by this, in dB, and not fainter than this: loudness here
 /// is 127 less RFC 6464's level, that is in dB over −127 dBov.
@@ -234,7 +240,10 @@ impl Loudest {
         if !loud || voice.evidence < EVIDENCE {
             return None;
         }
-        let before = voice.packets;
+        let before = match voice.packets {
+            since if since <= MOST_BEFORE => since + SOFT_START,
+            _ => 0,
+        };
         let place = self.free(entrant, now).or_else(|| self.conquer(entrant, now))?;
         self.take(place, entrant, now);
         Some(Taken { place, before })

@@ -3,6 +3,7 @@
 use super::bandwidth::allocation::Priority;
 use super::batch::TrackKey;
 use super::lane::{Outlet, OutletId};
+use super::loudest::PLACES;
 use crate::peer::{Answer, Condition, Engine, FragmentError, OfferError, Patched};
 use cloudschool_protocol::media::{Codec, Kind};
 use std::fmt;
@@ -41,7 +42,13 @@ impl PublishTracks {
 pub struct Shown {
     pub track: TrackKey,
     pub priority: Priority,
+    /// The viewer's own microphone, of which it hears nothing where voices follow each other.
+    pub own_voice: Option<TrackKey>,
 }
+
+/// The microphones of one class of which the loudest are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupId(pub u64);
 
 /// What the shards report.
 #[derive(Debug)]
@@ -118,9 +125,23 @@ pub enum Command {
         track: TrackKey,
         id: OutletId,
     },
+    /// Every shard is told, whether it has the track or not.
     Mute {
         track: TrackKey,
         muted: bool,
+    },
+    /// These tracks are from now on the loudest of a group of microphones.
+    OpenGroup {
+        group: GroupId,
+        places: [TrackKey; PLACES],
+    },
+    CloseGroup {
+        group: GroupId,
+    },
+    /// Takes a microphone into a group, or out of any.
+    Seat {
+        track: TrackKey,
+        group: Option<GroupId>,
     },
     /// Of one encoding, or of those that are shown elsewhere.
     WantKeyframe {

@@ -5,6 +5,7 @@ use super::cache::Cached;
 use super::egress::Epoch;
 use super::encoding::{Encoding, Packet, TRUNK_REPLAY_PACKETS};
 use super::lane::{Lane, Outlet};
+use super::loudest::Entrant;
 use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::Kind;
 use std::time::{Duration, Instant};
@@ -33,6 +34,17 @@ pub enum Feed {
     Peer(usize),
     /// Another shard or a trunk hands it over.
     Lane,
+    /// The microphones of a class, one after the other: a place of the loudest.
+    Voices,
+}
+
+/// A microphone's seat among those of its class.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat {
+    pub group: usize,
+    pub entrant: Entrant,
+    /// The newest of its packets that was heard, and in which run.
+    pub heard: Option<(u32, u64)>,
 }
 
 /// A packet of this turn.
@@ -57,6 +69,8 @@ pub struct Track {
     /// It waits for the end of the turn.
     pub dirty: bool,
     pub muted: bool,
+    /// Of a microphone that may be one of the loudest.
+    pub seat: Option<Seat>,
     encodings: [Option<Box<Encoding>>; MAX_ENCODINGS],
     level: Option<(f32, Instant)>,
 }
@@ -74,6 +88,7 @@ impl Track {
             fresh_clocks: 0,
             dirty: false,
             muted: false,
+            seat: None,
             encodings: [const { None }; MAX_ENCODINGS],
             level: None,
         }
@@ -109,6 +124,25 @@ impl Track {
             _ => level,
         };
         self.level = Some((smoothed, now));
+    }
+
+    /// Lets nothing through from now on, nor what waits to go on; or again everything.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+        if muted {
+            self.fresh.clear();
+            self.outlets.iter().for_each(|o| o.lane.empty());
+        }
+    }
+
+    /// Takes back what a voice said in this turn.
+    pub fn retract(&mut self, speaker: TrackKey) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.retain(|f| {
+            let packet = self.packet(f.encoding, f.number);
+            packet.is_none_or(|p| p.speaker != Some(speaker))
+        });
+        self.fresh = fresh;
     }
 
     /// How loud the track is now, as RFC 6464 counts: 0 loudest, 127 silent.
@@ -324,6 +358,7 @@ mod tests {
             header,
             payload,
             level: None,
+            speaker: None,
             dependency_descriptor: None,
         };
         track.accept(encoding, &packet, Instant::now())

@@ -8,6 +8,7 @@ mod metrics;
 mod publishing;
 mod room;
 mod routing;
+mod speaking;
 mod watching;
 
 pub use layers::Watched;

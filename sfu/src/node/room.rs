@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub announcing: HashSet<TrackId>,
     /// Which encodings of what is published here are wanted.
     pub encodings: super::layers::Encodings,
+    /// The loudest microphones.
+    pub speaking: super::speaking::Speaking,
 }
 
 /// The media side of one lesson.
@@ -187,6 +189,7 @@ impl Room {
                 inner.watches.keys().chain(inner.publications.keys()).copied().collect();
             inner.watches.clear();
             inner.publications.clear();
+            Self::fall_silent(node, &mut inner);
             let tracks: BTreeMap<TrackKey, ()> =
                 inner.tracks.drain().map(|(_, t)| (t.key, ())).collect();
             (sessions, tracks)

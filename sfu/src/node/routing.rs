@@ -4,8 +4,8 @@
 
 use super::room::{Inner, Room};
 use super::{Node, Want};
-use crate::media::lane::{OutletId, TRUNK_LANE};
-use crate::media::{TrackBatch, TrackKey};
+use crate::media::TrackKey;
+use crate::media::lane::{OutletId, TrunkLane};
 use crate::trunk::{LinkCommand, LinkHandle, priority};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
@@ -13,7 +13,6 @@ use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::trunk::MAX_DEMAND;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::mpsc;
 
 /// A flow of a track down a trunk.
 pub(super) struct OutFlow {
@@ -155,15 +154,20 @@ impl Room {
             self.reorder(node, &mut inner, &state);
         }
         self.ask(node, &mut inner, &state, going_on);
+        if going_on {
+            self.hear_loudest(node, &mut inner, &state);
+        }
         self.flow(node, &mut inner, &state, going_on);
     }
 
     /// Asks each trunk for the union of what is wanted and comes by it.
     fn ask(&self, node: &Arc<Node>, inner: &mut Inner, state: &State, going_on: bool) {
         let mut wanted: HashMap<NodeId, (LinkHandle, Want)> = HashMap::new();
+        let voices = Self::wanted_voices(inner, state);
         for (track, published) in state.tracks.iter().filter(|_| going_on) {
             let Some(link) = node.supplier(published) else { continue };
-            let here = inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
+            let shown = inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
+            let here = shown || voices.contains(track);
             let below =
                 inner.demands.iter().any(|(peer, want)| *peer != link.peer && want.contains(track));
             let entry = wanted.entry(link.peer.clone()).or_insert_with(|| (link, Want::new()));
@@ -236,7 +240,7 @@ impl Room {
                 continue;
             };
             let key = self.track(node, inner, &place.1);
-            let (lane, packets) = mpsc::channel::<TrackBatch>(TRUNK_LANE);
+            let (lane, packets) = TrunkLane::new();
             let outlet = node.media().add_outlet(key, lane);
             link.send(LinkCommand::Start {
                 lesson: self.handle().id().clone(),

@@ -2,8 +2,9 @@
 //! players without a lesson socket, which follow the teacher.
 
 use super::room::{Inner, Room};
+use super::speaking::Lines;
 use super::{Answer, MediaError, Node};
-use crate::media::{Priority, SessionId, Shown, TrackKey};
+use crate::media::{PLACES, Priority, SessionId, Shown, TrackKey};
 use crate::peer::Line;
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::State;
@@ -23,6 +24,8 @@ pub(super) struct Watch {
     pub session: SessionId,
     pub lines: Vec<Line>,
     pub bound: HashMap<String, TrackId>,
+    /// Lines that show the loudest of the class.
+    pub loudest: Lines,
     /// As the packet path was last told.
     pub priorities: HashMap<String, Priority>,
     /// Shows the teacher by itself: a player without a lesson socket.
@@ -106,10 +109,15 @@ impl Room {
         let fingerprint = fingerprint(&offer);
         let (session, answer) = node.media.watch(offer).await??;
         node.sessions.insert(session, self.handle().id().clone());
+        let loudest = match follows_teacher {
+            true => Lines::of_player(&answer.lines),
+            false => Lines::default(),
+        };
         let watch = Watch {
             session,
             lines: answer.lines,
             bound: HashMap::new(),
+            loudest,
             priorities: HashMap::new(),
             follows_teacher,
             fingerprint,
@@ -138,19 +146,26 @@ impl Room {
             {
                 return Err(Refusal::NoSuchTrack.into());
             }
+            if let Some(place) = slot.loudest {
+                let there = (1..=PLACES).contains(&usize::from(place));
+                if !there || line.kind != Kind::Audio || slot.track.is_some() {
+                    return Err(Refusal::NoSuchTrack.into());
+                }
+            }
         }
         let session = watch.session;
         // Said twice of one line, the last word counts.
-        let slots: BTreeMap<String, Option<TrackId>> =
-            slots.into_iter().map(|s| (s.mid, s.track)).collect();
-        for (mid, track) in &slots {
-            match track {
+        let slots: BTreeMap<String, Slot> = slots.into_iter().map(|s| (s.mid.clone(), s)).collect();
+        for (mid, slot) in &slots {
+            watch.loudest.set(mid, slot.loudest.map(|place| usize::from(place) - 1));
+            match &slot.track {
                 Some(track) => watch.bound.insert(mid.clone(), track.clone()),
                 None => watch.bound.remove(mid),
             };
         }
-        for (mid, track) in slots {
-            self.show(node, &mut inner, &state, session, mid, track);
+        // The loudest are shown with the next routing.
+        for (mid, slot) in slots.into_iter().filter(|(_, s)| s.loudest.is_none()) {
+            self.show(node, &mut inner, &state, session, mid, slot.track);
         }
         drop(inner);
         self.route(node);
@@ -203,7 +218,11 @@ impl Room {
                 None => watch.priorities.remove(&mid),
             };
         }
-        let shown = shown.map(|(track, priority): (TrackKey, _)| Shown { track, priority });
+        let shown = shown.map(|(track, priority): (TrackKey, _)| Shown {
+            track,
+            priority,
+            own_voice: None,
+        });
         node.media.bind(session, mid, shown);
     }
 

@@ -1,7 +1,7 @@
 //! Media flows of one trunk: packets of a track on their way out, frame by frame, and on their
 //! way in, from flow ids to the shards' lanes.
 
-use crate::media::lane::ShardLane;
+use crate::media::lane::{ShardLane, TrunkBatches};
 use crate::media::{Clock, TrackBatch, TrackKey};
 use bytes::Bytes;
 use cloudschool_protocol::media::{Codec, Kind};
@@ -51,15 +51,10 @@ pub async fn send(
     flow: u64,
     codec: Codec,
     priority: i32,
-    mut packets: mpsc::Receiver<TrackBatch>,
+    mut packets: TrunkBatches,
 ) {
     let mut frame = Frame::default();
     while let Some(batch) = packets.recv().await {
-        if let Some(Clock { ntp, rtp }) = batch.clock
-            && outbox.send(Control::Clock { flow, ntp, rtp }).await.is_err()
-        {
-            return;
-        }
         for packet in batch.packets() {
             match codec.kind() {
                 Kind::Audio => {
@@ -71,6 +66,12 @@ pub async fn send(
                     }
                 }
             }
+        }
+        // Last, as it may wait: the packets go while they are allowed to.
+        if let Some(Clock { ntp, rtp }) = batch.clock
+            && outbox.send(Control::Clock { flow, ntp, rtp }).await.is_err()
+        {
+            return;
         }
     }
     // Nobody is told when the trunk is gone, and nobody needs to be.
@@ -162,6 +163,7 @@ mod tests {
             timestamp,
             ssrc: 0,
             level: None,
+            speaker: None,
             dependencies: &[],
             payload: b"x",
         });

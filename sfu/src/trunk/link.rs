@@ -1,7 +1,8 @@
 //! One connected trunk, as this node uses it: what both directions have in common.
 
 use super::flows::{self, Inlets};
-use crate::media::{Clock, TrackBatch};
+use crate::media::Clock;
+use crate::media::lane::TrunkBatches;
 use crate::node::{Node, Want};
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::media::{Codec, TrackId};
@@ -21,13 +22,7 @@ pub enum LinkCommand {
     /// Ask the other end for these tracks of the lesson, and no others.
     Demand { lesson: LessonId, tracks: Vec<TrackId> },
     /// Send a track.
-    Start {
-        lesson: LessonId,
-        track: TrackId,
-        codec: Codec,
-        priority: i32,
-        packets: mpsc::Receiver<TrackBatch>,
-    },
+    Start { lesson: LessonId, track: TrackId, codec: Codec, priority: i32, packets: TrunkBatches },
     /// Send it no more.
     Stop { lesson: LessonId, track: TrackId },
     /// Ask the other end for a keyframe of a track it sends.

@@ -3,7 +3,7 @@
 use super::peer::{Peer, PublisherMedia, SILENCE, Side};
 use super::watching::ip_overhead;
 use super::{Shard, TcpNews};
-use crate::media::batch::TrackBatch;
+use crate::media::batch::{TrackBatch, TrackKey};
 use crate::media::encoding::Packet;
 use crate::media::ingress::Received;
 use crate::media::messages::MediaEvent;
@@ -162,7 +162,8 @@ impl Shard {
         if track.feed != Feed::Peer(at) || track.key != key {
             return;
         }
-        let packet = Packet { codec, red, header, payload, level, dependency_descriptor };
+        let speaker = None;
+        let packet = Packet { codec, red, header, payload, level, speaker, dependency_descriptor };
         let fresh = track.accept(encoding, &packet, now);
         if fresh && !track.dirty {
             track.dirty = true;
@@ -206,6 +207,10 @@ impl Shard {
         for packet in batch.packets() {
             self.counters.packets_in += 1;
             let Some(header) = Header::parse(packet) else { continue };
+            let speaker = rtp::contributing_source(packet).map(TrackKey);
+            if speaker.is_some_and(|s| self.muted.contains(&s)) {
+                continue;
+            }
             let (mut level, mut dependency_descriptor) = (None, None);
             for (id, value) in rtp::elements(packet) {
                 match id {
@@ -216,7 +221,8 @@ impl Shard {
             }
             let red = header.payload_type == RED_PAYLOAD_TYPE;
             let (codec, payload) = (batch.codec, header.payload(packet));
-            let packet = Packet { codec, red, header, payload, level, dependency_descriptor };
+            let packet =
+                Packet { codec, red, header, payload, level, speaker, dependency_descriptor };
             track.accept(batch.encoding, &packet, now);
         }
         if let Some(clock) = batch.clock {

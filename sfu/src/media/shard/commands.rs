@@ -37,7 +37,7 @@ impl Shard {
             }
             Command::Close { session } => self.close(session, now),
             Command::OpenTrack { track, kind, lane } => self.open_track(track, kind, lane),
-            Command::CloseTrack { track } => self.close_track(track),
+            Command::CloseTrack { track } => self.close_track(track, now),
             Command::Bind { session, mid, show } => self.bind(session, &mid, show, now),
             Command::AddOutlet { track, outlet } => self.add_outlet(track, outlet, now),
             Command::RemoveOutlet { track, id } => {
@@ -46,6 +46,9 @@ impl Shard {
                 }
             }
             Command::Mute { track, muted } => self.mute(track, muted, now),
+            Command::OpenGroup { group, places } => self.open_group(group, places),
+            Command::CloseGroup { group } => self.close_group(group),
+            Command::Seat { track, group } => self.seat(track, group, now),
             Command::WantKeyframe { track, encoding } => {
                 if let Some(track) = self.track(track) {
                     let wanted = encoding.or_else(|| track.best(now));
@@ -57,7 +60,7 @@ impl Shard {
         }
     }
 
-    fn track(&mut self, key: TrackKey) -> Option<&mut Track> {
+    pub(super) fn track(&mut self, key: TrackKey) -> Option<&mut Track> {
         let index = *self.keys.get(&key)?;
         self.tracks.get_mut(index)?.as_deref_mut()
     }
@@ -211,11 +214,15 @@ impl Shard {
             track.feed = feed;
             return;
         }
-        let index = place(&mut self.tracks, Box::new(Track::new(key, kind, feed)));
+        let mut track = Track::new(key, kind, feed);
+        track.muted = self.muted.contains(&key);
+        let index = place(&mut self.tracks, Box::new(track));
         self.keys.insert(key, index);
     }
 
-    fn close_track(&mut self, key: TrackKey) {
+    fn close_track(&mut self, key: TrackKey, now: Instant) {
+        self.seat(key, None, now);
+        self.muted.remove(&key);
         let Some(index) = self.keys.remove(&key) else { return };
         let Some(track) = self.tracks.get_mut(index).and_then(Option::take) else { return };
         self.dirty.retain(|d| *d != index);
@@ -238,6 +245,7 @@ impl Shard {
         let Some(slot) = watching.slots.get_mut(place) else { return };
         if let Some(show) = show {
             slot.priority = show.priority;
+            slot.own_voice = show.own_voice;
         }
         if slot.track == target {
             return;
@@ -275,8 +283,15 @@ impl Shard {
 
     /// A mute leaves no gap: every line breaks with the source and follows on later.
     fn mute(&mut self, key: TrackKey, muted: bool, now: Instant) {
+        match muted {
+            true => self.muted.insert(key),
+            false => self.muted.remove(&key),
+        };
+        if muted {
+            self.silence(key, now);
+        }
         let Some(track) = self.track(key) else { return };
-        track.muted = muted;
+        track.mute(muted);
         let lines = track.subscribers.clone();
         for Subscriber { peer, slot } in lines {
             let Some(Some(other)) = self.peers.get_mut(peer) else { continue };
@@ -284,6 +299,7 @@ impl Shard {
             if let Some(line) = watching.slots.get_mut(slot) {
                 line.egress.unmap();
             }
+            watching.drop_waiting(slot);
             if !muted {
                 self.start_line(peer, slot, now);
             }
@@ -300,7 +316,7 @@ impl Shard {
 }
 
 /// Puts a value into the first free place.
-fn place<T>(places: &mut Vec<Option<T>>, value: T) -> usize {
+pub(super) fn place<T>(places: &mut Vec<Option<T>>, value: T) -> usize {
     match places.iter().position(Option::is_none) {
         Some(free) => {
             if let Some(slot) = places.get_mut(free) {

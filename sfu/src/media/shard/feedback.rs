@@ -62,7 +62,7 @@ impl Shard {
                 let shard = self.index;
                 self.emit(MediaEvent::KeyframeWanted { shard, track: key, encoding });
             }
-            Feed::Idle => {}
+            Feed::Idle | Feed::Voices => {}
         }
     }
 

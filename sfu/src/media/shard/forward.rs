@@ -44,6 +44,7 @@ impl Shard {
     /// Finds out which viewers get something of this turn, and hands it to other shards and
     /// trunks.
     fn gather(&mut self, now: Instant) {
+        self.fill_places(now);
         for &index in &self.dirty {
             let Some(Some(track)) = self.tracks.get_mut(index) else { continue };
             track.equalise();
@@ -215,6 +216,11 @@ impl Sending<'_> {
             return true;
         };
         let Some(slot) = slots.get_mut(place) else { return true };
+        if slot.own_voice.is_some() && slot.own_voice == packet.speaker {
+            // The next voice follows on without a gap.
+            slot.egress.unmap();
+            return true;
+        }
         let Some(payload_type) = slot.payload_type(encoding.codec, packet.red) else {
             return true;
         };

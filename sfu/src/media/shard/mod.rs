@@ -2,8 +2,8 @@
 //! socket, thread or clock; [`thread`] runs it.
 //!
 //! Datagrams come in ([`arrive`]), packets go out to whoever watches ([`forward`]), viewers'
-//! feedback is answered ([`feedback`]) and decides what they get ([`choose`]); [`commands`]
-//! are what the node wants.
+//! feedback is answered ([`feedback`]) and decides what they get ([`choose`]); of many
+//! microphones the loudest are heard ([`speakers`]); [`commands`] are what the node wants.
 
 mod arrive;
 mod choose;
@@ -11,6 +11,7 @@ mod commands;
 mod feedback;
 mod forward;
 mod peer;
+mod speakers;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -20,14 +21,14 @@ pub use thread::{ShardHandle, ShardSetup};
 
 use super::batch::TrackKey;
 use super::demux::Demux;
-use super::messages::{Counters, MediaEvent, SessionId};
+use super::messages::{Counters, GroupId, MediaEvent, SessionId};
 use super::outbox::Outbox;
 use super::timers::Timers;
-use super::track::Track;
+use super::track::{Feed, Track};
 use crate::peer::PeerEvent;
 use cloudschool_protocol::media::Kind;
 use peer::Peer;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -68,6 +69,10 @@ pub struct Shard {
     fragments: HashMap<String, usize>,
     tracks: Vec<Option<Box<Track>>>,
     keys: HashMap<TrackKey, usize>,
+    /// Microphones that are muted, of all shards: what they said may come from anywhere.
+    muted: BTreeSet<TrackKey>,
+    groups: Vec<Option<Box<speakers::Group>>>,
+    group_ids: HashMap<GroupId, usize>,
     timers: Timers,
     /// Tracks with packets that have not gone out yet, and viewers that get some of them.
     dirty: Vec<usize>,
@@ -104,6 +109,9 @@ impl Shard {
             fragments: HashMap::new(),
             tracks: Vec::new(),
             keys: HashMap::new(),
+            muted: BTreeSet::new(),
+            groups: Vec::new(),
+            group_ids: HashMap::new(),
             timers: Timers::default(),
             dirty: Vec::new(),
             due: Vec::new(),
@@ -207,7 +215,8 @@ impl Shard {
     }
 
     fn report_levels(&mut self, now: Instant) {
-        let audible = self.tracks.iter().flatten().filter(|t| t.kind == Kind::Audio);
+        let speaks = |t: &&Box<Track>| t.kind == Kind::Audio && t.feed != Feed::Voices;
+        let audible = self.tracks.iter().flatten().filter(speaks);
         let levels: Vec<_> =
             audible.map(|t| (t.key, t.level(now))).filter(|(_, level)| *level < 127).collect();
         if !levels.is_empty() || self.had_levels {

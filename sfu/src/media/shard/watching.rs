@@ -3,6 +3,7 @@
 
 use crate::media::bandwidth::allocation::{Allocation, Priority};
 use crate::media::bandwidth::{Bandwidth, Feedbacks};
+use crate::media::batch::TrackKey;
 use crate::media::cache::Cached;
 use crate::media::egress::Egress;
 use crate::media::header::Extensions;
@@ -55,6 +56,8 @@ pub struct Slot {
     pub egress: Egress,
     pub track: Option<usize>,
     pub priority: Priority,
+    /// The viewer's own microphone, which it doesn't hear.
+    pub own_voice: Option<TrackKey>,
 }
 
 impl Slot {
@@ -76,6 +79,7 @@ impl Slot {
             egress: Egress::new(line.kind, clock_rate, rand::random()),
             track: None,
             priority: Priority::ClassView,
+            own_voice: None,
         }
     }
 
