@@ -15,8 +15,9 @@ use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::rtcp::Blocks;
 use std::time::{Duration, Instant};
 
-/// How often what a viewer gets is chosen anew.
+/// How often what a viewer gets is chosen anew, and when it has the best of everything.
 const INTERVAL: Duration = Duration::from_millis(200);
+const CONTENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A step that takes no more than this much more than the one below is not one of its own, in
 /// percent.
@@ -158,7 +159,6 @@ impl Shard {
 impl Watching {
     /// Divides what the path takes among the lines.
     pub fn choose(&mut self, tracks: &[Option<Box<Track>>], now: Instant) {
-        self.next_choice = now + INTERVAL;
         let mut steps = Vec::with_capacity(self.slots.len() * 3);
         let mut ends = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
@@ -183,12 +183,21 @@ impl Watching {
         let estimate = self.path.estimate();
         let outlook = self.allocation.allocate(estimate, &wishes, now, &mut grants);
         self.path.set_wanted(outlook.wanted);
+        let content = grants.iter().all(|g| matches!(g.reason, Reason::Best | Reason::Nothing));
+        self.next_choice = now + if content { CONTENT_INTERVAL } else { INTERVAL };
         for (slot, grant) in self.slots.iter_mut().zip(grants) {
             // A source nothing is known of yet is taken as it comes.
             let target =
                 if grant.reason == Reason::Nothing { Some(Target::ALL) } else { grant.target };
             if slot.egress.target() != target {
                 slot.egress.retarget(target);
+                // What the path no longer takes would only be a queue before the picture that
+                // fits: the last one stands until that comes.
+                let shown = slot.egress.showing().map(|t| t.encoding);
+                let leaves = shown.zip(target).is_some_and(|(s, t)| s != t.encoding);
+                if leaves && self.path.is_congested() {
+                    slot.egress.unmap();
+                }
             }
         }
     }

@@ -89,6 +89,7 @@ impl Shard {
     fn admit(&mut self, joining: Joining, side: Side, now: Instant) -> Option<usize> {
         let Joining { session, engine, answer, reply } = joining;
         let at = place(&mut self.peers, Box::new(Peer::new(session, engine, side, now)));
+        self.due_lines.resize(self.peers.len(), 0);
         self.sessions.insert(session, at);
         self.learn_fragments(at);
         self.pump(at, now);
@@ -206,6 +207,7 @@ impl Shard {
             }
         }
         self.due.retain(|d| *d != at);
+        self.due_lines.get_mut(at).into_iter().for_each(|lines| *lines = 0);
     }
 
     fn open_track(&mut self, key: TrackKey, kind: Kind, lane: bool) {

@@ -50,12 +50,11 @@ impl Shard {
             track.equalise();
             if !track.fresh.is_empty() {
                 for &Subscriber { peer: at, slot } in &track.subscribers {
-                    let Some(Some(peer)) = self.peers.get_mut(at) else { continue };
-                    let Some(watching) = peer.watching() else { continue };
-                    if watching.due == 0 {
+                    let Some(lines) = self.due_lines.get_mut(at) else { continue };
+                    if *lines == 0 {
                         self.due.push(at);
                     }
-                    watching.due |= 1 << slot;
+                    *lines |= 1 << slot;
                 }
             }
             self.counters.lane_drops += track.feed_outlets(now);
@@ -65,7 +64,7 @@ impl Shard {
     fn forward_to(&mut self, at: usize, now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
         let Peer { address, side: Side::Watching(watching), .. } = peer.as_mut() else { return };
-        let due = std::mem::take(&mut watching.due);
+        let due = self.due_lines.get_mut(at).map_or(0, std::mem::take);
         let (video, waited) = (watching.video, watching.waiting.len());
         let Some(to) = *address else { return };
         for set in [due & video, due & !video] {

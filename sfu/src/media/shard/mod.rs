@@ -77,6 +77,8 @@ pub struct Shard {
     /// Tracks with packets that have not gone out yet, and viewers that get some of them.
     dirty: Vec<usize>,
     due: Vec<usize>,
+    /// By peer: its lines with packets in this turn, as a set of bits.
+    due_lines: Vec<u64>,
     peer_events: Vec<PeerEvent>,
     /// Where RTCP is written before it is sealed.
     compound: Vec<u8>,
@@ -115,6 +117,7 @@ impl Shard {
             timers: Timers::default(),
             dirty: Vec::new(),
             due: Vec::new(),
+            due_lines: Vec::new(),
             peer_events: Vec::new(),
             compound: Vec::with_capacity(1500),
             counters: Counters::default(),
@@ -201,7 +204,9 @@ impl Shard {
             self.gone(at);
             return;
         }
-        peer.engine.handle_timeout(now);
+        if peer.connect_by.is_some() {
+            peer.engine.handle_timeout(now);
+        }
         self.give_feedback(at, now);
         self.serve_viewer(at, now);
         self.pump(at, now);

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A viewer's path is taken for this, in bit/s, until it shows what it is: a school's or a
-/// home's line carries a lesson's picture, and one that doesn't says so within a second.
-const START_RATE: u64 = 6_000_000;
+/// home's line carries a lesson's picture, and one that doesn't has no more than a second of
+/// it in its queue before that is known.
+const START_RATE: u64 = 3_000_000;
 
 /// Repairs saved up, in halves: a second of video lost as a whole.
 const MAX_REPAIRS: u32 = 512;
@@ -160,8 +161,7 @@ pub struct Watching {
     pub allocation: Allocation,
     /// When what it gets is chosen anew.
     pub next_choice: Instant,
-    /// Lines with packets in this turn, as a set of bits, and those of them that are video.
-    pub due: u64,
+    /// Lines that are video, as a set of bits.
     pub video: u64,
     pub waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -183,7 +183,6 @@ impl Watching {
             path: Bandwidth::new(START_RATE, feedbacks, now),
             allocation: Allocation::default(),
             next_choice: now,
-            due: 0,
             video: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,

@@ -11,7 +11,6 @@ const TEACHER: TrackKey = TrackKey(50);
 const FIRST_MICROPHONE: u32 = 100;
 const PLACE_KEYS: [TrackKey; PLACES] = [TrackKey(60), TrackKey(61), TrackKey(62)];
 const GROUP: GroupId = GroupId(9);
-const MUTE_AT: u16 = 60;
 
 /// Opus, one frame of 20 ms (RFC 6716 §3.1).
 const CONTENTS: u8 = 31 << 3;
@@ -77,9 +76,8 @@ impl Class {
         let mut batch = TrackBatch::new(track, 0, Codec::Opus);
         let [who, high, low] = [track.0 as u8, (self.sequence >> 8) as u8, self.sequence as u8];
         let own = [CONTENTS, who, high, low];
-        // Redundancy of one frame (RFC 2198): here one byte, that says of which packet.
-        let wrapped =
-            [0x80 | 111, 960u16.to_be_bytes()[0] << 2 | 0x0f, 0, 1, 111, low.wrapping_sub(1)];
+        // Redundancy (RFC 2198) of the packet two before: here one byte, its number.
+        let wrapped = [0x80 | 111, 0x1e, 0, 1, 111, low.wrapping_sub(2)];
         let payload = if self.redundant { [&wrapped[..], &own].concat() } else { own.to_vec() };
         batch.push(&Parts {
             marker: false,
@@ -229,7 +227,7 @@ fn nothing_of_a_muted_microphone_goes_out_anywhere() {
     let (outlet, now) = (Outlet::new(OutletId(1), Lane::Trunk(lane)), class.world.now);
     class.world.shard.command(Command::AddOutlet { track: microphone(4), outlet }, now);
     let speaks = |n| if n == 4 { VOICE } else { ROOM };
-    class.pass(usize::from(MUTE_AT), speaks);
+    class.pass(60, speaks);
     assert_eq!(class.voices(listener), [4].into());
     class.forget();
     // A packet that was taken in and has not gone out yet.
@@ -265,7 +263,7 @@ fn what_was_said_during_a_mute_does_not_come_out_after_it() {
     class.pass(20, |_| VOICE);
     let places = PLACE_KEYS.map(|key| class.world.shard.keys[&key]);
     let tracks = &class.world.shard.tracks;
-    let mut kept = 0;
+    let (mut kept, mut redundant) = (0, 0);
     for place in places {
         let encoding = tracks[place].as_ref().unwrap().encoding(0).unwrap();
         let numbers = (1u64 << 16)..(1 << 18);
@@ -275,15 +273,14 @@ fn what_was_said_during_a_mute_does_not_come_out_after_it() {
             }
             let own = packet.primary();
             let number = u16::from_be_bytes([own[2], own[3]]);
-            assert!(number <= 10 || number > last_muted + 1, "packet {number} was muted");
-            // The byte of redundancy names the packet it repeats.
-            assert!(
-                !packet.red || number != last_muted + 2 || packet.payload[5] != last_muted as u8
-            );
+            let muted = 11..=last_muted + 1;
+            assert!(!muted.contains(&number), "packet {number} was muted, or may repeat one");
+            assert!(!packet.red || !muted.contains(&u16::from(packet.payload[5])), "{number}");
+            redundant += usize::from(packet.red && number > last_muted);
             kept += usize::from(number > last_muted);
         }
     }
-    assert!(kept > 10, "it is heard again");
+    assert!(kept > 10 && redundant > 10, "it is heard again, and with redundancy");
 }
 
 #[test]
