@@ -169,7 +169,7 @@ fn a_microphone_that_tells_no_level_is_heard_until_somebody_speaks_up() {
     class.now = now;
     for _ in 0..30 {
         class.now += PACKET;
-        for seat in class.seats[..3].to_vec() {
+        for seat in class.seats.clone().into_iter().take(3) {
             class.loudest.hear(seat, None, class.now);
         }
         class.loudest.hear(class.seats[3], Some(SPEECH), class.now);

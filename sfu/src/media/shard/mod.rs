@@ -220,8 +220,8 @@ impl Shard {
     }
 
     fn report_levels(&mut self, now: Instant) {
-        let speaks = |t: &&Box<Track>| t.kind == Kind::Audio && t.feed != Feed::Voices;
-        let audible = self.tracks.iter().flatten().filter(speaks);
+        let tracks = self.tracks.iter().flatten().filter(|t| t.feed != Feed::Voices);
+        let audible = tracks.filter(|t| t.kind == Kind::Audio);
         let levels: Vec<_> =
             audible.map(|t| (t.key, t.level(now))).filter(|(_, level)| *level < 127).collect();
         if !levels.is_empty() || self.had_levels {
