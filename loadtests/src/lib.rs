@@ -4,6 +4,7 @@
 //! Nothing here is used by a node; it only speaks to nodes as browsers and operators do.
 
 pub mod demo;
+pub mod forward;
 pub mod lesson_client;
 pub mod link;
 pub mod media;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadtests::demo::{self, Plan};
+use loadtests::forward;
 use loadtests::link;
 use loadtests::stack::{Ports, Settings, find_configs};
 use loadtests::up;
@@ -51,6 +52,20 @@ enum Command {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..))]
         seconds: u64,
     },
+    /// Measure what forwarding costs our server, beside the least it can cost and beside Janus.
+    Forward {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        options: Box<forward::Options>,
+    },
+    /// The standard set of such measurements, and a page about them.
+    Bench {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        options: forward::BenchOptions,
+    },
     /// Forward UDP over an impaired link, for browsers and nodes to meet on.
     Link {
         #[command(flatten)]
@@ -86,7 +101,15 @@ fn main() -> ExitCode {
         .with_env_filter(filter.unwrap_or_else(|_| "warn,rtc=error".into()))
         .with_writer(std::io::stderr)
         .init();
-    match run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    // Before there are threads, which would stay in the network we leave.
+    if let Command::Forward { options, .. } = &command
+        && let Err(error) = forward::prepare(options)
+    {
+        eprintln!("loadtest: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    match run(command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("loadtest: {error:#}");
@@ -138,6 +161,22 @@ async fn run(command: Command) -> Result<ExitCode> {
             );
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Forward { place, options } => {
+            let (programs, configs) = place.find()?;
+            let place = forward::Place { programs, configs, log_level: place.log_level };
+            let report = forward::forward(&options, &place).await?;
+            if let Some(file) = &options.json {
+                std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            print!("{}", report.text());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench { place, options } => {
+            let page = forward::bench(&options, &place.arguments()).await?;
+            println!("the page is {}", page.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Link { options, configs } => {
             let configs = match configs {
                 Some(dir) => dir,
@@ -150,6 +189,18 @@ async fn run(command: Command) -> Result<ExitCode> {
 }
 
 impl Place {
+    /// The same place for another run of this program.
+    fn arguments(&self) -> Vec<String> {
+        let path = |name: &str, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| format!("{name}={}", path.display()))
+        };
+        let log_level = self.log_level.as_ref().map(|level| format!("--log-level={level}"));
+        [path("--bin-dir", &self.bin_dir), path("--configs", &self.configs), log_level]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     fn find(&self) -> Result<(PathBuf, PathBuf)> {
         let me = std::env::current_exe().context("where this program is")?;
         let programs = match &self.bin_dir {

@@ -18,38 +18,47 @@ pub struct Installation {
 impl Installation {
     /// Checks that what is needed is there and the data directory can be written.
     pub(super) fn new(settings: &Settings) -> Result<Self, StackError> {
+        let all = ["campus", "school", "recorder", "analytics"];
+        Self::with(settings, &["sfu", "recorder", "analytics"], &all)
+    }
+
+    /// The same for a campus alone.
+    pub(crate) fn campus(settings: &Settings) -> Result<Self, StackError> {
+        Self::with(settings, &["sfu"], &["campus"])
+    }
+
+    fn with(settings: &Settings, programs: &[&str], configs: &[&str]) -> Result<Self, StackError> {
         let data = writable(&settings.data)?;
-        let programs = settings.programs.clone();
-        for program in ["sfu", "recorder", "analytics"] {
-            let path = programs.join(program);
+        for program in programs {
+            let path = settings.programs.join(program);
             if !path.is_file() {
                 return Err(StackError::NoProgram(path));
             }
         }
-        let configs = settings.configs.clone();
-        for config in ["campus", "school", "recorder", "analytics"] {
-            let path = configs.join(config).with_extension("toml");
+        for config in configs {
+            let path = settings.configs.join(config).with_extension("toml");
             if !path.is_file() {
                 return Err(StackError::NoConfig(path));
             }
         }
+        let (programs, configs) = (settings.programs.clone(), settings.configs.clone());
         Ok(Self { programs, configs, data })
     }
 
-    pub(super) fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
-    pub(super) fn config(&self, file: &str) -> PathBuf {
+    pub(crate) fn config(&self, file: &str) -> PathBuf {
         self.configs.join(file)
     }
 
     /// The directory a node keeps everything in.
-    pub(super) fn data(&self, node: &str) -> String {
+    pub(crate) fn data(&self, node: &str) -> String {
         self.data.join(node).display().to_string()
     }
 
-    pub(super) fn identity(&self, node: &str) -> String {
+    pub(crate) fn identity(&self, node: &str) -> String {
         self.data.join("tls").join(node).display().to_string()
     }
 
@@ -72,7 +81,7 @@ impl Installation {
     }
 
     /// Makes the campus CA, the nodes' certificates and the local issuer where missing.
-    pub(super) async fn prepare(&self) -> Result<(), StackError> {
+    pub(crate) async fn prepare(&self) -> Result<(), StackError> {
         let ca = self.data.join("ca");
         if !ca.exists() {
             self.sfu(&["ca", "init", "--dir", &text(&ca)]).await?;

@@ -4,7 +4,7 @@
 
 mod installation;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod site;
 
 pub use installation::Installation;
@@ -156,7 +156,7 @@ impl Stack {
             Spec {
                 name,
                 program: installation.program(program),
-                config: installation.config(config),
+                arguments: vec!["--config".into(), installation.config(config).into()],
                 environment: environment
                     .into_iter()
                     .map(|(key, value)| (format!("CLOUDSCHOOL__{key}"), value))
@@ -227,7 +227,7 @@ async fn death(processes: &mut [Process]) -> Death {
 }
 
 /// Looks at `/readyz` until it says yes. The error is what it said last.
-async fn until_ready(http: &reqwest::Client, url: &Url) -> Result<(), String> {
+pub(crate) async fn until_ready(http: &reqwest::Client, url: &Url) -> Result<(), String> {
     let url = url.join("readyz").map_err(|e| e.to_string())?;
     let mut reason = String::new();
     let wait = async {

@@ -1,6 +1,6 @@
-//! One process of the installation: started so that it cannot outlive us, watched, and ended
-//! gently.
+//! One process started here: it cannot outlive us, is watched, and ended gently.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -27,16 +27,16 @@ pub enum ProcessError {
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     pub name: &'static str,
     pub program: PathBuf,
-    pub config: PathBuf,
+    pub arguments: Vec<OsString>,
     pub environment: Vec<(String, String)>,
     pub log: PathBuf,
 }
 
 /// A running process.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -45,7 +45,7 @@ pub(super) struct Process {
 /// How a process ended that should not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
-    /// Which of the four.
+    /// Which one.
     pub name: &'static str,
     /// In words.
     pub how: String,
@@ -76,8 +76,7 @@ impl Process {
         let errors = log.try_clone().map_err(unwritable)?;
         let mut command = Command::new(&spec.program);
         command
-            .arg("--config")
-            .arg(&spec.config)
+            .args(&spec.arguments)
             .envs(spec.environment.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())
             .stdout(log)
