@@ -237,6 +237,17 @@ export async function sounds(page, track) {
   });
 }
 
+/** Waits until a voice of the class is heard: on one of its lines the energy grows. */
+export async function hearsClass(page) {
+  const energy = async () => {
+    const { watched: all } = await page.evaluate(() => window.__cloudschool.stats());
+    const voices = all.filter((one) => one.track.startsWith("loudest/"));
+    return voices.reduce((sum, one) => sum + one.audioEnergy, 0);
+  };
+  const before = await energy();
+  return until("a voice of the class is heard", async () => (await energy()) > before);
+}
+
 /** Waits until a video element shows moving pictures, not only receives them. */
 export async function plays(page, testId) {
   await page.waitForFunction((id) => {

@@ -2,11 +2,11 @@
 // tests and for whoever looks into a complaint. It only reads.
 
 import type { Publisher } from "../media/publisher.ts";
-import type { TrackId } from "../protocol/words.ts";
+import type { Shown } from "../media/slots.ts";
 import type { LessonSession } from "./session.ts";
 
 export interface WatchedStats {
-  track: TrackId;
+  track: Shown;
   kind: string;
   framesDecoded: number;
   width: number;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Shown } from "../media/slots.ts";
 import { emptyState, member } from "../protocol/samples.ts";
-import type { LessonState, TrackId } from "../protocol/words.ts";
+import { type LessonState, type TrackId, VOICES } from "../protocol/words.ts";
 import { fragmentOf, lessonOf, pageOfRole, readEntry, withToken } from "./entry.ts";
 import { wantedByClass, wantedByTeacher } from "./wanted.ts";
 
@@ -88,23 +89,16 @@ describe("what is watched", () => {
     "wang/camera",
     "wang/microphone",
   ];
-  const sorted = (tracks: TrackId[]) => [...tracks].sort();
+  const sorted = (tracks: Shown[]) => [...tracks].sort();
 
   it("by the teacher: the classrooms, and who is on stage", () => {
     expect(sorted(wantedByTeacher(state([], [], ...all), "li"))).toEqual([
+      ...VOICES,
       "other/camera",
-      "other/microphone",
       "room/camera",
-      "room/microphone",
     ]);
     const stage = wantedByTeacher(state(["wang", "room"], ["other"], ...all), "li");
-    expect(sorted(stage)).toEqual([
-      "other/camera",
-      "room/camera",
-      "room/microphone",
-      "wang/camera",
-      "wang/microphone",
-    ]);
+    expect(sorted(stage)).toEqual([...VOICES, "other/camera", "room/camera", "wang/camera"]);
   });
 
   it("by a teacher of many: no more than fit, those with a hand up first", () => {
@@ -124,16 +118,17 @@ describe("what is watched", () => {
     };
     const wanted = wantedByTeacher(many, "li");
     expect(wanted.filter((track) => track.endsWith("/camera"))).toHaveLength(12);
-    expect(wanted.filter((track) => track.endsWith("/microphone"))).toHaveLength(8);
+    expect(wanted.filter((track) => !track.endsWith("/camera"))).toEqual(VOICES);
     expect(wanted).toContain("r39/camera");
   });
 
-  it("by a class: the teacher and the stage, never itself, never the muted", () => {
+  it("by a class: the teacher, the stage and the loudest, never itself", () => {
     expect(sorted(wantedByClass(state([], [], ...all), "room", false))).toEqual([
       "li/camera",
       "li/microphone",
       "li/screen",
       "li/screen-audio",
+      ...VOICES,
     ]);
     const stage = wantedByClass(state(["room", "other"], ["other"], ...all), "room", false);
     expect(stage).toContain("other/camera");
@@ -141,11 +136,18 @@ describe("what is watched", () => {
     expect(stage.some((track) => track.startsWith("room/"))).toBe(false);
   });
 
+  it("without a voice of the class while only oneself, the teacher and the muted have one", () => {
+    const own = state([], ["other"], "li/microphone", "wang/microphone", "other/microphone");
+    expect(wantedByClass(own, "wang", true)).toEqual(["li/microphone"]);
+    expect(wantedByClass(own, "room", true)).toEqual(["li/microphone", ...VOICES]);
+    expect(wantedByTeacher(own, "li")).toEqual(VOICES);
+  });
+
   it("with sound only: no picture", () => {
     expect(wantedByClass(state(["other"], [], ...all), "wang", true)).toEqual([
       "li/microphone",
       "li/screen-audio",
-      "other/microphone",
+      ...VOICES,
     ]);
   });
 

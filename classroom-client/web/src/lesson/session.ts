@@ -8,10 +8,11 @@ import { lang, t } from "../i18n/index.ts";
 import { judgeLine, type Line, type LineSample, lineSample, worstLine } from "../media/line.ts";
 import type { LocalMedia } from "../media/local.ts";
 import { Publisher, type VideoProfile } from "../media/publisher.ts";
+import type { Shown } from "../media/slots.ts";
 import { Sounds } from "../media/sounds.ts";
 import { Watcher } from "../media/watcher.ts";
 import { LessonSocket } from "../protocol/socket.ts";
-import { type LessonState, type Source, type TrackId, trackId } from "../protocol/words.ts";
+import { type LessonState, type Source, trackId } from "../protocol/words.ts";
 import { exposeDiagnostics } from "./diagnostics.ts";
 import type { Entry } from "./entry.ts";
 
@@ -103,7 +104,7 @@ export class LessonSession {
   }
 
   /** Keeps watching what `wanted` says of each new state. */
-  watch(wanted: (state: LessonState, me: string) => TrackId[]): void {
+  watch(wanted: (state: LessonState, me: string) => Shown[]): void {
     effect(() => {
       const state = this.socket.state.value;
       const me = this.socket.you.value;

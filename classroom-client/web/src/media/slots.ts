@@ -1,25 +1,28 @@
 // Which m-line of the watch connection shows which track. Pure, so that the rule that a
 // picture never jumps to another m-line while it is watched can be tested as a value.
 
-import { type Kind, type TrackId, trackKind } from "../protocol/words.ts";
+import { type Kind, type TrackId, trackKind, type Voice } from "../protocol/words.ts";
+
+/** What an m-line may show. */
+export type Shown = TrackId | Voice;
 
 export interface SlotState {
   mid: string;
   kind: Kind;
-  track: TrackId | null;
+  track: Shown | null;
 }
 
 export interface SlotPlan {
   /** M-lines to bind anew. */
-  changes: { mid: string; track: TrackId | null }[];
+  changes: { mid: string; track: Shown | null }[];
   /** M-lines missing, by kind: offer more, then plan again. */
   missing: Record<Kind, number>;
 }
 
 /** What has to change for exactly `wanted` to be shown. */
-export function planSlots(slots: readonly SlotState[], wanted: readonly TrackId[]): SlotPlan {
+export function planSlots(slots: readonly SlotState[], wanted: readonly Shown[]): SlotPlan {
   const want = new Set(wanted);
-  const shown = new Set<TrackId>();
+  const shown = new Set<Shown>();
   const free: SlotState[] = [];
   for (const slot of slots) {
     if (slot.track !== null && want.has(slot.track)) shown.add(slot.track);

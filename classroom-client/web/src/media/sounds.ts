@@ -2,15 +2,16 @@
 // page: `blocked` then asks for a visible button, and `unblock` is what it does.
 
 import { signal } from "@preact/signals";
-import { type TrackId, trackKind } from "../protocol/words.ts";
+import { trackKind } from "../protocol/words.ts";
+import type { Shown } from "./slots.ts";
 
 export class Sounds {
   readonly blocked = signal(false);
-  readonly #playing = new Map<TrackId, HTMLAudioElement>();
+  readonly #playing = new Map<Shown, HTMLAudioElement>();
   #speaker = "";
 
   /** Plays the sounds among `tracks`, and nothing else. */
-  play(tracks: ReadonlyMap<TrackId, MediaStreamTrack>): void {
+  play(tracks: ReadonlyMap<Shown, MediaStreamTrack>): void {
     for (const [name, element] of this.#playing) {
       if (tracks.has(name)) continue;
       element.srcObject = null;

@@ -78,6 +78,25 @@ describe("watching", () => {
     ]);
   });
 
+  it("binds lines to the loudest voices, by their place", async () => {
+    watcher.joined();
+    watcher.want(["li/microphone", "loudest/1", "loudest/2", "loudest/3"]);
+    await settled();
+    expect(node.offers).toEqual(["audio,audio,audio,audio"]);
+    expect(node.watches).toEqual([
+      [
+        { mid: "0", track: "li/microphone" },
+        { mid: "1", track: null, loudest: 1 },
+        { mid: "2", track: null, loudest: 2 },
+        { mid: "3", track: null, loudest: 3 },
+      ],
+    ]);
+    expect(watcher.tracks.value.get("loudest/2")?.id).toBe("0/2");
+    watcher.joined();
+    await settled();
+    expect(node.watches[1]?.[1]).toEqual({ mid: "1", track: null, loudest: 1 });
+  });
+
   it("opens nothing while nothing is wanted", async () => {
     watcher.joined();
     watcher.want([]);

@@ -5,14 +5,8 @@
 import { signal } from "@preact/signals";
 import { retryDelay } from "../protocol/retry.ts";
 import { Disconnected, Refused } from "../protocol/socket.ts";
-import {
-  type IceServer,
-  type Kind,
-  type Slot,
-  type TrackId,
-  trackKind,
-} from "../protocol/words.ts";
-import { planSlots, type SlotState } from "./slots.ts";
+import { type IceServer, type Kind, type Slot, slotShowing, trackKind } from "../protocol/words.ts";
+import { planSlots, type Shown, type SlotState } from "./slots.ts";
 
 /** What the watcher needs of the lesson socket. */
 export interface WatchPort {
@@ -34,13 +28,13 @@ interface BoundSlot extends SlotState {
 
 export class Watcher {
   readonly link = signal<WatchLink>("idle");
-  /** What arrives, by the name of the track. */
-  readonly tracks = signal<ReadonlyMap<TrackId, MediaStreamTrack>>(new Map());
+  /** What arrives, by the name of the track or voice. */
+  readonly tracks = signal<ReadonlyMap<Shown, MediaStreamTrack>>(new Map());
 
   readonly #port: WatchPort;
   #pc: RTCPeerConnection | undefined;
   #slots: BoundSlot[] = [];
-  #wanted: readonly TrackId[] = [];
+  #wanted: readonly Shown[] = [];
   #joined = false;
   #running = false;
   #dirty = false;
@@ -55,7 +49,7 @@ export class Watcher {
   }
 
   /** Says what the page wants to see and hear, all of it, the most important first. */
-  want(tracks: readonly TrackId[]): void {
+  want(tracks: readonly Shown[]): void {
     this.#wanted = tracks;
     this.#poke();
   }
@@ -88,7 +82,7 @@ export class Watcher {
   }
 
   /** Which track arrives on which m-line, for diagnostics. */
-  bindings(): { mid: string; track: TrackId | null }[] {
+  bindings(): { mid: string; track: Shown | null }[] {
     return this.#slots.map(({ mid, track }) => ({ mid, track }));
   }
 
@@ -123,7 +117,7 @@ export class Watcher {
         if (slot.track !== null && !wanted.includes(slot.track)) slot.track = null;
       }
       if (this.#slots.length > 0) {
-        await this.#port.watch(this.#slots.map(({ mid, track }) => ({ mid, track })));
+        await this.#port.watch(this.#slots.map(({ mid, track }) => slotShowing(mid, track)));
       }
       this.#repeat = false;
     }
@@ -134,7 +128,7 @@ export class Watcher {
     }
     if (plan.changes.length === 0) return;
     const changes = new Map(plan.changes.map(({ mid, track }) => [mid, track]));
-    await this.#port.watch(plan.changes);
+    await this.#port.watch(plan.changes.map(({ mid, track }) => slotShowing(mid, track)));
     for (const slot of this.#slots) {
       const track = changes.get(slot.mid);
       if (track !== undefined) slot.track = track;
@@ -208,7 +202,7 @@ export class Watcher {
   }
 
   #show(): void {
-    const tracks = new Map<TrackId, MediaStreamTrack>();
+    const tracks = new Map<Shown, MediaStreamTrack>();
     for (const { track, transceiver } of this.#slots) {
       if (track !== null && trackKind(track) === transceiver.receiver.track.kind) {
         tracks.set(track, transceiver.receiver.track);

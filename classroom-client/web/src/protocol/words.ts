@@ -13,6 +13,12 @@ export type Codec = "opus" | "h264" | "vp8";
 /** `member/source`, as in `li/camera`. Stays the same when a member publishes again. */
 export type TrackId = `${string}/${Source}`;
 
+/** One of the voices of the class that are loudest: the teacher's has a line of its own. */
+export type Voice = `loudest/${1 | 2 | 3}`;
+
+/** As many as a node gives; whoever speaks keeps a line. */
+export const VOICES: readonly Voice[] = ["loudest/1", "loudest/2", "loudest/3"];
+
 export interface Member {
   id: string;
   name: string;
@@ -113,10 +119,22 @@ export type RefusalCode =
   | "campus-away"
   | "storage";
 
-/** What one m-line of the watch connection shows; `null` empties it. */
+/** What one m-line of the watch connection shows: a track, a voice, or nothing. */
 export interface Slot {
   mid: string;
   track: TrackId | null;
+  loudest?: number;
+}
+
+function isVoice(shown: string | null): shown is Voice {
+  return (VOICES as readonly (string | null)[]).includes(shown);
+}
+
+/** How the node is told what an m-line shows. */
+export function slotShowing(mid: string, shown: TrackId | Voice | null): Slot {
+  return isVoice(shown)
+    ? { mid, track: null, loudest: VOICES.indexOf(shown) + 1 }
+    : { mid, track: shown };
 }
 
 export type ClientMessage =
@@ -208,7 +226,6 @@ export function trackSource(track: TrackId): Source {
   return track.slice(track.lastIndexOf("/") + 1) as Source;
 }
 
-export function trackKind(track: TrackId): Kind {
-  const source = trackSource(track);
-  return source === "camera" || source === "screen" ? "video" : "audio";
+export function trackKind(track: TrackId | Voice): Kind {
+  return /\/(camera|screen)$/.test(track) ? "video" : "audio";
 }
