@@ -81,6 +81,10 @@ e2e: setup-tests ## The browser tests alone, with real Chromium.
 	@$(MAKE) --no-print-directory debug-build
 	npm run e2e --prefix $(WEB)
 
+.PHONY: fuzz
+fuzz: setup-tests ## Feeds the readers of network input what a fuzzer makes up, FUZZ_SECONDS (20) each.
+	@scripts/fuzz.sh
+
 .PHONY: check
 check: setup-tests ## Formatting, clippy with warnings denied, licences and advisories of dependencies.
 	@$(MAKE) --no-print-directory web

@@ -13,7 +13,7 @@ mod description;
 
 pub use choice::Choice;
 pub use describer::Describer;
-pub use description::{Cell, Cells, Description, Pictures};
+pub use description::{Cell, Cells, Description, MAX_LAYERS, Pictures};
 
 /// What a line is to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
