@@ -71,6 +71,8 @@ pub struct Track {
     pub muted: bool,
     /// Of a microphone that may be one of the loudest.
     pub seat: Option<Seat>,
+    /// Which encodings were last said to be wanted here, as a set of bits, and when.
+    pub wanted: Option<(u8, Instant)>,
     encodings: [Option<Box<Encoding>>; MAX_ENCODINGS],
     level: Option<(f32, Instant)>,
 }
@@ -88,6 +90,7 @@ impl Track {
             fresh_clocks: 0,
             dirty: false,
             muted: false,
+            wanted: None,
             seat: None,
             encodings: [const { None }; MAX_ENCODINGS],
             level: None,

@@ -11,6 +11,7 @@ use crate::media::lane::Lane;
 use crate::media::layers::Target;
 use crate::media::messages::MediaEvent;
 use crate::media::track::{Feed, Track};
+use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::rtcp::Blocks;
 use std::time::{Duration, Instant};
@@ -22,6 +23,10 @@ const CONTENT_INTERVAL: Duration = Duration::from_secs(1);
 /// A step that takes no more than this much more than the one below is not one of its own, in
 /// percent.
 const STEP: u64 = 105;
+
+/// Wishes that did not change are told again after this, so that what nobody wants any more can
+/// be given up in its time.
+const WANTED_AGAIN: Duration = Duration::from_secs(1);
 
 /// How far back a probe looks for packets to fill itself with.
 const PROBE_BACK: u16 = 200;
@@ -124,8 +129,9 @@ impl Shard {
     }
 
     /// Tells which encodings of each track are wanted here, where that changed.
-    pub(super) fn report_wanted(&mut self) {
-        for track in self.tracks.iter().flatten() {
+    pub(super) fn report_wanted(&mut self, now: Instant) {
+        let mut told = Vec::new();
+        for track in self.tracks.iter_mut().flatten() {
             if track.kind == Kind::Audio || track.encodings().count() < 2 {
                 continue;
             }
@@ -133,8 +139,8 @@ impl Shard {
             for line in &track.subscribers {
                 let Some(Some(peer)) = self.peers.get(line.peer) else { continue };
                 let Side::Watching(watching) = &peer.side else { continue };
-                let target = watching.slots.get(line.slot).and_then(|s| s.egress.target());
-                wanted |= match target {
+                let granted = watching.slots.get(line.slot).and_then(|s| s.granted);
+                wanted |= match granted {
                     Some(Target { encoding: u8::MAX, .. }) => u8::MAX,
                     Some(target) => 1 << target.encoding,
                     None => 0,
@@ -146,14 +152,33 @@ impl Shard {
                 let best = track.encodings().max_by_key(|(at, e)| (e.rates.all(), *at));
                 wanted |= best.map_or(0, |(at, _)| 1 << at);
             }
-            let encodings = wanted & ((1 << crate::peer::MAX_ENCODINGS) - 1);
-            self.emit(MediaEvent::EncodingsWanted {
-                shard: self.index,
-                track: track.key,
-                encodings,
+            // The humblest one is always there to fall back on, or to begin with.
+            let humblest = track.encodings().min_by_key(|(at, e)| (e.rates.all(), *at));
+            wanted |= humblest.map_or(0, |(at, _)| 1 << at);
+            let encodings = wanted & ((1 << MAX_ENCODINGS) - 1);
+            let changed = track.wanted.replace((encodings, now)).is_none_or(|(before, told)| {
+                before != encodings || now - told >= WANTED_AGAIN
             });
+            if changed {
+                let (shard, track) = (self.index, track.key);
+                told.push(MediaEvent::EncodingsWanted { shard, track, encodings });
+            }
         }
+        told.into_iter().for_each(|event| self.emit(event));
     }
+}
+
+/// What comes closest to a target of what its publisher sends now: one that was paused has to be
+/// sent again first, and until then the best below it is shown.
+fn at_hand(target: Target, track: &Track, now: Instant) -> Target {
+    let wanted = track.encoding(target.encoding);
+    if wanted.is_none_or(|e| e.rates.alive(now)) {
+        return target;
+    }
+    let rate = wanted.map_or(u64::MAX, |e| e.rates.all());
+    let alive = track.encodings().filter(|(_, e)| e.rates.alive(now) && e.rates.all() < rate);
+    let next = alive.max_by_key(|(at, e)| (e.rates.all(), *at));
+    next.map_or(target, |(at, _)| Target::encoding(at))
 }
 
 impl Watching {
@@ -189,6 +214,9 @@ impl Watching {
             // A source nothing is known of yet is taken as it comes.
             let target =
                 if grant.reason == Reason::Nothing { Some(Target::ALL) } else { grant.target };
+            slot.granted = target;
+            let track = slot.track.and_then(|t| tracks.get(t)?.as_deref());
+            let target = target.map(|t| track.map_or(t, |track| at_hand(t, track, now)));
             if slot.egress.target() != target {
                 slot.egress.retarget(target);
                 // What the path no longer takes would only be a queue before the picture that
@@ -208,7 +236,7 @@ fn ladder(slot: &Slot, track: &Track, now: Instant, steps: &mut Vec<Step>) {
     if track.feed == Feed::Idle || track.muted {
         return;
     }
-    let mut rated: [Option<(u64, u8)>; crate::peer::MAX_ENCODINGS] = Default::default();
+    let mut rated: [Option<(u64, u8)>; MAX_ENCODINGS] = Default::default();
     let taken = track.encodings().filter(|(_, e)| {
         // One that was paused is known by what it took before.
         slot.codec(e.codec).is_some() && (e.rates.all() > 0 || e.rates.alive(now))

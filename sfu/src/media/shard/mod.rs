@@ -43,8 +43,9 @@ const FLUSH_AT: usize = 512 << 10;
 /// Levels go out at most this often.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Which encodings are wanted is told at most this often, and when it changed.
-const WANTED_INTERVAL: Duration = Duration::from_millis(500);
+/// Which encodings are wanted is looked at this often: whoever waits for one that is paused
+/// looks at a smaller picture, or none.
+const WANTED_INTERVAL: Duration = Duration::from_millis(50);
 
 const COUNTER_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -190,7 +191,7 @@ impl Shard {
         }
         if self.next_wanted <= now {
             self.next_wanted = now + WANTED_INTERVAL;
-            self.report_wanted();
+            self.report_wanted(now);
         }
         if self.next_counters <= now {
             self.next_counters = now + COUNTER_INTERVAL;

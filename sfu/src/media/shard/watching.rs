@@ -7,6 +7,7 @@ use crate::media::batch::TrackKey;
 use crate::media::cache::Cached;
 use crate::media::egress::Egress;
 use crate::media::header::Extensions;
+use crate::media::layers::Target;
 use crate::media::track::Fresh;
 use crate::peer::{Line, LineCodec, Route};
 use cloudschool_protocol::media::{Codec, Kind};
@@ -56,6 +57,8 @@ pub struct Slot {
     pub rtx_next: u64,
     pub egress: Egress,
     pub track: Option<usize>,
+    /// What of it the path allows; what is shown meanwhile is the egress's target.
+    pub granted: Option<Target>,
     pub priority: Priority,
     /// The viewer's own microphone, which it doesn't hear.
     pub own_voice: Option<TrackKey>,
@@ -79,6 +82,7 @@ impl Slot {
             rtx_next: u64::from(rand::random::<u16>() & 0x7fff),
             egress: Egress::new(line.kind, clock_rate, rand::random()),
             track: None,
+            granted: Some(Target::ALL),
             priority: Priority::ClassView,
             own_voice: None,
         }
