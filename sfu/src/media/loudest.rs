@@ -3,8 +3,9 @@
 //!
 //! A microphone that speaks takes a place that is free with its second loud packet, and keeps
 //! it while it speaks and through its pauses. Only when all places are taken is one of them
-//! taken away, for somebody who is clearly louder, and not soon again. What counts as loud is
-//! learned for every microphone: a fan that always blows is not a voice.
+//! taken away: from who has stopped speaking, or for somebody who is clearly louder, and not
+//! soon again. What counts as loud is learned for every microphone: a fan that always blows is
+//! not a voice.
 //!
 //! A value: levels and the time go in, changes come out. It knows no packets and no tracks. A
 //! packet of a microphone that is silent costs a few comparisons, however many there are.
@@ -16,6 +17,10 @@ pub const PLACES: usize = 3;
 
 /// A place is kept for so long after its microphone's last loud packet: people pause to think.
 const HANGOVER: Duration = Duration::from_millis(1500);
+
+/// Where somebody else needs it, only for so long: it is longer than the pauses between words,
+/// and of three people who talk to each other one mostly has been silent for longer.
+const STOPPED: Duration = Duration::from_millis(400);
 
 /// Nobody loses a place to another within so long: whoever it goes to must be understood.
 const TENURE: Duration = Duration::from_millis(800);
@@ -33,9 +38,9 @@ const MOST_EVIDENCE: f32 = 10.0;
 
 /// With a place goes the beginning of what is being said: all packets since the first loud one
 /// and these before it, in which a soft consonant is. What began longer ago than the most
-/// isn't caught up with any more.
+/// isn't caught up with any more: a listener would hear it hurried, and late.
 const SOFT_START: u32 = 2;
-const MOST_BEFORE: u32 = 15;
+const MOST_BEFORE: u32 = 5;
 
 /// Speech is above its room's noise by this, in dB, and not fainter than this: loudness here
 /// is 127 less RFC 6464's level, that is in dB over −127 dBov.
@@ -170,7 +175,11 @@ impl Voice {
     }
 
     fn silent(&self, now: Instant) -> bool {
-        self.loud.is_none_or(|l| now.saturating_duration_since(l) > HANGOVER)
+        self.silence(now) > HANGOVER
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        self.loud.map_or(Duration::MAX, |l| now.saturating_duration_since(l))
     }
 }
 
@@ -244,7 +253,8 @@ impl Loudest {
             since if since <= MOST_BEFORE => since + SOFT_START,
             _ => 0,
         };
-        let place = self.free(entrant, now).or_else(|| self.conquer(entrant, now))?;
+        let place = self.free(entrant, now);
+        let place = place.or_else(|| self.stopped(now)).or_else(|| self.conquer(entrant, now))?;
         self.take(place, entrant, now);
         Some(Taken { place, before })
     }
@@ -263,6 +273,17 @@ impl Loudest {
             last => (true, last.map(|(_, until)| until)),
         };
         free.min_by_key(rank).map(|(at, _)| at)
+    }
+
+    /// The place of who has been silent for longest, when that is long enough.
+    fn stopped(&self, now: Instant) -> Option<usize> {
+        let silence = |p: &Place| {
+            let voice = self.voice(p.holder?)?;
+            let settled = now.saturating_duration_since(voice.since?) >= TENURE;
+            Some(voice.silence(now)).filter(|s| settled && *s > STOPPED)
+        };
+        let silent = self.places.iter().enumerate().filter_map(|(at, p)| Some((silence(p)?, at)));
+        silent.max().map(|(_, at)| at)
     }
 
     /// The place of the quietest, when this microphone has been clearly louder for a while.

@@ -99,11 +99,27 @@ fn a_fourth_speaker_takes_a_place_only_by_being_clearly_louder_for_a_while() {
 fn who_has_stopped_speaking_gives_way_sooner_than_who_is_speaking() {
     let mut class = Class::of(10);
     class.pass(2 * SECOND, |w| if w < 3 { SPEECH } else { ROOM });
-    class.pass(Duration::from_millis(600), |w| match w {
-        0 | 1 | 9 => SPEECH,
+    let two = |w: usize| if w < 2 { SPEECH } else { ROOM };
+    class.pass(Duration::from_millis(360), two);
+    class.pass(2 * PACKET, |w| if w == 9 { SPEECH } else { two(w) });
+    assert_eq!(class.heard(), [0, 1, 2], "it may be looking for a word");
+    class.pass(Duration::from_millis(300), two);
+    class.pass(2 * PACKET, |w| if w == 9 { SPEECH } else { two(w) });
+    assert_eq!(class.heard(), [0, 1, 9]);
+    assert_eq!(class.taken.last().unwrap().2.before, SOFT_START, "with its first packet, by now");
+}
+
+#[test]
+fn who_has_been_speaking_for_long_is_not_caught_up_with() {
+    let mut class = Class::of(10);
+    class.pass(2 * SECOND, |w| if w < 3 { SPEECH } else { ROOM });
+    class.pass(2 * SECOND, |w| match w {
+        0..3 => SPEECH,
+        9 => LOUD,
         _ => ROOM,
     });
-    assert_eq!(class.heard(), [0, 1, 9]);
+    let (_, who, taken) = class.taken[PLACES];
+    assert_eq!((who, taken.before), (9, 0));
 }
 
 #[test]
@@ -238,12 +254,12 @@ proptest! {
     }
 
     /// Whatever happened before: who speaks while the others are silent is heard as soon as
-    /// the last of them has stopped for good, and at once when a place was free.
+    /// one of them has had its turn, and at once when a place was free.
     #[test]
     fn everybody_who_speaks_alone_is_heard(stretches in stretches(8), who in 0usize..8) {
         let mut class = run(8, &stretches);
         let free = class.loudest.holders().contains(&None);
-        let spoken = if free { Duration::from_millis(40) } else { HANGOVER + PACKET * 2 };
+        let spoken = if free { PACKET * 2 } else { TENURE + PACKET * 2 };
         // Louder than any noise that was learned.
         class.pass(spoken, |w| if w == who { LOUD } else { ROOM });
         prop_assert!(class.heard().contains(&who));
