@@ -82,7 +82,7 @@ e2e: setup-tests ## The browser tests alone, with real Chromium.
 	npm run e2e --prefix $(WEB)
 
 .PHONY: fuzz
-fuzz: setup-tests ## Feeds the readers of network input what a fuzzer makes up, FUZZ_SECONDS (20) each.
+fuzz: setup ## Feeds the readers of network input what a fuzzer makes up, FUZZ_SECONDS (20) each.
 	@scripts/fuzz.sh
 
 .PHONY: check

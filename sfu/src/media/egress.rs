@@ -258,7 +258,8 @@ impl Egress {
     }
 
     /// How a packet goes out, or `None` when this viewer doesn't get it. Packets of every
-    /// encoding the line [takes](Self::takes) come here in the order they arrived, each once.
+    /// encoding the line [takes](Self::takes) come here in the order they arrived, each once;
+    /// those that came while the line waited for a keyframe may come again, to begin it.
     ///
     /// `aligned` is what turns this encoding's timestamps into those of one time line that all
     /// encodings of the publisher share, where their clocks are known.
@@ -441,7 +442,7 @@ impl Egress {
         let by_clock = self.past.and_then(|past| {
             let offset = if past.epoch == epoch {
                 past.timestamp_offset
-            } else if past.epoch.track == epoch.track {
+            } else if past.epoch.track == epoch.track && past.epoch.encoding != epoch.encoding {
                 // From this encoding to the shared time line, back to the encoding before, and
                 // from there to the line.
                 aligned?.wrapping_sub(past.aligned?).wrapping_add(past.timestamp_offset)

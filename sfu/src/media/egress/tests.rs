@@ -1,5 +1,7 @@
 use super::*;
 use crate::media::egress::memory::AGAIN;
+use crate::media::layers::Describer;
+use cloudschool_protocol::media::Codec;
 
 pub const A: Epoch = Epoch { track: TrackKey(1), encoding: 0, run: 0 };
 pub const B: Epoch = Epoch { track: TrackKey(2), encoding: 0, run: 0 };
@@ -114,6 +116,38 @@ fn encodings_of_one_publisher_keep_its_time_over_a_switch() {
     let later = later + Duration::from_secs(1);
     let back = line.forward(low, Some(4_000_000), &packet(103, 97_000, true), later).unwrap();
     assert_eq!(back.timestamp, next.timestamp + 90_000);
+}
+
+#[test]
+fn a_publisher_that_came_back_has_a_clock_of_its_own() {
+    let now = Instant::now();
+    let mut line = video();
+    line.forward(A, Some(0), &packet(100, 1000, true), now).unwrap();
+    let again = Epoch { run: 1, ..A };
+    let later = now + Duration::from_millis(500);
+    assert_eq!(line.forward(again, Some(0), &packet(70, 31_000, false), later), None);
+    assert_eq!(line.wants_keyframe_of(), Some(0), "nothing more comes of the run before");
+    let out = line.forward(again, Some(0), &packet(71, 31_000, true), later).unwrap();
+    assert_eq!(out.timestamp, 46_000, "half a second later, whatever its timestamps say");
+}
+
+#[test]
+fn a_voice_that_comes_late_gets_its_place_once_and_a_new_one_is_marked() {
+    let now = Instant::now();
+    let mut line = Egress::new(Kind::Audio, 48_000, 0);
+    let mut voice = |epoch, number, timestamp| {
+        let mut packet = packet(number, timestamp, false);
+        packet.description = Describer::default().describe(Codec::Opus, false, b"voice", None);
+        line.forward(epoch, None, &packet, now).map(|out| (out.number, out.marker))
+    };
+    assert_eq!(voice(A, 100, 0), Some((0, true)), "a talk spurt begins");
+    assert_eq!(voice(A, 102, 1920), Some((2, false)));
+    assert_eq!(voice(A, 101, 960), Some((1, false)));
+    assert_eq!(voice(A, 101, 960), None);
+    assert_eq!(voice(B, 9, 0), Some((3, true)));
+    assert_eq!(voice(A, 103, 2880), Some((4, true)), "a voice is heard from where it is");
+    assert_eq!(voice(A, 102, 1920), None, "and not from before");
+    assert_eq!(line.lost(0, now), None, "nobody asks for voice again");
 }
 
 mod layered;

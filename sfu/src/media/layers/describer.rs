@@ -40,7 +40,8 @@ impl Describer {
         dependency_descriptor: Option<&[u8]>,
     ) -> Description {
         if codec.kind() == Kind::Audio {
-            return Description::plain(false, true, true);
+            // The marker of voice says where a talk spurt begins.
+            return Description::plain(false, true, false);
         }
         if self.codec != Some(codec) {
             *self = Self { codec: Some(codec), ..Self::default() };

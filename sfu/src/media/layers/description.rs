@@ -77,11 +77,6 @@ impl Cells {
         self.0 & 1 << cell.0 != 0
     }
 
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     /// One layer of each kind: nothing to choose.
     #[must_use]
     pub const fn is_plain(self) -> bool {
@@ -203,18 +198,6 @@ impl Description {
     #[must_use]
     pub(in crate::media) fn tl0(&self) -> Option<u8> {
         self.is(Self::HAS_TL0).then_some(self.tl0)
-    }
-
-    /// The decode targets the publisher sends at present.
-    #[must_use]
-    pub const fn layers(&self) -> Cells {
-        self.active
-    }
-
-    /// Those this frame is part of: its bytes count for each of them.
-    #[must_use]
-    pub const fn part_of(&self) -> Cells {
-        self.present
     }
 }
 

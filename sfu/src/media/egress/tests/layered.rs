@@ -188,6 +188,10 @@ fn vp9_layers_are_chosen_without_a_dependency_descriptor_too() {
             _ => {}
         });
         check_decodable(&got, &frames);
+        // Pictures refer to each other by the difference of their ids.
+        assert!(
+            got.iter().all(|g| g.out.shift == Shift { pictures: Pictures::Vp9, ..Shift::NONE })
+        );
         assert!(got.iter().all(|g| g.frame.spatial <= spatial && g.frame.temporal <= temporal));
         assert!(got[got.len() / 2..].iter().any(|g| g.frame.temporal == temporal.min(2)));
     }

@@ -48,8 +48,8 @@ fn every_size_of_simulcast_in_one_stream_has_its_own_keyframe() {
 #[test]
 fn a_size_the_publisher_does_not_send_is_not_there() {
     let first = VP9_L3T3.descriptions(0, true)[0];
-    assert!(first.keyframe() && first.layers().has(Cell::new(1, 2)));
-    assert!(!first.layers().has(Cell::new(2, 0)));
+    assert!(first.keyframe() && first.active.has(Cell::new(1, 2)));
+    assert!(!first.active.has(Cell::new(2, 0)));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn temporal_layers_come_from_the_descriptor_where_the_payload_has_none() {
         assert!(beginnings.iter().all(|(s, _)| *s == 0));
     }
     let without = AV1_L1T3.descriptions(0, false);
-    assert!(without[0].keyframe() && without.iter().all(|d| d.layers().is_plain()));
+    assert!(without[0].keyframe() && without.iter().all(|d| d.active.is_plain()));
 }
 
 #[test]
