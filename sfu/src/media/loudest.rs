@@ -71,6 +71,9 @@ const UNTOLD: f32 = 77.0;
 /// Sound is one utterance while it isn't interrupted for longer than this.
 const BREATH: Duration = Duration::from_millis(240);
 
+/// Who was loud so short a time ago speaks at this moment.
+const WORD: Duration = Duration::from_millis(100);
+
 /// Time that packets of one microphone may be apart and still follow each other: with DTX one
 /// comes every 400 ms.
 const LONGEST_GAP: Duration = Duration::from_millis(400);
@@ -255,6 +258,9 @@ impl Loudest {
         };
         let place = self.free(entrant, now);
         let place = place.or_else(|| self.stopped(now)).or_else(|| self.conquer(entrant, now))?;
+        if self.outdone(entrant, now) {
+            return None;
+        }
         self.take(place, entrant, now);
         Some(Taken { place, before })
     }
@@ -303,6 +309,16 @@ impl Loudest {
         let louder_since = *voice.louder_since.get_or_insert(now);
         let clearly = now.saturating_duration_since(louder_since) >= CONTEST;
         (clearly && now.saturating_duration_since(since) >= TENURE).then_some(place)
+    }
+
+    /// Whether somebody else who has no place either is speaking and is clearly louder: it
+    /// goes first, with its next packet.
+    fn outdone(&self, entrant: Entrant, now: Instant) -> bool {
+        let Some(own) = self.voice(entrant) else { return false };
+        self.voices.iter().flatten().any(|v| {
+            let waits = v.place.is_none() && v.evidence >= EVIDENCE && v.silence(now) < WORD;
+            waits && v.loudness_at(now) >= own.loudness + MARGIN
+        })
     }
 
     fn take(&mut self, at: usize, entrant: Entrant, now: Instant) {

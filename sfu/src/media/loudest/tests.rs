@@ -110,6 +110,17 @@ fn who_has_stopped_speaking_gives_way_sooner_than_who_is_speaking() {
 }
 
 #[test]
+fn of_several_who_want_a_place_at_once_the_loudest_goes_first() {
+    let mut class = Class::of(12);
+    class.pass(2 * SECOND, |w| if w < 3 { SPEECH } else { ROOM });
+    // The quietest is always asked first.
+    let five = |w: usize| if (5..10).contains(&w) { 0x80 | (44 - 6 * (w as u8 - 5)) } else { ROOM };
+    class.pass(Duration::from_millis(600), five);
+    assert_eq!(class.heard(), [7, 8, 9]);
+    assert_eq!(class.taken.len(), 2 * PLACES, "none of the others had one meanwhile");
+}
+
+#[test]
 fn who_has_been_speaking_for_long_is_not_caught_up_with() {
     let mut class = Class::of(10);
     class.pass(2 * SECOND, |w| if w < 3 { SPEECH } else { ROOM });
