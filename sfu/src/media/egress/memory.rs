@@ -135,16 +135,10 @@ impl Memory {
         }
     }
 
-    /// Notes what `number` stands for. Returns false when it can't be remembered.
+    /// Notes what `number` stands for. A packet from before its stretch can't be made again, and
+    /// is forgotten at once.
     #[inline]
-    pub fn note(
-        &mut self,
-        number: u64,
-        source: u64,
-        picture: u16,
-        marker: bool,
-        empty: bool,
-    ) -> bool {
+    pub fn note(&mut self, number: u64, source: u64, picture: u16, marker: bool, empty: bool) {
         self.cover(source);
         let current = self.current;
         let covered = self.stretch(current).is_some_and(|s| source >= s.from);
@@ -154,7 +148,6 @@ impl Memory {
         if let Some(slot) = self.slot(number) {
             *slot = if covered { sent } else { Sent::default() };
         }
-        covered
     }
 
     /// Whether something was numbered `number`, which must be one of the last [`SENT_PACKETS`].
@@ -220,13 +213,23 @@ mod tests {
         memory.begin(EPOCH, 5, Shift::NONE, 1 << 20);
         let mut source = 1 << 20;
         for number in 0..2000u64 {
-            assert!(memory.note(number, source, 0, false, false));
+            memory.note(number, source, 0, false, false);
             memory.complete(number, 0);
             let back = number.saturating_sub(3);
             let expected = (1 << 20) + back * 9_999;
             assert_eq!(memory.again(back, now + AGAIN * number as u32).unwrap().source, expected);
             source += 9_999;
         }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_forgotten() {
+        let now = Instant::now();
+        let mut memory = Memory::new(now);
+        memory.begin(EPOCH, 0, Shift::NONE, 1000);
+        memory.note(5, 999, 0, false, false);
+        memory.complete(5, 0);
+        assert!(memory.again(5, now).is_none(), "from before its stretch");
     }
 
     #[test]

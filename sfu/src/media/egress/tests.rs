@@ -77,6 +77,50 @@ fn what_was_sent_is_sent_again_once_at_a_time_and_from_its_own_source() {
 }
 
 #[test]
+fn a_number_nothing_went_out_under_is_not_taken_for_an_older_one() {
+    let now = Instant::now();
+    let mut line = video();
+    let last = 1000 + SENT_PACKETS as u64;
+    for number in (1000..=last + 5).filter(|n| *n != last) {
+        let out = line.forward(A, None, &packet(number, 0, number == 1000), now).unwrap();
+        line.remember(&out, 0);
+    }
+    let gap = SENT_PACKETS as u16;
+    assert_eq!(line.lost(gap, now), None);
+    assert_eq!(line.lost(gap + 1, now).unwrap().source, last + 1);
+    assert_eq!(line.lost(5, now), None, "too long ago");
+    assert_eq!(line.lost(6, now).unwrap().source, 1006);
+}
+
+#[test]
+fn what_comes_late_of_a_layer_that_is_left_out_leaves_no_hole() {
+    let now = Instant::now();
+    let mut describer = Describer::default();
+    // X; I, L, T; a picture id of 7 bits, TL0PICIDX, TID with Y: the second picture of TID 2.
+    let mut vp8 = |number: u64, first: u8, picture: u8, temporal: u8| {
+        let mut p = Cached::default();
+        p.payload = vec![0x80 | first, 0xe0, picture, picture, temporal << 6 | 0x20, picture];
+        (p.number, p.timestamp) = (number, u32::from(picture) * 3000);
+        p.description = describer.describe(Codec::Vp8, false, &p.payload, None);
+        p
+    };
+    let key = vp8(1000, 0x10, 0, 0);
+    let dropped = [vp8(1001, 0x10, 1, 2), vp8(1002, 0, 1, 2)];
+    let base = vp8(1003, 0x10, 2, 0);
+    let slow = Some(Target { encoding: 0, spatial: 0, temporal: 0 });
+    let numbers = |order: [&Cached; 4]| {
+        let mut line = video();
+        line.retarget(slow);
+        order.map(|p| line.forward(A, None, p, now).map(|out| (out.number, out.empty)))
+    };
+    let [first, second] = &dropped;
+    let before = numbers([&key, second, first, &base]);
+    assert_eq!(before, [Some((0, false)), None, None, Some((1, false))], "nothing followed yet");
+    let after = numbers([&key, second, &base, first]);
+    assert_eq!(after, [Some((0, false)), None, Some((2, false)), Some((1, true))]);
+}
+
+#[test]
 fn a_paused_line_is_silent_and_goes_on_with_a_keyframe_in_its_own_time() {
     let now = Instant::now();
     let mut line = video();

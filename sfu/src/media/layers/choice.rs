@@ -2,7 +2,7 @@
 //! it came.
 //!
 //! The line follows one decode target at a time and moves to the one it wants where a decoder
-//! can follow: downward at the next frame or picture, upward at a keyframe or at a frame the
+//! can follow: downward at the next picture, upward at a keyframe or at a frame the
 //! publisher marked as a switching point, whose own references were all forwarded.
 
 use super::Target;
@@ -102,10 +102,7 @@ impl Choice {
     #[inline]
     pub fn take(&mut self, description: &Description, timestamp: u32) -> Verdict {
         if description.frame == self.frame {
-            let everyones = description.present == Cells::ALL && self.cell == self.wanted;
-            if everyones || timestamp == self.timestamp {
-                return Verdict { forward: self.sent & 1 != 0, leaves_out: false };
-            }
+            return Verdict { forward: self.sent & 1 != 0, leaves_out: false };
         }
         self.next_frame(description, timestamp)
     }
@@ -160,11 +157,10 @@ impl Choice {
     /// Whether a decoder that followed `self.cell` can follow `to` from this frame on.
     fn can_follow(&self, to: Cell, description: &Description, new_picture: bool) -> bool {
         let from = self.cell;
+        let same_size = to.spatial() == from.spatial();
         let lower = to.spatial() <= from.spatial() && to.temporal() <= from.temporal();
-        if lower && to.spatial() == from.spatial() {
-            return true;
-        }
-        if lower && self.nested {
+        if lower && (same_size || self.nested) {
+            // Half a picture would be of no use.
             return new_picture;
         }
         if !description.switch.has(to) {
@@ -175,9 +171,9 @@ impl Choice {
             let needs = u64::from(description.needs) << 1;
             return !description.is(Description::NEEDS_FAR) && needs & !self.sent == 0;
         }
-        let same_size = to.spatial() == from.spatial();
         let next_rate = to.temporal() == from.temporal() + 1;
-        description.keyframe() || same_size && (description.present.has(from) || next_rate)
+        let faster = same_size && (description.present.has(from) || next_rate);
+        description.keyframe() || faster
     }
 
     /// Whether a packet that comes after later ones is forwarded: as the others of its frame

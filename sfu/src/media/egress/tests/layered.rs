@@ -3,8 +3,7 @@
 
 use super::*;
 use crate::media::layers::captures::{
-    AV1_L1T3, AV1_L3T3, Capture, H264_L1T3, LAYERED, VP8_SIMULCAST, VP9_L3T3, VP9_L3T3_KEY,
-    VP9_S3T3,
+    AV1_L1T3, Capture, LAYERED, VP8_SIMULCAST, VP9_L3T3, VP9_L3T3_KEY, VP9_S3T3,
 };
 use cloudschool_protocol::rtp::dependency::{Frame, Indication, Reader};
 use proptest::prelude::*;
@@ -26,7 +25,7 @@ fn frames(packets: &[(Cached, Vec<u8>)]) -> Vec<Frame> {
 }
 
 /// Everything a decoder needs holds of what it got, by what the publisher said.
-fn check_decodable(got: &[Got<'_>], frames: &[Frame]) {
+fn check_decodable(got: &[Got<'_>], packets: &[(Cached, Vec<u8>)], frames: &[Frame]) {
     let sizes = |numbers: &mut dyn Iterator<Item = u16>| {
         let mut sizes = BTreeMap::new();
         numbers.for_each(|n| *sizes.entry(n).or_insert(0) += 1);
@@ -47,6 +46,10 @@ fn check_decodable(got: &[Got<'_>], frames: &[Frame]) {
     }
     check_numbers(got);
 
+    let picture = |timestamp| -> BTreeSet<_> {
+        let own = packets.iter().zip(frames).filter(|((p, _), _)| p.timestamp == timestamp);
+        own.map(|(_, frame)| frame.spatial).collect()
+    };
     // The last packet of a picture is marked, and no other, unless the line changed in between.
     let pictures: BTreeSet<_> = got.iter().map(|g| g.out.timestamp).collect();
     for timestamp in pictures {
@@ -58,6 +61,9 @@ fn check_decodable(got: &[Got<'_>], frames: &[Frame]) {
         let expected = known.then_some(last.out.number);
         let source = last.packet.number;
         assert_eq!(marked.collect::<Vec<_>>(), Vec::from_iter(expected), "at {source}");
+        let sizes = picture(last.packet.timestamp);
+        let cut = packets.last().is_some_and(|(p, _)| p.timestamp == last.packet.timestamp);
+        assert!(known || cut || !sizes.contains(&last.shown), "the end is missing at {source}");
     }
 }
 
@@ -98,7 +104,7 @@ fn a_line_gets_the_frames_of_its_decode_target_and_no_other() {
             let mut line = video();
             line.retarget(Some(Target { encoding: 0, spatial, temporal }));
             let got = run(&mut line, &packets, &frames, 0..packets.len(), |_, _| {});
-            check_decodable(&got, &frames);
+            check_decodable(&got, &packets, &frames);
             let expected: BTreeSet<_> = frames
                 .iter()
                 .filter(|f| f.indications.of(target) != Indication::NotPresent)
@@ -122,7 +128,7 @@ fn fewer_frames_come_at_once_and_more_at_a_switching_point() {
         70 => line.retarget(target(2)),
         _ => {}
     });
-    check_decodable(&got, &frames);
+    check_decodable(&got, &packets, &frames);
     let temporal = |from: usize, to: usize| {
         let within = packets[from].0.number..packets[to].0.number;
         let kept = got.iter().filter(|g| g.frame.begins && within.contains(&g.packet.number));
@@ -147,7 +153,7 @@ fn a_smaller_picture_comes_at_once_and_a_larger_one_waits_for_a_keyframe() {
         }
         waited.push(line.wants_keyframe_of().is_some());
     });
-    check_decodable(&got, &frames);
+    check_decodable(&got, &packets, &frames);
     let told = packets[40].0.timestamp;
     let later = got.iter().skip_while(|g| g.packet.timestamp != told);
     let later: Vec<_> = later.filter(|g| g.packet.timestamp != told).collect();
@@ -168,7 +174,7 @@ fn sizes_that_stand_alone_are_not_left_without_a_keyframe() {
                 line.retarget(Some(Target { encoding: 0, spatial: 0, temporal: u8::MAX }));
             }
         });
-        check_decodable(&got, &frames);
+        check_decodable(&got, &packets, &frames);
         let later = frames[50..].iter().any(|f| f.brings_structure);
         assert!(later || line.wants_keyframe_of() == Some(0));
     }
@@ -187,7 +193,7 @@ fn vp9_layers_are_chosen_without_a_dependency_descriptor_too() {
             90 => line.retarget(Some(Target { encoding: 0, spatial, temporal })),
             _ => {}
         });
-        check_decodable(&got, &frames);
+        check_decodable(&got, &packets, &frames);
         // Pictures refer to each other by the difference of their ids.
         assert!(
             got.iter().all(|g| g.out.shift == Shift { pictures: Pictures::Vp9, ..Shift::NONE })
@@ -258,7 +264,7 @@ proptest! {
                 line.retarget(Some(Target { encoding: 0, spatial: *spatial, temporal: *temporal }));
             }
         });
-        check_decodable(&got, &frames);
+        check_decodable(&got, &packets, &frames);
         prop_assert!(!got.is_empty());
     }
 
