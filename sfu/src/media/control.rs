@@ -74,7 +74,15 @@ struct Home {
     shard: usize,
     kind: Kind,
     /// Shards that get it from there.
-    replicas: Vec<usize>,
+    replicas: Vec<Replica>,
+}
+
+/// A copy of a track in another shard.
+struct Replica {
+    shard: usize,
+    outlet: OutletId,
+    /// It gets only what may be heard.
+    gated: bool,
 }
 
 /// Handle to all shards.
@@ -294,22 +302,40 @@ impl Media {
     pub fn bind(&self, session: SessionId, mid: String, show: Option<Shown>) {
         let Some(shard) = self.shard_of(session) else { return };
         if let Some(Shown { track, .. }) = show {
-            self.replicate(track, shard);
+            self.replicate(track, shard, false);
         }
         self.send(shard, Command::Bind { session, mid, show });
     }
 
-    fn replicate(&self, track: TrackKey, shard: usize) {
+    /// Lets a shard have a track: all of it, or only what may be heard of a microphone.
+    fn replicate(&self, track: TrackKey, shard: usize, gated: bool) {
         let Some(mut home) = self.homes.get_mut(&track) else { return };
-        if home.shard == shard || home.replicas.contains(&shard) {
+        let Some(lane) = self.shards.get(shard).map(|s| Lane::Shard(s.lane.clone())) else {
+            return;
+        };
+        if home.shard == shard {
             return;
         }
-        let Some(handle) = self.shards.get(shard) else { return };
-        home.replicas.push(shard);
+        let id = self.new_outlet();
+        let known = home.replicas.iter_mut().find(|r| r.shard == shard);
+        let before = match known {
+            Some(replica) if gated || !replica.gated => return,
+            Some(replica) => {
+                replica.gated = false;
+                Some(std::mem::replace(&mut replica.outlet, id))
+            }
+            None => {
+                home.replicas.push(Replica { shard, outlet: id, gated });
+                None
+            }
+        };
         let (at, kind) = (home.shard, home.kind);
         drop(home);
-        self.send(shard, Command::OpenTrack { track, kind, lane: true });
-        let outlet = Outlet::new(self.new_outlet(), Lane::Shard(handle.lane.clone()));
+        match before {
+            Some(id) => self.send(at, Command::RemoveOutlet { track, id }),
+            None => self.send(shard, Command::OpenTrack { track, kind, lane: true }),
+        }
+        let outlet = if gated { Outlet::gated(id, lane) } else { Outlet::new(id, lane) };
         self.send(at, Command::AddOutlet { track, outlet });
     }
 

@@ -235,17 +235,23 @@ impl Encoding {
     /// Adds packets to a batch for elsewhere. Redundancy goes along only where it is wanted.
     pub fn fill(&self, batch: &mut TrackBatch, numbers: impl Iterator<Item = u64>, red: bool) {
         for packet in numbers.filter_map(|n| self.packet(n)) {
-            batch.push(&Parts {
-                marker: packet.marker,
-                red: packet.red && red,
-                sequence: packet.number as u16,
-                timestamp: packet.timestamp,
-                ssrc: self.ssrc,
-                level: packet.level,
-                speaker: packet.speaker,
-                dependencies: &packet.dependencies,
-                payload: if red { &packet.payload } else { packet.primary() },
-            });
+            batch.push(&self.parts(packet, red));
+        }
+    }
+
+    /// A packet as it goes elsewhere, with its redundancy where that is wanted.
+    #[must_use]
+    pub fn parts<'a>(&self, packet: &'a Cached, red: bool) -> Parts<'a> {
+        Parts {
+            marker: packet.marker,
+            red: packet.red && red,
+            sequence: packet.number as u16,
+            timestamp: packet.timestamp,
+            ssrc: self.ssrc,
+            level: packet.level,
+            speaker: packet.speaker,
+            dependencies: &packet.dependencies,
+            payload: if red { &packet.payload } else { packet.primary() },
         }
     }
 }

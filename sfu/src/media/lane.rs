@@ -3,6 +3,7 @@
 //! the shard. What was dropped is counted.
 
 use super::batch::TrackBatch;
+use super::gate::Gate;
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,12 +102,20 @@ pub struct Outlet {
     pub lane: Lane,
     /// The one encoding it gets; a shard gets all.
     pub showing: Option<u8>,
+    /// Only what may be heard goes this way.
+    pub gate: Option<Box<Gate>>,
 }
 
 impl Outlet {
     #[must_use]
     pub fn new(id: OutletId, lane: Lane) -> Self {
-        Self { id, lane, showing: None }
+        Self { id, lane, showing: None, gate: None }
+    }
+
+    /// One of a microphone, towards where the loudest are chosen.
+    #[must_use]
+    pub fn gated(id: OutletId, lane: Lane) -> Self {
+        Self { gate: Some(Box::default()), ..Self::new(id, lane) }
     }
 
     /// Whether audio redundancy goes along: viewers of other shards may take it, a trunk

@@ -19,6 +19,7 @@ mod control;
 mod demux;
 mod egress;
 mod encoding;
+mod gate;
 mod header;
 mod hush;
 mod ingress;
@@ -37,6 +38,7 @@ mod splice;
 mod tcp;
 mod timers;
 mod track;
+mod voice;
 
 pub use bandwidth::allocation::Priority;
 pub use batch::{Clock, TrackBatch, TrackKey};

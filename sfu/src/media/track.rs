@@ -1,9 +1,10 @@
 //! One track inside one shard: its encodings, how loud it is, and who gets it.
 
-use super::batch::{Clock, TrackBatch, TrackKey};
+use super::batch::{Clock, Parts, TrackBatch, TrackKey};
 use super::cache::Cached;
 use super::egress::Epoch;
 use super::encoding::{Encoding, Packet, TRUNK_REPLAY_PACKETS};
+use super::gate::{Gate, Through};
 use super::lane::{Lane, Outlet};
 use super::loudest::Entrant;
 use crate::peer::MAX_ENCODINGS;
@@ -247,6 +248,11 @@ impl Track {
         let mut dropped = 0;
         let best = self.best(now);
         for outlet in &mut outlets {
+            if let Some(mut gate) = outlet.gate.take() {
+                dropped += self.feed_gated(outlet, &mut gate, now);
+                outlet.gate = Some(gate);
+                continue;
+            }
             match outlet.lane {
                 Lane::Shard(_) => {
                     for (at, _) in self.encodings() {
@@ -301,6 +307,28 @@ impl Track {
         if batch.is_empty() {
             return 0;
         }
+        u64::from(!outlet.lane.send(batch))
+    }
+
+    /// Hands on what of a microphone may be heard.
+    fn feed_gated(&self, outlet: &Outlet, gate: &mut Gate, now: Instant) -> u64 {
+        let Some(encoding) = self.encoding(0) else { return 0 };
+        let mut batch = TrackBatch::new(self.key, 0, encoding.codec);
+        let mut clock = self.fresh_clocks & 1 == 1;
+        for fresh in self.fresh.iter().filter(|f| f.encoding == 0) {
+            let Some(packet) = encoding.packet(fresh.number) else { continue };
+            let (number, level) = ((encoding.run, fresh.number), packet.level);
+            let kept = |n| encoding.packet(n).is_some();
+            clock |= gate.hear(number, level, now, kept, |Through { number, sequence, loud }| {
+                let Some(packet) = encoding.packet(number) else { return };
+                let level = packet.level.map(|l| l & 0x7f | u8::from(loud) << 7);
+                batch.push(&Parts { sequence, level, ..encoding.parts(packet, true) });
+            });
+        }
+        if batch.is_empty() {
+            return 0;
+        }
+        batch.clock = encoding.clock_at(now).filter(|_| clock);
         u64::from(!outlet.lane.send(batch))
     }
 

@@ -35,7 +35,7 @@ impl Media {
 
     /// Takes a microphone into a group.
     pub fn seat(&self, track: TrackKey, group: &Group) {
-        self.replicate(track, group.shard);
+        self.replicate(track, group.shard, true);
         self.send(group.shard, Command::Seat { track, group: Some(group.id) });
     }
 

@@ -16,8 +16,9 @@ use std::time::Instant;
 /// What a packet is taken to hold that doesn't say: 20 ms.
 const USUAL_DURATION: u32 = 960;
 
-/// Sound from longer ago is not caught up with, in ticks: a second.
-const MOST_BEHIND: u32 = 48_000;
+/// Sound from longer ago is not caught up with, in ticks: what came before a mute, or before a
+/// silence in which nothing was sent, is not the beginning of a word. 200 ms.
+const MOST_BEHIND: u32 = 9_600;
 
 /// The microphones of one class.
 #[derive(Debug)]
@@ -158,14 +159,12 @@ impl Line {
             let heard = microphone.seat.and_then(|s| s.heard).filter(|h| h.0 == encoding.run);
             let after = heard.map_or(0, |(_, n)| n + 1);
             let earliest = number.saturating_sub(before).max(after).min(number);
-            let kept = |n: &u64| encoding.packet(*n).is_some();
-            first = (earliest..=number).find(kept).unwrap_or(number);
-            let (Some(from), Some(latest)) = (piece(encoding, first), piece(encoding, number))
-            else {
-                return;
-            };
-            let behind = latest.timestamp.wrapping_sub(from.timestamp);
-            self.splice.begin(&from, behind.min(MOST_BEHIND), now);
+            let Some(latest) = piece(encoding, number) else { return };
+            let behind = |p: &Piece| latest.timestamp.wrapping_sub(p.timestamp);
+            let recent = (earliest..number).filter_map(|n| piece(encoding, n));
+            let from = recent.into_iter().find(|p| behind(p) <= MOST_BEHIND).unwrap_or(latest);
+            first = from.number;
+            self.splice.begin(&from, behind(&from), now);
             self.source = source;
         }
         for number in first..=number {

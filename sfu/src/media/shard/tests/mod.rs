@@ -8,7 +8,7 @@ mod speakers;
 use super::*;
 use crate::media::bandwidth::allocation::Priority;
 use crate::media::batch::TrackKey;
-use crate::media::lane::{Lane, Outlet, OutletId, TrunkLane};
+use crate::media::lane::{Lane, Outlet, OutletId, ShardLane, TrunkLane};
 use crate::media::messages::{Command, Joining, PublishTracks, Shown};
 use crate::peer::{Answer, DtlsIdentity, Engine, EngineConfig, OfferError, Route};
 use bytes::{Bytes, BytesMut};

@@ -285,6 +285,33 @@ fn what_was_said_during_a_mute_does_not_come_out_after_it() {
 }
 
 #[test]
+fn after_a_mute_or_a_long_silence_a_voice_begins_now() {
+    let mut class = Class::of(2);
+    let listener = class.listener(None);
+    let speaks = |n| if n == 1 { VOICE } else { ROOM };
+    class.pass(20, speaks);
+    let mute = |class: &mut Class, muted| {
+        let now = class.world.now;
+        class.world.shard.command(Command::Mute { track: microphone(1), muted }, now);
+    };
+    mute(&mut class, true);
+    class.pass(500, speaks);
+    mute(&mut class, false);
+    class.forget();
+    class.pass(20, speaks);
+    let heard = class.heard(listener).into_iter().filter(|(who, _)| *who == microphone(1).0);
+    assert_eq!(
+        heard.map(|(_, number)| number).min(),
+        Some(522),
+        "the first after the mute is left out"
+    );
+    let own = |p: &&rtc::rtp::Packet| p.payload[1] == microphone(1).0 as u8;
+    let line: Vec<_> = class.world.browsers[listener].packets.iter().filter(own).collect();
+    let ahead = line.last().unwrap().header.timestamp.wrapping_sub(line[0].header.timestamp);
+    assert_eq!(ahead, 960 * (line.len() as u32 - 1), "no leap");
+}
+
+#[test]
 fn what_a_muted_voice_said_on_its_way_from_another_shard_is_dropped() {
     let mut class = Class::of(0);
     let listener = class.listener(None);
@@ -316,6 +343,57 @@ fn what_a_muted_voice_said_on_its_way_from_another_shard_is_dropped() {
     said(&mut class, microphone(2));
     let heard: Vec<u32> = class.heard(listener).into_iter().map(|(who, _)| who).collect();
     assert_eq!(heard, [microphone(1).0, microphone(2).0]);
+}
+
+#[test]
+fn of_another_shards_microphones_only_voices_come_over_and_whole() {
+    let mut class = Class::of(3);
+    let listener = class.listener(None);
+    // Another shard has the microphone, and hands on what may be heard.
+    let (events, _heard) = mpsc::unbounded_channel();
+    let now = class.world.now;
+    let mut home = Shard::new(1, 64, events, now);
+    let poll = mio::Poll::new().unwrap();
+    let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+    let (lane, batches) = ShardLane::new(waker);
+    let own = TrackKey(FIRST_MICROPHONE + 3);
+    let open = |track| Command::OpenTrack { track, kind: Kind::Audio, lane: true };
+    home.command(open(own), now);
+    let outlet = Outlet::gated(OutletId(1), Lane::Shard(lane));
+    home.command(Command::AddOutlet { track: own, outlet }, now);
+    class.world.shard.command(open(own), now);
+    class.world.shard.command(Command::Seat { track: own, group: Some(GROUP) }, now);
+    let mut pass = |class: &mut Class, packets, level| {
+        let mut came = 0;
+        for _ in 0..packets {
+            let now = class.world.now;
+            let mut batch = class.batch(own, level);
+            batch.clock = Some(Clock { ntp: 1 << 32, rtp: 0 }).filter(|_| class.sequence == 0);
+            home.take_batch(&batch, now);
+            while home.forward(now) {}
+            for batch in batches.try_iter() {
+                came += batch.len();
+                class.world.shard.take_batch(&batch, now);
+            }
+            class.packet(&|_| ROOM);
+        }
+        came
+    };
+    assert_eq!(pass(&mut class, 4000, ROOM), 0);
+    let first = class.sequence;
+    assert_eq!(pass(&mut class, 50, VOICE), 52);
+    let heard = class.heard(listener).into_iter().filter(|(who, _)| *who == own.0);
+    assert_eq!(
+        heard.map(|(_, n)| n).collect::<Vec<_>>(),
+        (first - 2..first + 50).collect::<Vec<_>>()
+    );
+    assert_whole(&class.world.browsers[listener].packets[100..]);
+    assert!(pass(&mut class, 200, ROOM) < 100);
+    assert_eq!(pass(&mut class, 3000, ROOM), 0);
+    assert_eq!(pass(&mut class, 50, VOICE), 52, "however long it was silent");
+    let place = PLACE_KEYS.map(|key| class.world.shard.keys[&key])[0];
+    let line = class.world.shard.tracks[place].as_ref().unwrap().encoding(0).unwrap();
+    assert_eq!((line.run, line.clock().is_some()), (0, true));
 }
 
 #[test]
