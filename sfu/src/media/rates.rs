@@ -77,6 +77,12 @@ impl Rates {
         (spatial as u8, temporal as u8)
     }
 
+    /// Whether a packet came within that time.
+    #[must_use]
+    pub fn heard_within(&self, time: Duration, now: Instant) -> bool {
+        self.heard.is_some_and(|h| now - h < time)
+    }
+
     /// Whether it is being sent.
     #[must_use]
     pub fn alive(&self, now: Instant) -> bool {

@@ -93,7 +93,9 @@ impl Room {
         };
         drop(inner);
         let active = |(at, _): &(usize, String)| told >> at & 1 == 1;
-        let names = rids.into_iter().enumerate().filter(active).map(|(_, rid)| rid).collect();
+        let names: Vec<String> =
+            rids.into_iter().enumerate().filter(active).map(|(_, rid)| rid).collect();
+        tracing::debug!(%track, ?names, "other encodings are watched");
         self.watched.send_modify(|watched| {
             Arc::make_mut(watched).insert(track.clone(), names);
         });

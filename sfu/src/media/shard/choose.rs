@@ -4,6 +4,7 @@
 use super::Shard;
 use super::feedback::find_lost;
 use super::forward::Sending;
+use super::interim;
 use super::peer::{Peer, Side};
 use super::watching::{Slot, Watching};
 use crate::media::bandwidth::allocation::{Grant, Reason, Step, Wish};
@@ -156,29 +157,17 @@ impl Shard {
             let humblest = track.encodings().min_by_key(|(at, e)| (e.rates.all(), *at));
             wanted |= humblest.map_or(0, |(at, _)| 1 << at);
             let encodings = wanted & ((1 << MAX_ENCODINGS) - 1);
-            let changed = track.wanted.replace((encodings, now)).is_none_or(|(before, told)| {
-                before != encodings || now - told >= WANTED_AGAIN
-            });
-            if changed {
+            let news = track
+                .wanted
+                .is_none_or(|(before, told)| before != encodings || now - told >= WANTED_AGAIN);
+            if news {
+                track.wanted = Some((encodings, now));
                 let (shard, track) = (self.index, track.key);
                 told.push(MediaEvent::EncodingsWanted { shard, track, encodings });
             }
         }
         told.into_iter().for_each(|event| self.emit(event));
     }
-}
-
-/// What comes closest to a target of what its publisher sends now: one that was paused has to be
-/// sent again first, and until then the best below it is shown.
-fn at_hand(target: Target, track: &Track, now: Instant) -> Target {
-    let wanted = track.encoding(target.encoding);
-    if wanted.is_none_or(|e| e.rates.alive(now)) {
-        return target;
-    }
-    let rate = wanted.map_or(u64::MAX, |e| e.rates.all());
-    let alive = track.encodings().filter(|(_, e)| e.rates.alive(now) && e.rates.all() < rate);
-    let next = alive.max_by_key(|(at, e)| (e.rates.all(), *at));
-    next.map_or(target, |(at, _)| Target::encoding(at))
 }
 
 impl Watching {
@@ -216,14 +205,22 @@ impl Watching {
                 if grant.reason == Reason::Nothing { Some(Target::ALL) } else { grant.target };
             slot.granted = target;
             let track = slot.track.and_then(|t| tracks.get(t)?.as_deref());
-            let target = target.map(|t| track.map_or(t, |track| at_hand(t, track, now)));
+            let congested = self.path.is_congested();
+            let (target, breaks_off) = match (target, track) {
+                (Some(granted), Some(track)) => {
+                    let next = interim::next(slot, granted, track, congested, now);
+                    (Some(next.target), next.breaks_off)
+                }
+                (target, _) => (target, false),
+            };
             if slot.egress.target() != target {
+                tracing::debug!(
+                    mid = slot.mid, ?target, granted = ?slot.granted,
+                    showing = ?slot.egress.showing(), estimate,
+                    queue = ?self.path.estimator().queue(), "a line is to show something else"
+                );
                 slot.egress.retarget(target);
-                // What the path no longer takes would only be a queue before the picture that
-                // fits: the last one stands until that comes.
-                let shown = slot.egress.showing().map(|t| t.encoding);
-                let leaves = shown.zip(target).is_some_and(|(s, t)| s != t.encoding);
-                if leaves && self.path.is_congested() {
+                if breaks_off {
                     slot.egress.unmap();
                 }
             }

@@ -10,6 +10,7 @@ mod choose;
 mod commands;
 mod feedback;
 mod forward;
+mod interim;
 mod peer;
 mod speakers;
 #[cfg(test)]
