@@ -8,13 +8,14 @@
 
 mod gaps;
 mod memory;
+mod outgoing;
 mod shift;
 #[cfg(test)]
 mod tests;
 
+pub use outgoing::{Epoch, Lost, Outgoing};
 pub use shift::Shift;
 
-use super::batch::TrackKey;
 use super::cache::Cached;
 use super::layers::{Choice, Description, Pictures, Target};
 use cloudschool_protocol::media::Kind;
@@ -25,76 +26,6 @@ use std::time::{Duration, Instant};
 /// How far the time by the publisher's clock may be from the time that went by here before it
 /// is not believed: delay and its changes are well below, a wrong sender report is not.
 const BELIEVED: Duration = Duration::from_secs(1);
-
-/// Identifies an unbroken run of one source's numbering: an encoding of a track, until its
-/// publisher restarts. Every change of source gives a line a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epoch {
-    pub track: TrackKey,
-    /// The simulcast encoding, 0 where there is but one.
-    pub encoding: u8,
-    pub run: u32,
-}
-
-/// How a packet goes out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Extended sequence number: the low 16 bits go into the header, the rest are the SRTP
-    /// rollover counter.
-    pub number: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    /// What changes inside the payload.
-    pub shift: Shift,
-    /// Goes without its payload: it came too late for its number to be closed up, and the
-    /// viewer, who doesn't get this layer, must not wait for it.
-    pub empty: bool,
-}
-
-impl Outgoing {
-    /// The header's sequence number.
-    #[must_use]
-    pub fn sequence(&self) -> u16 {
-        self.number as u16
-    }
-
-    /// SRTP's rollover counter.
-    #[must_use]
-    pub fn rollover(&self) -> u32 {
-        (self.number >> 16) as u32
-    }
-}
-
-/// What a viewer asked for again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// Whose packet it was. Only while the track's encoding is still in this epoch is `source`
-    /// the same packet.
-    pub epoch: Epoch,
-    /// The packet's number at the source.
-    pub source: u64,
-    /// The transport-wide sequence number it went out with.
-    pub transport_sequence: u16,
-    timestamp_offset: u32,
-    number: u64,
-    marker: bool,
-    shift: Shift,
-    empty: bool,
-}
-
-impl Lost {
-    /// How `packet`, the one with number `source` in `epoch`, went out.
-    #[must_use]
-    pub fn outgoing(&self, packet: &Cached) -> Outgoing {
-        Outgoing {
-            number: self.number,
-            timestamp: packet.timestamp.wrapping_add(self.timestamp_offset),
-            marker: self.marker,
-            shift: self.shift,
-            empty: self.empty,
-        }
-    }
-}
 
 /// The source that is forwarded at present.
 #[derive(Debug)]

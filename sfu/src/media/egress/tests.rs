@@ -1,4 +1,5 @@
 use super::*;
+use crate::media::batch::TrackKey;
 use crate::media::egress::memory::AGAIN;
 use crate::media::layers::Describer;
 use cloudschool_protocol::media::Codec;
