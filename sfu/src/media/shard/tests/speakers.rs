@@ -397,6 +397,34 @@ fn of_another_shards_microphones_only_voices_come_over_and_whole() {
 }
 
 #[test]
+fn nothing_is_allocated_for_a_microphone_heard_or_not() {
+    let mut class = Class::of(12);
+    class.listener(None);
+    class.listener(Some(microphone(2)));
+    // Everybody has had every place, and each place's packets theirs.
+    for turn in 0..24 {
+        class.pass(60, |n| if n % 4 == turn % 4 { VOICE } else { ROOM });
+    }
+    let mut counted = 0;
+    for packet in 0..600 {
+        class.sequence += 1;
+        class.world.now += Duration::from_millis(20);
+        let now = class.world.now;
+        for n in 0..12 {
+            let level = if n % 4 == packet / 60 % 4 { VOICE } else { ROOM };
+            let batch = class.batch(microphone(n), level);
+            let shard = &mut class.world.shard;
+            counted += super::allocations::allocations(|| {
+                shard.take_batch(&batch, now);
+                while shard.forward(now) {}
+            });
+            shard.outbox().clear(64);
+        }
+    }
+    assert_eq!(counted, 0);
+}
+
+#[test]
 fn a_line_tells_the_time_of_whoever_speaks_on_it() {
     let mut class = Class::of(2);
     let listener = class.listener(None);
