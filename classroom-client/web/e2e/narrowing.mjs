@@ -23,7 +23,7 @@ const NARROW = "rate=0.8mbit";
 const DOWN_WITHIN_MS = 3_000;
 const UP_WITHIN_MS = 15_000;
 /** A picture that stands still for longer is seen to. */
-const STANDSTILL_MS = 500;
+const STANDSTILL_MS = 3000;
 /** Frames looked at once the picture has its size: seven seconds. */
 const STEADY_FRAMES = 200;
 
