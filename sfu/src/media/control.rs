@@ -69,6 +69,9 @@ impl Announced {
     }
 }
 
+/// What came of an offer: a peer to be handed to its shard.
+type Answered = Result<(Engine, Answer), OfferError>;
+
 /// Where a track lives.
 struct Home {
     shard: usize,
@@ -232,8 +235,8 @@ impl Media {
         &self,
         shard: usize,
         offer: String,
-        answer: fn(&Arc<EngineConfig>, &str) -> Result<(Engine, Answer), OfferError>,
-    ) -> Result<Result<(Engine, Answer), OfferError>, Stopped> {
+        answer: fn(&Arc<EngineConfig>, &str) -> Answered,
+    ) -> Result<Answered, Stopped> {
         let engines = self.shards.get(shard).map(|s| s.engines.clone()).ok_or(Stopped)?;
         let answered = tokio::task::spawn_blocking(move || answer(&engines, &offer));
         answered.await.map_err(|_| Stopped)
@@ -242,7 +245,7 @@ impl Media {
     async fn join(
         &self,
         shard: usize,
-        answered: Result<(Engine, Answer), OfferError>,
+        answered: Answered,
         command: impl FnOnce(Box<Joining>) -> Command,
     ) -> Result<Result<(SessionId, Answer), OfferError>, Stopped> {
         let (engine, answer) = match answered {

@@ -94,11 +94,6 @@ impl Missing {
             gap.ask = now + wait;
         }
     }
-
-    /// Forgets everything: the stream begins anew.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]
