@@ -79,6 +79,18 @@ fn viewers_that_join_at_once_are_timed_to_their_first_frame() {
 }
 
 #[test]
+fn of_many_microphones_each_viewer_hears_the_loudest_three_and_the_teacher() {
+    let arguments =
+        ["--microphones=12", "--subscribers=4", "--seconds=8", "--runs=1", "--shards=2"];
+    let report = forward(&arguments);
+    let sound = &report["runs"][0]["server"]["sound"];
+    assert_eq!(figure(sound, "/streams_max"), 4.0);
+    assert!(figure(sound, "/streams_mean") > 3.5, "{sound}");
+    assert!(figure(sound, "/loudest_heard") > 0.9, "{sound}");
+    assert_eq!(figure(&report, "/loss"), 0.0);
+}
+
+#[test]
 fn a_lossy_line_is_seen_and_repaired() {
     let arguments = [
         "--subscribers=2",

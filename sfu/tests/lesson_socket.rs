@@ -6,10 +6,11 @@ use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::event::{EventBody, LeaveReason};
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::media::TrackId;
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::socket::{ByeReason, ClientMessage, MAX_MESSAGE, ServerMessage};
-use common::{LESSON, Site, soon};
+use cloudschool_protocol::socket::{ByeReason, ClientMessage, MAX_MESSAGE, ServerMessage, Slot};
+use common::{LESSON, OFFER, Site, soon};
 
 fn id(name: &str) -> MemberId {
     MemberId::new(name).unwrap()
@@ -142,6 +143,37 @@ async fn a_watch_offer_that_is_not_sdp_fails_with_a_sentence() {
         other => panic!("{other:?}"),
     }
     pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+}
+
+#[tokio::test]
+async fn lines_of_sound_are_bound_to_the_loudest_and_no_others() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut pupil = node.join(&site.token("wang", Role::Student, "school-01")).await;
+    let sdp = OFFER.replace("a=sendonly", "a=recvonly");
+    pupil.say(&ClientMessage::WatchOffer { id: 1, sdp }).await;
+    assert!(matches!(pupil.hear().await, Some(ServerMessage::WatchAnswer { id: 1, .. })));
+    let (sound, picture) = ("0", "1");
+    let own: TrackId = "wang/microphone".parse().unwrap();
+    for (id, mid, track, loudest, done) in [
+        (2, sound, None, Some(1), true),
+        (3, sound, None, Some(3), true),
+        (4, sound, None, Some(4), false),
+        (5, sound, None, Some(0), false),
+        (6, picture, None, Some(1), false),
+        (7, sound, Some(own), Some(1), false),
+        (8, sound, None, None, true),
+    ] {
+        let slots = vec![Slot { mid: mid.into(), track, loudest }];
+        pupil.say(&ClientMessage::Watch { id, slots }).await;
+        match pupil.hear().await {
+            Some(ServerMessage::Done { id: answered }) => assert!(done && answered == id),
+            Some(ServerMessage::Refused { id: answered, code, .. }) => {
+                assert!(!done && answered == id && code == Refusal::NoSuchTrack, "{id}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 //! ([`crate::media::Group`]). The teacher's is not among them: it has a line of its own.
 //!
 //! What is published at this node takes part, and what comes by a trunk. A trunk is asked only
-//! for those whom the lesson wants heard ([`Room::wanted_voices`]): a village's line doesn't
+//! for those whom the lesson wants heard ([`voices_from_afar`]): a village's line doesn't
 //! carry forty open microphones so that three may be chosen from them.
 
-use super::Node;
 use super::room::{Inner, Room};
+use super::{Node, Want};
 use crate::media::{Group, PLACES, Priority, Shown};
 use crate::peer::Line;
+use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::media::{Kind, Source, TrackId};
 use cloudschool_protocol::member::Role;
@@ -34,9 +35,12 @@ impl Lines {
     /// The lines of a player without a lesson socket: its first sound is the teacher's, those
     /// after it are the class's.
     pub fn of_player(lines: &[Line]) -> Self {
-        let sounds = lines.iter().filter(|l| l.kind == Kind::Audio).skip(1);
-        let places = sounds.zip(0..PLACES).map(|(line, place)| (line.mid.clone(), place));
-        Self { places: places.collect(), told: HashMap::new() }
+        let sounds = lines.iter().filter(|l| l.kind == Kind::Audio);
+        Self::of_sounds(sounds.map(|l| l.mid.clone()))
+    }
+
+    fn of_sounds(mids: impl Iterator<Item = String>) -> Self {
+        Self { places: mids.skip(1).zip(0..PLACES).collect(), told: HashMap::new() }
     }
 
     /// The line shows the loudest in that place from now on, or something else.
@@ -82,12 +86,8 @@ impl Room {
                 }
             }
         }
-        let seats: BTreeSet<TrackId> = state
-            .tracks
-            .keys()
-            .filter(|t| wanted && takes_part(node, inner, state, t))
-            .cloned()
-            .collect();
+        let here = |t: &&TrackId| wanted && takes_part(&node.name, &inner.asked, state, t);
+        let seats: BTreeSet<TrackId> = state.tracks.keys().filter(here).cloned().collect();
         let before = std::mem::replace(&mut inner.speaking.seated, seats.clone());
         for track in before.difference(&seats) {
             if let Some(known) = inner.tracks.get(track) {
@@ -100,30 +100,14 @@ impl Room {
         }
     }
 
-    /// The microphones that trunks are asked for because somebody here hears the loudest: of
-    /// those on stage, and for a teacher of the classrooms, who asks for the floor first.
+    /// The microphones that trunks are asked for because somebody here hears the loudest.
     pub(super) fn wanted_voices(inner: &Inner, state: &State) -> BTreeSet<TrackId> {
-        let listeners = || inner.watches.values().filter(|w| w.loudest.any());
-        let teaches = |w: &super::watching::Watch| {
-            state.members.get(&w.member).is_some_and(|m| m.role.leads())
-        };
-        if listeners().next().is_none() {
+        let mut listeners = inner.watches.values().filter(|w| w.loudest.any()).peekable();
+        if listeners.peek().is_none() {
             return BTreeSet::new();
         }
-        let open = |track: &TrackId| {
-            state.tracks.contains_key(track) && !state.muted.contains(&track.member)
-        };
-        let microphone = |member| TrackId::new(member, Source::Microphone);
-        let stage = state.stage.iter().rev().cloned().map(microphone).filter(open);
-        let mut voices: BTreeSet<TrackId> = stage.take(MOST_ON_STAGE).collect();
-        if listeners().any(teaches) {
-            let rooms = state.members.values().filter(|m| m.role == Role::Classroom);
-            let mut rooms: Vec<_> = rooms.map(|m| &m.id).collect();
-            rooms.sort_by_key(|id| !state.hands.iter().any(|h| h.member == **id));
-            let rooms = rooms.into_iter().cloned().map(microphone).filter(open);
-            voices.extend(rooms.take(MOST_CLASSROOMS));
-        }
-        voices
+        let member = |w: &super::watching::Watch| state.members.get(&w.member);
+        voices_from_afar(state, listeners.filter_map(member).any(|m| m.role.leads()))
     }
 
     /// The lesson is over.
@@ -134,11 +118,118 @@ impl Room {
     }
 }
 
+/// The microphones that are wanted even where a trunk lies between: of those on stage, and for
+/// a teacher of the classrooms, those first who ask for the floor.
+fn voices_from_afar(state: &State, teaches: bool) -> BTreeSet<TrackId> {
+    let open =
+        |track: &TrackId| state.tracks.contains_key(track) && !state.muted.contains(&track.member);
+    let microphone = |member| TrackId::new(member, Source::Microphone);
+    let stage = state.stage.iter().rev().cloned().map(microphone).filter(open);
+    let mut voices: BTreeSet<TrackId> = stage.take(MOST_ON_STAGE).collect();
+    if teaches {
+        let rooms = state.members.values().filter(|m| m.role == Role::Classroom);
+        let mut rooms: Vec<_> = rooms.map(|m| &m.id).collect();
+        rooms.sort_by_key(|id| !state.hands.iter().any(|h| h.member == **id));
+        let rooms = rooms.into_iter().cloned().map(microphone).filter(open);
+        voices.extend(rooms.take(MOST_CLASSROOMS));
+    }
+    voices
+}
+
 /// Whether a track is a microphone of the class that is at this node. Muted ones stay seated:
 /// nothing of them comes.
-fn takes_part(node: &Node, inner: &Inner, state: &State, track: &TrackId) -> bool {
+fn takes_part(
+    node: &NodeId,
+    asked: &HashMap<NodeId, (u64, Want)>,
+    state: &State,
+    track: &TrackId,
+) -> bool {
     let teaches = state.members.get(&track.member).is_none_or(|m| m.role.leads());
-    let here = state.tracks.get(track).is_some_and(|t| t.node == node.name);
-    let comes = || inner.asked.values().any(|(_, want)| want.contains(track));
+    let here = state.tracks.get(track).is_some_and(|t| t.node == *node);
+    let comes = || asked.values().any(|(_, want)| want.contains(track));
     track.source == Source::Microphone && !teaches && (here || comes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A lesson in which everybody named publishes a microphone at their node.
+    fn lesson(
+        members: &[(&str, &str, &str)],
+        stage: &[&str],
+        hands: &[&str],
+        muted: &[&str],
+    ) -> State {
+        let people = members.iter().map(|(id, role, node)| {
+            (
+                id.to_string(),
+                json!({"id": id, "name": id, "role": role, "school": "s", "node": node}),
+            )
+        });
+        let tracks = members.iter().map(|(id, _, node)| {
+            let track = format!("{id}/microphone");
+            (track.clone(), json!({"track": track, "codec": "opus", "node": node}))
+        });
+        let hands: Vec<_> = hands.iter().map(|h| json!({"member": h, "atMs": 1})).collect();
+        let info = json!({"id": "math", "title": "t", "subject": "s", "grade": "g", "teacher": "li",
+            "campus": "campus", "schools": ["s"]});
+        let state = json!({"info": info, "phase": "live", "seq": 1, "stage": stage, "muted": muted,
+            "members": people.collect::<serde_json::Map<_, _>>(), "hands": hands,
+            "tracks": tracks.collect::<serde_json::Map<_, _>>()});
+        serde_json::from_value(state).unwrap()
+    }
+
+    fn names(tracks: &BTreeSet<TrackId>) -> Vec<&str> {
+        tracks.iter().map(|t| t.member.as_str()).collect()
+    }
+
+    #[test]
+    fn a_class_far_away_is_asked_for_who_is_on_stage_and_a_teacher_for_the_classrooms_too() {
+        let everybody = [
+            ("li", "teacher", "campus"),
+            ("room-1", "classroom", "school-01"),
+            ("room-2", "classroom", "school-02"),
+            ("wang", "student", "school-01"),
+            ("zhao", "student", "school-02"),
+        ];
+        let state = lesson(&everybody, &["wang"], &[], &["room-2"]);
+        assert_eq!(names(&voices_from_afar(&state, false)), ["wang"]);
+        assert_eq!(names(&voices_from_afar(&state, true)), ["room-1", "wang"], "not the muted");
+    }
+
+    #[test]
+    fn of_more_classrooms_than_a_line_carries_those_with_a_hand_up_come_first() {
+        let names: Vec<String> = (10..40).map(|n| format!("room-{n}")).collect();
+        let rooms: Vec<_> = names.iter().map(|n| (n.as_str(), "classroom", "school-01")).collect();
+        let state = lesson(&rooms, &[], &["room-39"], &[]);
+        let voices = voices_from_afar(&state, true);
+        assert_eq!(voices.len(), MOST_CLASSROOMS);
+        assert!(voices.contains(&"room-39/microphone".parse().unwrap()));
+    }
+
+    #[test]
+    fn microphones_here_take_part_and_those_that_come_by_a_trunk_but_never_the_teachers() {
+        let everybody = [
+            ("li", "teacher", "school-01"),
+            ("room-1", "classroom", "school-01"),
+            ("room-2", "classroom", "school-02"),
+            ("wang", "student", "school-02"),
+        ];
+        let state = lesson(&everybody, &[], &[], &[]);
+        let (here, campus) = (NodeId::new("school-01").unwrap(), NodeId::new("campus").unwrap());
+        let asked =
+            HashMap::from([(campus, (1, Want::from(["wang/microphone".parse().unwrap()])))]);
+        let takes_part = |t: &&TrackId| takes_part(&here, &asked, &state, t);
+        let seated: BTreeSet<TrackId> = state.tracks.keys().filter(takes_part).cloned().collect();
+        assert_eq!(names(&seated), ["room-1", "wang"]);
+    }
+
+    #[test]
+    fn a_players_first_sound_is_the_teachers_and_the_next_three_are_the_class() {
+        let lines = Lines::of_sounds(["1", "2", "5", "6", "7"].map(str::to_owned).into_iter());
+        let places: Vec<_> = lines.places.into_iter().collect();
+        assert_eq!(places, [("2".into(), 0), ("5".into(), 1), ("6".into(), 2)]);
+    }
 }
