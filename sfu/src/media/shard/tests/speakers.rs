@@ -335,12 +335,17 @@ fn what_a_muted_voice_said_on_its_way_from_another_shard_is_dropped() {
         });
         let now = class.world.now;
         class.world.shard.take_batch(&batch, now);
-        class.world.step(Duration::from_millis(20));
     };
+    let step = Duration::from_millis(20);
+    said(&mut class, microphone(1));
+    class.world.step(step);
+    // One is taken in before the mute, and waits; one comes after it.
     said(&mut class, microphone(1));
     class.world.shard.command(Command::Mute { track: microphone(1), muted: true }, now);
     said(&mut class, microphone(1));
+    class.world.step(step);
     said(&mut class, microphone(2));
+    class.world.step(step);
     let heard: Vec<u32> = class.heard(listener).into_iter().map(|(who, _)| who).collect();
     assert_eq!(heard, [microphone(1).0, microphone(2).0]);
 }
