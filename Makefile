@@ -63,6 +63,13 @@ demo: setup ## A synthetic lesson through the same four processes, measured. Rep
 	@$(MAKE) --no-print-directory build
 	@target/release/loadtest demo --json target/demo.json
 
+.PHONY: bench
+bench: ## What forwarding costs, beside the floor and Janus. Page in target/bench/index.html.
+	@scripts/setup.sh --tests
+	@$(MAKE) --no-print-directory web
+	cargo build --release -p cloudschool-sfu -p cloudschool-loadtests
+	@target/release/loadtest bench --out target/bench
+
 .PHONY: debug-build
 debug-build: web
 	cargo build --workspace

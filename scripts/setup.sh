@@ -18,6 +18,8 @@ build_packages=(
 )
 test_packages=(
   chromium ffmpeg fonts-noto-cjk gstreamer1.0-tools
+  # what forwarding is compared with, in a network of its own
+  janus iproute2
   # independent WHIP and WHEP clients
   gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi python3-venv
 )
@@ -107,4 +109,8 @@ apt_get() {
 echo "setup: installing ${missing[*]}"
 apt_get update
 apt_get install -y --no-install-recommends "${missing[@]}"
+# Debian starts the services it installs; the bench starts a Janus of its own.
+if [[ " ${missing[*]} " == *" janus "* ]] && command -v systemctl >/dev/null; then
+  "${as_root[@]}" systemctl disable --now janus >/dev/null 2>&1 || true
+fi
 echo "setup: done"

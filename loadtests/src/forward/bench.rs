@@ -65,7 +65,13 @@ pub const PARTS: [Part; 9] = [
     Part {
         name: "joins",
         title: "500 viewers join a running lesson within 2 s",
-        arguments: &["--subscribers=500", "--join-within-s=2", "--seconds=5", "--runs=1"],
+        arguments: &[
+            "--subscribers=500",
+            "--warm-up-s=15",
+            "--join-within-s=2",
+            "--seconds=5",
+            "--runs=1",
+        ],
     },
     Part {
         name: "lossy",

@@ -48,6 +48,7 @@ pub use report::{Report, Run};
 use crate::up::Stop;
 use anyhow::{Context, Result, bail};
 use engine::Identity;
+use floor::Floor;
 use janus::Janus;
 use measure::{Course, measure};
 use node::{Node, NodePlan};
@@ -63,6 +64,8 @@ use work::Work;
 
 /// CPU time the floor is measured for in a run.
 const FLOOR_FOR: Duration = Duration::from_millis(1500);
+/// Time the paced one is measured for.
+const PACED_FLOOR_FOR: Duration = Duration::from_secs(4);
 
 /// Where programs and configuration files are.
 #[derive(Debug, Clone)]
@@ -138,14 +141,11 @@ impl<'a> Bench<'a> {
         tracing::info!("the server is ready");
         let measured = self.measure(server).await?;
         tracing::info!("the server is measured");
-        let floor = match self.options.is_against(Against::Floor) {
-            false => None,
+        let (floor, paced_floor) = match self.options.is_against(Against::Floor) {
+            false => (None, None),
             true => {
-                let trace = self.work.trace(self.course.length.min(Duration::from_secs(10)));
-                let (subscribers, ip) = (self.work.subscribers, self.ip);
-                let gro = self.options.receive_gro;
-                let measure = move || floor::measure(&trace, subscribers, ip, gro, FLOOR_FOR);
-                Some(tokio::task::spawn_blocking(measure).await?.context("the floor")?)
+                let (tight, paced) = self.floors().await.context("the floor")?;
+                (Some(tight), Some(paced))
             }
         };
         let janus = match self.options.is_against(Against::Janus) {
@@ -156,7 +156,18 @@ impl<'a> Bench<'a> {
                 Some(self.measure(Server::Janus(janus)).await.context("Janus")?)
             }
         };
-        Ok(Run { server: measured, floor, janus })
+        Ok(Run { server: measured, floor, paced_floor, janus })
+    }
+
+    async fn floors(&self) -> Result<(Floor, Floor)> {
+        let trace = self.work.trace(PACED_FLOOR_FOR);
+        let (subscribers, ip) = (self.work.subscribers, self.ip);
+        let gro = self.options.receive_gro;
+        let measure = move || {
+            let tight = floor::tight(&trace, subscribers, ip, gro, FLOOR_FOR)?;
+            Ok((tight, floor::paced(&trace, subscribers, ip, gro)?))
+        };
+        tokio::task::spawn_blocking(measure).await?
     }
 
     async fn server(&self) -> Result<Server> {

@@ -95,7 +95,8 @@ pub struct Options {
     /// Shards of our server.
     #[arg(long, default_value_t = 1)]
     pub shards: usize,
-    /// After everybody sees a picture, until it is measured.
+    /// After everybody sees a picture, until it is measured; with --join-within-s, how long the
+    /// lesson runs before anybody joins.
     #[arg(long, default_value_t = 2.0)]
     pub warm_up_s: f64,
     #[arg(long, default_value_t = 1)]

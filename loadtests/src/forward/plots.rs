@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use serde_json::Value;
 
-const SIZE: (u32, u32) = (720, 300);
+const SIZE: (u32, u32) = (840, 320);
 const OURS: RGBColor = RGBColor(0x0b, 0x6e, 0x99);
 const FLOOR: RGBColor = RGBColor(0x8a, 0x94, 0x9e);
 const JANUS: RGBColor = RGBColor(0xc4, 0x5a, 0x1b);
@@ -25,6 +25,7 @@ pub fn side_by_side(results: &Results) -> Result<Option<String>> {
     for (n, run) in runs.iter().enumerate() {
         for (name, pointer, colour) in [
             ("floor", "/floor/cpu_us_per_packet", FLOOR),
+            ("paced floor", "/paced_floor/cpu_us_per_packet", FLOOR),
             ("ours", "/server/cpu_us_per_packet", OURS),
             ("Janus", "/janus/cpu_us_per_packet", JANUS),
         ] {
@@ -90,8 +91,9 @@ pub fn by_viewers(results: &Results) -> Result<Option<String>> {
             .collect()
     };
     let (ours, floor) = (of("/cpu_us_per_packet"), of("/floor_us_per_packet"));
+    let paced = of("/paced_floor_us_per_packet");
     let axes = Axes { x: "viewers", y: "µs per packet", from_zero: true };
-    lines(&axes, &[("ours", OURS, ours), ("floor", FLOOR, floor)])
+    lines(&axes, &[("ours", OURS, ours), ("paced floor", GOOD, paced), ("floor", FLOOR, floor)])
 }
 
 /// What share of the viewers that joined saw something after how long.
@@ -163,6 +165,7 @@ fn lines(axes: &Axes, series: &[Series<'_>]) -> Result<Option<String>> {
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
+            .x_label_formatter(&|x| format!("{x:.0}"))
             .x_desc(axes.x)
             .y_desc(axes.y)
             .draw()

@@ -14,6 +14,9 @@ pub struct Run {
     pub server: Measured,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Floor>,
+    /// The same loop waiting for each burst until it would be published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paced_floor: Option<Floor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub janus: Option<Measured>,
 }
@@ -73,11 +76,17 @@ pub struct Report {
     pub cpu_us_per_packet: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor_us_per_packet: Option<f64>,
+    /// The same loop waiting for each burst until it would be published, its sockets read
+    /// by another thread: nobody can do it for less in a running lesson.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paced_floor_us_per_packet: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub janus_us_per_packet: Option<f64>,
     /// The server's figure divided by the floor's of the same run: 1 would be perfect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_to_floor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio_to_paced_floor: Option<f64>,
     /// The server's figure divided by Janus's of the same run: 0.1 is ten times less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio_to_janus: Option<f64>,
@@ -129,9 +138,13 @@ impl Report {
             machine: Machine::this(),
             cpu_us_per_packet: of(|r| r.server.cpu_us_per_packet),
             floor_us_per_packet: of(|r| Some(r.floor.as_ref()?.cpu_us_per_packet)),
+            paced_floor_us_per_packet: of(|r| Some(r.paced_floor.as_ref()?.cpu_us_per_packet)),
             janus_us_per_packet: of(|r| r.janus.as_ref()?.cpu_us_per_packet),
             ratio_to_floor: of(|r| {
                 Some(r.server.cpu_us_per_packet? / r.floor.as_ref()?.cpu_us_per_packet)
+            }),
+            ratio_to_paced_floor: of(|r| {
+                Some(r.server.cpu_us_per_packet? / r.paced_floor.as_ref()?.cpu_us_per_packet)
             }),
             ratio_to_janus: of(|r| {
                 Some(r.server.cpu_us_per_packet? / r.janus.as_ref()?.cpu_us_per_packet?)
@@ -167,8 +180,10 @@ impl Report {
         for (n, run) in self.runs.iter().enumerate() {
             let _ = writeln!(out, "run {}", n + 1);
             line(&mut out, "server", &run.server);
-            if let Some(floor) = &run.floor {
-                let _ = writeln!(out, "  {:<6}{:>11.3}", "floor", floor.cpu_us_per_packet);
+            for (name, floor) in [("floor", &run.floor), ("paced", &run.paced_floor)] {
+                if let Some(floor) = floor {
+                    let _ = writeln!(out, "  {name:<6}{:>11.3}", floor.cpu_us_per_packet);
+                }
             }
             if let Some(janus) = &run.janus {
                 line(&mut out, "janus", janus);
@@ -187,6 +202,8 @@ impl Report {
         figures.extend(self.cpu_us_per_packet.map(|f| format!("{f:.2} µs/packet")));
         figures.extend(self.floor_us_per_packet.map(|f| format!("floor {f:.2} µs")));
         figures.extend(self.ratio_to_floor.map(|f| format!("{f:.2} × the floor")));
+        figures.extend(self.paced_floor_us_per_packet.map(|f| format!("paced floor {f:.2} µs")));
+        figures.extend(self.ratio_to_paced_floor.map(|f| format!("{f:.2} × that")));
         figures.extend(self.janus_us_per_packet.map(|f| format!("Janus {f:.2} µs")));
         figures.extend(self.ratio_to_janus.map(|f| format!("{:.1} × less than Janus", 1.0 / f)));
         figures.push(format!("p99 {:.2} ms", self.latency_p99_ms));

@@ -14,6 +14,15 @@ pub const LAYERS: [(&str, f64); 3] = [("q", 0.075), ("h", 0.25), ("f", 1.0)];
 const EXTENSION: usize = 8;
 const FIXED_HEADER: usize = 12;
 
+/// Packets that are published at once: a frame, or a packet of sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burst {
+    /// Since the beginning.
+    pub at: Duration,
+    /// Sizes of the RTP packets.
+    pub sizes: Vec<usize>,
+}
+
 /// What is published and how many watch.
 #[derive(Debug, Clone)]
 pub struct Work {
@@ -67,8 +76,9 @@ impl Work {
     pub fn needs(&self) -> Vec<u64> {
         let bursts = |shape: &Shape| {
             let alone = Self { bitrate: shape.bitrate, layers: 1, ..self.clone() };
-            let bytes: usize = alone.trace(Duration::from_secs(10)).iter().flatten().sum();
-            let packets = alone.trace(Duration::from_secs(10)).iter().flatten().count();
+            let trace = alone.trace(Duration::from_secs(10));
+            let bytes: usize = trace.iter().flat_map(|b| &b.sizes).sum();
+            let packets: usize = trace.iter().map(|b| b.sizes.len()).sum();
             // SRTP's tag, UDP and IP.
             ((bytes + packets * (16 + 8 + 20)) * 8 / 10) as u64
         };
@@ -81,17 +91,16 @@ impl Work {
         1 + self.microphones.min(3)
     }
 
-    /// Sizes of the RTP packets that one viewer is sent in `length` of the work, in the bursts
-    /// they are published in: a frame, or a packet of sound.
+    /// What one viewer is sent in `length` of the work, in the bursts it is published in.
     #[must_use]
-    pub fn trace(&self, length: Duration) -> Vec<Vec<usize>> {
+    pub fn trace(&self, length: Duration) -> Vec<Burst> {
         let video = self.video();
         let Some(shape) = video.layers.last() else { return Vec::new() };
         let mut encoder = Encoder::new(*shape, self.seed);
         let mut packetizer = Packetizer::new(self.codec, self.seed);
         let mut payloads = Payloads::default();
         let header = FIXED_HEADER + EXTENSION;
-        let mut timed: Vec<(Duration, Vec<usize>)> = Vec::new();
+        let mut bursts: Vec<Burst> = Vec::new();
         for n in 0..(length.as_secs_f64() * f64::from(self.rate)) as u32 {
             let frame = encoder.frame(false);
             // The keyframe at the beginning is there once a lesson, not once a trace.
@@ -100,17 +109,18 @@ impl Work {
             }
             packetizer.packetize(&frame, Stamp::default(), LARGEST_PACKET - header, &mut payloads);
             let sizes = payloads.iter().map(|p| header + p.len()).collect();
-            timed.push((Duration::from_secs(1) * n / self.rate, sizes));
+            bursts.push(Burst { at: Duration::from_secs(1) * n / self.rate, sizes });
         }
         for source in 0..self.sounds() {
             let phase = SOUND_EVERY.mul_f64(source as f64 / 16.0);
             for n in 0..(length.as_nanos() / SOUND_EVERY.as_nanos()) as u32 {
                 let payload = sound(Stamp { frame: n, ..Stamp::default() });
-                timed.push((phase + SOUND_EVERY * n, vec![header + payload.len()]));
+                let at = phase + SOUND_EVERY * n;
+                bursts.push(Burst { at, sizes: vec![header + payload.len()] });
             }
         }
-        timed.sort_by_key(|(at, _)| *at);
-        timed.into_iter().map(|(_, sizes)| sizes).collect()
+        bursts.sort_by_key(|burst| burst.at);
+        bursts
     }
 }
 
@@ -144,9 +154,10 @@ mod tests {
     fn a_trace_has_the_frames_and_sounds_of_its_time() {
         let trace = work().trace(Duration::from_secs(2));
         assert_eq!(trace.len(), 59 + 100);
-        let packets = trace.iter().flatten().count();
+        let sizes: Vec<usize> = trace.iter().flat_map(|b| b.sizes.clone()).collect();
+        let packets = sizes.len();
         assert!((450..=600).contains(&packets), "{packets} packets in two seconds");
-        assert!(trace.iter().flatten().all(|size| *size <= LARGEST_PACKET));
+        assert!(sizes.iter().all(|size| *size <= LARGEST_PACKET));
         let microphones = Work { microphones: 40, ..work() }.trace(Duration::from_secs(2));
         assert_eq!(microphones.len(), 59 + 400);
     }
