@@ -66,7 +66,8 @@ impl Shard {
         let Peer { address, side: Side::Watching(watching), .. } = peer.as_mut() else { return };
         let due = self.due_lines.get_mut(at).map_or(0, std::mem::take);
         let (video, waited) = (watching.video, watching.waiting.len());
-        let Some(to) = *address else { return };
+        // Who is not connected yet is given the picture so far when it is, and wants no keyframe.
+        let Some(to) = address.filter(|_| watching.sealer.is_some()) else { return };
         for set in [due & video, due & !video] {
             for place in bits(set) {
                 let index = watching.slots.get(place).and_then(|s| s.track);
