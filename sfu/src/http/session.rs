@@ -136,7 +136,9 @@ mod tests {
     fn if_match(values: &[&str]) -> Result<Condition, Problem> {
         let values = values.iter().map(|v| (IF_MATCH, HeaderValue::from_str(v).unwrap()));
         let mut headers = HeaderMap::new();
-        values.for_each(|(name, value)| drop(headers.append(name, value)));
+        for (name, value) in values {
+            headers.append(name, value);
+        }
         condition(&headers)
     }
 
