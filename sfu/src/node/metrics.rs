@@ -99,7 +99,10 @@ impl Collector for Snapshot {
             ("media_datagrams_unknown", "Datagrams from nobody known", media.unknown),
             ("media_lane_drops", "Batches a slow trunk or shard lost", media.lane_drops),
             ("media_keyframe_requests", "Keyframes asked for", media.keyframe_requests),
-            ("media_late_turns", "Timers that fired over 20 ms late", media.late_turns),
+            ("media_packets_unreadable", "Packets that could not be opened", media.unreadable),
+            ("media_probes", "Packets sent to find out what a line takes", media.probes),
+            ("media_packets_overtaken", "Packets that waited too long", media.overtaken),
+            ("media_late_turns", "Turns and timers over 20 ms late", media.late_turns),
         ] {
             let metric = ConstCounter::new(value);
             let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;

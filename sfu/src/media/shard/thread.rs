@@ -71,9 +71,8 @@ impl ShardHandle {
     /// The operating system's.
     pub fn start(setup: ShardSetup, events: mpsc::UnboundedSender<MediaEvent>) -> io::Result<Self> {
         let ShardSetup { index, bind, tcp, announce, identity } = setup;
-        let mut socket = Socket::bind(bind)?;
+        let (mut socket, mut tcp) = open(bind, tcp)?;
         let local = socket.local_addr();
-        let mut tcp = if tcp { Some(TcpPeers::bind(local)?) } else { None };
         let poll = Poll::new()?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
         if let Some(tcp) = &mut tcp {
@@ -96,6 +95,24 @@ impl ShardHandle {
         let named = std::thread::Builder::new().name(format!("shard-{index}"));
         named.spawn(move || runner.run())?;
         Ok(Self { address: local, lane, engines, commands: sender, waker })
+    }
+}
+
+/// A shard's sockets, on one port number. Any port means one that both have free.
+fn open(bind: SocketAddr, tcp: bool) -> io::Result<(Socket, Option<TcpPeers>)> {
+    const TRIES: usize = 16;
+    let mut tries = if bind.port() == 0 { TRIES } else { 1 };
+    loop {
+        let socket = Socket::bind(bind)?;
+        if !tcp {
+            return Ok((socket, None));
+        }
+        tries -= 1;
+        match TcpPeers::bind(socket.local_addr()) {
+            Ok(tcp) => return Ok((socket, Some(tcp))),
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 
