@@ -4,12 +4,16 @@
 use super::clock::wall_ns;
 use super::engine::{Engine, State};
 use super::socket::{self, Burst, Inbox, Name};
+use bytes::BytesMut;
 use cloudschool_protocol::rtcp;
 use cloudschool_srtp::{MAX_RTCP_TRAILER, Opener, Sealer};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// DTLS that is not answered is sent again after this. A browser begins with 50 ms.
+const FLIGHT_AGAIN: Duration = Duration::from_millis(400);
 
 /// One peer's connection.
 pub struct Transport {
@@ -22,6 +26,9 @@ pub struct Transport {
     /// When the datagram came that completed the handshake, nanoseconds since 1970.
     connected_ns: Option<u64>,
     deadline: Option<Instant>,
+    /// The DTLS datagrams sent last, and when.
+    flight: Vec<(SocketAddr, BytesMut)>,
+    flight_at: Instant,
     /// Media that could not be opened.
     unopened: u64,
 }
@@ -53,6 +60,8 @@ impl Transport {
             name: [nobody],
             connected_ns: None,
             deadline: Some(Instant::now()),
+            flight: Vec::new(),
+            flight_at: Instant::now(),
             unopened: 0,
         }
     }
@@ -129,6 +138,7 @@ impl Transport {
             self.server = Some(from);
             self.name = [Name::from(from)];
             self.connected_ns = Some(arrived_ns);
+            self.flight = Vec::new();
         }
     }
 
@@ -139,14 +149,34 @@ impl Transport {
             self.engine.handle_timeout(now);
             self.flush();
         }
+        // The engine stops its own timer when a part of an answer came, and then waits for
+        // the other part for ever.
+        if !self.flight.is_empty() && now.duration_since(self.flight_at) > FLIGHT_AGAIN {
+            self.flight_at = now;
+            for (to, datagram) in &self.flight {
+                self.send_control(*to, datagram);
+            }
+        }
+    }
+
+    fn send_control(&self, to: SocketAddr, datagram: &[u8]) {
+        if let Err(error) = self.socket.send_to(datagram, to) {
+            tracing::debug!(%to, %error, "a datagram was not sent");
+        }
     }
 
     /// Sends what the engine has to say.
     pub fn flush(&mut self) {
+        let mut flight = Vec::new();
         while let Some((to, datagram)) = self.engine.poll_transmit() {
-            if let Err(error) = self.socket.send_to(&datagram, to) {
-                tracing::debug!(%to, %error, "a datagram was not sent");
+            self.send_control(to, &datagram);
+            if self.srtp.is_none() && matches!(datagram.first(), Some(20..=63)) {
+                flight.push((to, datagram));
             }
+        }
+        if !flight.is_empty() {
+            self.flight = flight;
+            self.flight_at = Instant::now();
         }
         self.deadline = self.engine.poll_timeout();
     }

@@ -15,6 +15,7 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_dtls::state::State;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,10 @@ const ANYWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOS
 /// up. RFC 6347 §4.2.4.1 suggests 1 s and doubling for the open internet; a path that ICE has
 /// just measured needs no such caution, and a lost flight is waited for by a whole class.
 const FLIGHT_INTERVAL: Duration = Duration::from_millis(600);
+
+/// The library gives up its timer when any handshake message comes, be it a part of what it
+/// waits for or a repetition, and would then wait for ever; we go on for it, so many times.
+const REPETITIONS: u8 = 10;
 
 /// RFC 5764 §4.2.
 const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
@@ -107,6 +112,12 @@ pub struct Dtls {
     expected: Vec<Fingerprint>,
     established: bool,
     ended: bool,
+    outgoing: VecDeque<BytesMut>,
+    /// What was sent last of a handshake that is not complete, when it is to be sent again,
+    /// and how often it was.
+    flight: Vec<BytesMut>,
+    repeat_at: Option<Instant>,
+    repeated: u8,
 }
 
 impl Dtls {
@@ -115,7 +126,16 @@ impl Dtls {
     pub fn new(identity: &DtlsIdentity, expected: Vec<Fingerprint>) -> Self {
         let config = Some(identity.config.clone());
         let endpoint = Endpoint::new(ANYWHERE, TransportProtocol::UDP, config);
-        Self { endpoint, expected, established: false, ended: false }
+        Self {
+            endpoint,
+            expected,
+            established: false,
+            ended: false,
+            outgoing: VecDeque::new(),
+            flight: Vec::new(),
+            repeat_at: None,
+            repeated: 0,
+        }
     }
 
     /// The certificates it accepts.
@@ -129,6 +149,12 @@ impl Dtls {
         if self.ended {
             return None;
         }
+        let outcome = self.read(datagram, now);
+        self.collect(now);
+        outcome
+    }
+
+    fn read(&mut self, datagram: &[u8], now: Instant) -> Option<DtlsEvent> {
         let events = match self.endpoint.read(now, ANYWHERE, None, BytesMut::from(datagram)) {
             Ok(events) => events,
             Err(error) => {
@@ -171,26 +197,51 @@ impl Dtls {
         DtlsEvent::Established(keys)
     }
 
-    /// Lets the retransmission timer fire.
+    /// Takes what the library has to say, and remembers it for as long as it may be lost.
+    fn collect(&mut self, now: Instant) {
+        let said = self.outgoing.len();
+        self.outgoing
+            .extend(std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|t| t.message));
+        if self.established || self.ended {
+            self.flight = Vec::new();
+            self.repeat_at = None;
+        } else if self.outgoing.len() > said {
+            self.flight = self.outgoing.iter().skip(said).cloned().collect();
+            self.repeat_at = Some(now + FLIGHT_INTERVAL);
+        }
+    }
+
+    /// Lets the retransmission timers fire.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<DtlsEvent> {
         if self.ended || self.poll_timeout().is_none_or(|at| now < at) {
             return None;
         }
-        let error = self.endpoint.handle_timeout(ANYWHERE, now).err()?;
-        tracing::debug!(%error, "a DTLS handshake came to nothing");
+        let failed = self.endpoint.handle_timeout(ANYWHERE, now).err();
+        self.collect(now);
+        if self.repeat_at.is_some_and(|at| at <= now) {
+            self.repeated += 1;
+            self.repeat_at = Some(now + FLIGHT_INTERVAL);
+            self.outgoing.extend(self.flight.iter().cloned());
+        }
+        if failed.is_none() && self.repeated <= REPETITIONS {
+            return None;
+        }
+        tracing::debug!(error = ?failed, "a DTLS handshake came to nothing");
         self.ended = true;
+        self.collect(now);
         Some(DtlsEvent::Ended)
     }
 
     /// When [`Self::handle_timeout`] is wanted next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout(&ANYWHERE).filter(|_| !self.ended)
+        let library = self.endpoint.poll_timeout(&ANYWHERE);
+        [library, self.repeat_at].into_iter().flatten().min().filter(|_| !self.ended)
     }
 
     /// The next datagram to send to the peer.
     pub fn poll_transmit(&mut self) -> Option<BytesMut> {
-        self.endpoint.poll_transmit().map(|t| t.message)
+        self.outgoing.pop_front()
     }
 
     /// Says goodbye (close_notify), where there was a handshake.
@@ -199,6 +250,7 @@ impl Dtls {
         if let Err(error) = self.endpoint.close(now) {
             tracing::debug!(%error, "a DTLS association did not close cleanly");
         }
+        self.collect(now);
     }
 }
 

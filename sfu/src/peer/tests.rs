@@ -24,6 +24,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -349,6 +350,9 @@ struct World {
     route: Route,
     /// Whether the shard admits what checks come from.
     admits: bool,
+    /// DTLS datagrams of the engine so far, and which of them are lost on the way.
+    said: usize,
+    lost: Range<usize>,
     refused: usize,
     keys: Option<Box<SessionKeys>>,
     gone: bool,
@@ -379,6 +383,8 @@ impl World {
             now,
             route: Route::udp(own),
             admits: true,
+            said: 0,
+            lost: 0..0,
             refused: 0,
             keys: None,
             gone: false,
@@ -457,7 +463,10 @@ impl World {
             }
             while let Some((to, datagram)) = self.engine.poll_transmit() {
                 moved = true;
-                if to == self.route {
+                let secure = (20..=63).contains(&datagram[0]);
+                let lost = secure && self.lost.contains(&self.said);
+                self.said += usize::from(secure);
+                if to == self.route && !lost {
                     self.deliver(&datagram);
                 }
             }
@@ -620,6 +629,20 @@ fn a_handshake_survives_a_lossy_start() {
     world.admits = true;
     world.run(Duration::from_secs(4));
     assert!(world.keys.is_some());
+}
+
+#[test]
+fn a_handshake_survives_the_loss_of_anything_the_engine_says_even_twice() {
+    for first in 0..12 {
+        for more in 1..=6 {
+            let mut world = World::viewer(GCM);
+            world.lost = first..first + more;
+            world.run(Duration::from_secs(7));
+            let connected = world.client.state == RTCPeerConnectionState::Connected;
+            assert!(connected && world.keys.is_some(), "{:?} of {} lost", world.lost, world.said);
+            assert_eq!(world.engine.poll_timeout(), None);
+        }
+    }
 }
 
 #[test]
