@@ -3,6 +3,7 @@
 
 mod allocations;
 mod rtcp;
+mod seeds;
 mod speakers;
 
 use super::*;
