@@ -49,6 +49,8 @@ pub struct Window {
     /// The last frame that does not count, plus one; none before the first one that was shown
     /// in time: what was sent before a viewer came is not its loss.
     base: Option<u64>,
+    /// The last frame that counts, plus one.
+    until: Option<u64>,
     pub decoded: u64,
     /// Decodable, but too late to be shown.
     pub late: u64,
@@ -133,7 +135,8 @@ impl Frames {
         if in_time && self.window.base.is_none() {
             self.window.base = Some(number - 1);
         }
-        if self.window.base.is_some_and(|base| number > base) {
+        let Window { base, until, .. } = self.window;
+        if base.is_some_and(|base| number > base) && until.is_none_or(|until| number <= until) {
             match in_time {
                 true => self.window.decoded += 1,
                 false => self.window.late += 1,
@@ -165,10 +168,16 @@ impl Frames {
         self.window = Window { base, ..Window::default() };
     }
 
-    /// What was counted, and how many frames there were, of those that had time to arrive.
+    /// Frames that come from now on don't count; those that are under way still do.
+    pub fn end(&mut self) {
+        self.window.until = Some(self.newest);
+    }
+
+    /// What was counted, and how many frames there were.
     #[must_use]
     pub fn window(&self) -> (Window, u64) {
-        (self.window, self.window.base.map_or(0, |base| self.newest.saturating_sub(base)))
+        let end = self.window.until.unwrap_or(self.newest);
+        (self.window, self.window.base.map_or(0, |base| end.saturating_sub(base)))
     }
 }
 
@@ -200,6 +209,11 @@ mod tests {
         assert!(!frames.take(&packet(0, 14, 1, 0, 1), 7));
         let (window, all) = frames.window();
         assert_eq!((window.decoded, all), (1, 3));
+        frames.end();
+        assert!(frames.take(&packet(0, 13, 1, 0, 1), 8), "13, and 14 with it");
+        assert!(frames.take(&packet(0, 15, 1, 0, 1), 9));
+        let (window, all) = frames.window();
+        assert_eq!((window.decoded, all), (3, 3));
     }
 
     #[test]

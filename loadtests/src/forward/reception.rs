@@ -231,6 +231,9 @@ impl Reception {
     pub fn end(&mut self) {
         self.sequences.end();
         self.numbers.end();
+        if let Some(frames) = &mut self.frames {
+            frames.end();
+        }
     }
 
     /// Packets there should have been and were, by sequence numbers and by the publisher's own.
