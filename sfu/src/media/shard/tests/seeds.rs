@@ -13,13 +13,16 @@ const FRAMES: u32 = 240;
 const PACKETS: u32 = 3;
 const FRAME: Duration = Duration::from_millis(33);
 
+/// To a browser, or to the shard; from where; what.
+type Datagram = (Option<usize>, SocketAddr, Vec<u8>);
+
 /// What is under way, by when it arrives.
 struct Wire {
     rng: StdRng,
     loss: f64,
     delay: Duration,
     jitter: Duration,
-    flying: BTreeMap<(Instant, u64), (Option<usize>, SocketAddr, Vec<u8>)>,
+    flying: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
 }
 
