@@ -401,7 +401,7 @@ pub mod script {
         numbered
             .map(|(seq, body)| {
                 let at_ms = START + (seq - 1) * 1000;
-                Event { seq, id: computed_id(at_ms, &["event", &seq.to_string()]), at_ms, body }
+                Event::new(seq, computed_id(at_ms, &["event", &seq.to_string()]), at_ms, body)
             })
             .collect()
     }

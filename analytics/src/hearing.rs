@@ -240,11 +240,9 @@ mod tests {
     fn who_is_called_while_speaking_responds_and_who_is_muted_is_silent() {
         let (mut d, mut h) = (lesson(), Hearing::default());
         speak(&mut h, &d, "wang", 0, 30);
-        let at = |seq, body| cloudschool_protocol::event::Event {
-            seq,
-            id: uuid::Uuid::from_u128(seq.into()),
-            at_ms: NOW,
-            body,
+        let at = |seq: u64, body| {
+            let id = uuid::Uuid::from_u128(seq.into());
+            cloudschool_protocol::event::Event::new(seq, id, NOW, body)
         };
         d.apply(&at(5, EventBody::StageCalled { member: id("wang"), by: id("li") })).unwrap();
         h.tick(&d, NOW + 2000);

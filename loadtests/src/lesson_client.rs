@@ -267,6 +267,10 @@ impl Follower {
                 self.events.send(event).ok();
                 Ok(())
             }
+            ServerMessage::State { state } => {
+                self.state.send_replace(*state);
+                Ok(())
+            }
             ServerMessage::Bye { reason, message } => Err(LessonError::Bye { reason, message }),
             _ => Ok(()),
         }

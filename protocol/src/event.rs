@@ -15,10 +15,34 @@ pub struct Event {
     pub seq: u64,
     /// Unique for all time: the id of the behaviour record that follows from the event.
     pub id: Uuid,
-    /// When the origin decided it, milliseconds since the Unix epoch.
+    /// When it happened, milliseconds since the Unix epoch: when the origin decided it, or the
+    /// node that did while the origin was away. Only the former rise from event to event.
     pub at_ms: u64,
+    /// Decided by a node that could not reach the origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
     #[serde(flatten)]
     pub body: EventBody,
+}
+
+/// What is said of an event that was decided while the origin was away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Late {
+    /// The node that decided it.
+    pub node: NodeId,
+    /// When the origin heard of it, milliseconds since the Unix epoch. Without it the event is
+    /// provisional: it is not in the lesson's log yet, and its number is not final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_ms: Option<u64>,
+}
+
+impl Event {
+    /// An event of the origin's own.
+    #[must_use]
+    pub fn new(seq: u64, id: Uuid, at_ms: u64, body: EventBody) -> Self {
+        Self { seq, id, at_ms, late: None, body }
+    }
 }
 
 /// Why a member is no longer there.
@@ -82,12 +106,8 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_object_on_the_wire() {
-        let event = Event {
-            seq: 7,
-            id: Uuid::nil(),
-            at_ms: 1_700_000_000_000,
-            body: EventBody::HandRaised { member: MemberId::new("wang").unwrap() },
-        };
+        let body = EventBody::HandRaised { member: MemberId::new("wang").unwrap() };
+        let mut event = Event::new(7, Uuid::nil(), 1_700_000_000_000, body);
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(
             json,
@@ -96,6 +116,10 @@ mod tests {
                 "atMs": 1_700_000_000_000u64, "type": "hand.raised", "member": "wang",
             })
         );
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+        event.late = Some(Late { node: NodeId::new("school-01").unwrap(), heard_ms: Some(8) });
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["late"], serde_json::json!({"node": "school-01", "heardMs": 8}));
         assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
     }
 }

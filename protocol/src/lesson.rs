@@ -179,8 +179,13 @@ impl State {
                 self.stage.retain(|m| m != member);
                 self.tracks.retain(|t, _| t.member != *member);
             }
+            // Heard of after the end, it is a fact of the past and no hand is up.
+            EventBody::HandRaised { .. } | EventBody::StageCalled { .. }
+                if self.phase >= Phase::Ended => {}
             EventBody::HandRaised { member } => {
-                self.hands.push(Hand { member: member.clone(), at_ms: event.at_ms });
+                // One that was heard of late may have waited longer than others.
+                let after = self.hands.partition_point(|h| h.at_ms <= event.at_ms);
+                self.hands.insert(after, Hand { member: member.clone(), at_ms: event.at_ms });
             }
             EventBody::HandLowered { member, .. } => self.hands.retain(|h| h.member != *member),
             EventBody::MemberMuted { member, muted, .. } => {

@@ -121,6 +121,9 @@ pub enum ServerMessage {
     },
     /// Something happened.
     Event { event: Event },
+    /// The lesson's state, in place of the one the page has: after the campus was away, what it
+    /// decided meanwhile and what this node did are one history again. Events go on after it.
+    State { state: Box<State> },
     /// Request `id` was done.
     Done { id: u64 },
     /// Request `id` was refused.

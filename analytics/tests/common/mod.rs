@@ -104,7 +104,7 @@ impl Upstream {
         let mut log = self.log.lock().unwrap();
         for body in bodies {
             let seq = log.len() as u64 + 1;
-            log.push(Event { seq, id: Uuid::now_v7(), at_ms: now_ms(), body });
+            log.push(Event::new(seq, Uuid::now_v7(), now_ms(), body));
         }
         self.length.send_replace(log.len() as u64);
     }

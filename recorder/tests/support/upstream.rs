@@ -79,7 +79,7 @@ impl Upstream {
     pub fn event(&self, body: EventBody) {
         let mut events = self.inner.events.lock().unwrap();
         let seq = events.len() as u64 + 1;
-        let event = Event { seq, id: Uuid::now_v7(), at_ms: now_ms(), body };
+        let event = Event::new(seq, Uuid::now_v7(), now_ms(), body);
         events.push(event.clone());
         drop(events);
         self.inner.log.send_modify(|s| s.apply(&event).unwrap());

@@ -178,7 +178,7 @@ mod tests {
         let member = MemberId::new("wang").unwrap();
         let body = EventBody::HandRaised { member };
         let event =
-            |seq| Event { seq, id: Uuid::from_u128(seq.into()), at_ms: seq, body: body.clone() };
+            |seq: u64| Event::new(seq, Uuid::from_u128(seq.into()), seq, body.clone());
         range.map(event).collect()
     }
 

@@ -88,7 +88,7 @@ pub fn number(
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Vec<Event> {
     let numbered = bodies.into_iter().zip(state.seq + 1..);
-    numbered.map(|(body, seq)| Event { seq, id: new_id(), at_ms: now_ms, body }).collect()
+    numbered.map(|(body, seq)| Event::new(seq, new_id(), now_ms, body)).collect()
 }
 
 /// Members may take part before the lesson begins (a sound check needs all of it) and

@@ -294,7 +294,7 @@ async fn an_edge_that_knows_another_history_takes_over_the_campuss() {
     let foreign: Vec<_> = (1..=5)
         .map(|seq| {
             let body = EventBody::LessonOpened { info: info() };
-            Event { seq, id: Uuid::now_v7(), at_ms: seq, body }
+            Event::new(seq, Uuid::now_v7(), seq, body)
         })
         .collect();
     down.apply(foreign).await.unwrap();
@@ -318,7 +318,7 @@ async fn events_with_a_gap_are_asked_for_again() {
     let down = lessons.get(&id()).unwrap();
     let event = |seq| {
         let body = EventBody::LessonOpened { info: info() };
-        Event { seq, id: Uuid::from_u128(seq.into()), at_ms: seq, body }
+        Event::new(seq, Uuid::from_u128(seq.into()), seq, body)
     };
     let again = down.apply(vec![event(1), event(2), event(4)]).await.unwrap_err();
     assert_eq!(again.after, 1);
