@@ -6,11 +6,16 @@ use serde::de::DeserializeOwned;
 /// Largest message, in bytes. A whole lesson's replay is sent in batches below it.
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
-/// What is wrong with a frame. All are reasons to close the connection.
+/// Largest message of a peer that has not said hello, in bytes.
+pub const MAX_FIRST_MESSAGE: usize = 64 * 1024;
+
+/// What is wrong with a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    #[error("a control message of {0} bytes is longer than the 1 MiB allowed")]
-    TooLong(usize),
+    /// What follows it is of no use.
+    #[error("a control message of {0} bytes is longer than the {1} allowed")]
+    TooLong(usize, usize),
+    /// The next message can be read all the same.
     #[error("a control message could not be read: {0}")]
     Malformed(#[from] serde_json::Error),
 }
@@ -24,7 +29,7 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     serde_json::to_writer(&mut out, message)?;
     let len = out.len() - 4;
     let prefix = u32::try_from(len).ok().filter(|_| len <= MAX_MESSAGE);
-    let prefix = prefix.ok_or(FrameError::TooLong(len))?.to_be_bytes();
+    let prefix = prefix.ok_or(FrameError::TooLong(len, MAX_MESSAGE))?.to_be_bytes();
     if let Some(head) = out.first_chunk_mut::<4>() {
         *head = prefix;
     }
@@ -32,12 +37,30 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 }
 
 /// Takes frames out of a byte stream that arrives in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    limit: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { buffer: Vec::new(), limit: MAX_MESSAGE }
+    }
 }
 
 impl Decoder {
+    /// One for a peer nobody knows yet: messages of at most [`MAX_FIRST_MESSAGE`].
+    #[must_use]
+    pub fn of_stranger() -> Self {
+        Self { limit: MAX_FIRST_MESSAGE, ..Self::default() }
+    }
+
+    /// The peer is known now: messages of at most [`MAX_MESSAGE`].
+    pub fn trust(&mut self) {
+        self.limit = MAX_MESSAGE;
+    }
+
     /// Adds what was read from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
@@ -46,18 +69,18 @@ impl Decoder {
     /// The next whole message, or `None` until more bytes come.
     ///
     /// # Errors
-    /// [`FrameError`]; the stream is of no use after one.
+    /// [`FrameError`]. A message that can't be read is taken out of the stream.
     #[allow(clippy::should_implement_trait)] // `None` is not the end: more bytes may come.
     pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some(prefix) = self.buffer.first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*prefix) as usize;
-        if len > MAX_MESSAGE {
-            return Err(FrameError::TooLong(len));
+        if len > self.limit {
+            return Err(FrameError::TooLong(len, self.limit));
         }
         let Some(body) = self.buffer.get(4..4 + len) else { return Ok(None) };
-        let message = serde_json::from_slice(body)?;
+        let message = serde_json::from_slice(body);
         self.buffer.drain(..4 + len);
-        Ok(Some(message))
+        Ok(Some(message?))
     }
 }
 
@@ -90,9 +113,27 @@ mod tests {
     }
 
     #[test]
+    fn after_a_message_that_cant_be_read_comes_the_next() {
+        let mut decoder = Decoder::default();
+        decoder.push(&[0, 0, 0, 2, b'{', b']']);
+        decoder.push(&encode(&Control::Keyframe { flow: 1 }).unwrap());
+        assert!(matches!(decoder.next::<Control>(), Err(FrameError::Malformed(_))));
+        assert_eq!(decoder.next().unwrap(), Some(Control::Keyframe { flow: 1 }));
+    }
+
+    #[test]
+    fn a_strangers_messages_are_short() {
+        let mut decoder = Decoder::of_stranger();
+        decoder.push(&(MAX_FIRST_MESSAGE as u32 + 1).to_be_bytes());
+        assert!(matches!(decoder.next::<Control>(), Err(FrameError::TooLong(..))));
+        decoder.trust();
+        assert!(matches!(decoder.next::<Control>(), Ok(None)));
+    }
+
+    #[test]
     fn an_announced_gigabyte_is_refused_before_it_comes() {
         let mut decoder = Decoder::default();
         decoder.push(&0x4000_0000u32.to_be_bytes());
-        assert!(matches!(decoder.next::<Control>(), Err(FrameError::TooLong(_))));
+        assert!(matches!(decoder.next::<Control>(), Err(FrameError::TooLong(..))));
     }
 }

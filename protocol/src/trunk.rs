@@ -7,6 +7,10 @@
 //! sends RTP under that flow id ([`crate::roq`]). Both ends may demand: an edge demands the
 //! teacher, the campus demands a classroom's camera.
 
+mod version;
+
+pub use version::{CAPABILITIES, NoCommonVersion, OLDEST, VERSION, Versions, capability};
+
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::{LessonId, NodeId, SchoolId};
@@ -14,15 +18,22 @@ use crate::lesson::{LessonInfo, Phase};
 use crate::media::{Codec, TrackId};
 use crate::refusal::Refusal;
 use serde::{Deserialize, Serialize};
-
-/// Version of these messages. Ends whose versions differ refuse each other.
-pub const VERSION: u16 = 1;
+use uuid::Uuid;
 
 /// ALPN of the trunk.
 pub const ALPN: &[u8] = b"cloudschool/1";
 
 /// Most tracks one end may demand of one lesson.
 pub const MAX_DEMAND: usize = 256;
+
+/// Most nodes from a lesson's origin down to a school's node, both included.
+pub const MAX_PATH: usize = 16;
+
+/// Most nodes that may stand behind one trunk.
+pub const MAX_BEHIND: usize = 4096;
+
+/// Most entries of one [`Control::HandUp`] or [`Control::HandUpTaken`].
+pub const MAX_HAND_UP: usize = 256;
 
 /// What a trunk peer is. Its certificate says so too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,6 +68,53 @@ pub struct LessonLine {
     pub phase: Phase,
 }
 
+/// How much of a demanded track is wanted at most. What is left out is not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DemandLimit {
+    pub track: TrackId,
+    /// The highest encoding wanted; 0 is the smallest picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<u8>,
+    /// The most bit/s wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate: Option<u64>,
+}
+
+/// A node that stands behind another, as the node in front of it knows it by its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    pub node: NodeId,
+    /// The school it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub school: Option<SchoolId>,
+}
+
+/// A command that was decided below while the origin was away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandUpEntry {
+    /// Unique for all time: the origin takes each once, however often it comes.
+    pub id: Uuid,
+    /// When it happened, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The node that decided it, when it is not the sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<NodeId>,
+    pub command: Command,
+}
+
+/// What became of a [`HandUpEntry`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandUpOutcome {
+    pub id: Uuid,
+    /// Why it is not in the lesson's log; it is not to be handed up again either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+}
+
 /// The request number of a [`Control::Command`], unique on one connection.
 pub type RequestId = u64;
 
@@ -66,7 +124,11 @@ pub type RequestId = u64;
 pub enum Control {
     /// First message of both ends.
     Hello {
+        /// The highest version spoken.
         version: u16,
+        /// The lowest version spoken; the same as `version` when it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oldest: Option<u16>,
         node: NodeId,
         kind: NodeKind,
         /// The school an edge stands in.
@@ -74,9 +136,24 @@ pub enum Control {
         school: Option<SchoolId>,
         /// Program and version, for people.
         software: String,
+        /// What of [`capability`] the sender can do beyond the version. Unknown ones mean
+        /// nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        capabilities: Vec<String>,
     },
     /// The peer is not let in, and why. The connection is closed after it.
     Goodbye { reason: String },
+    /// Down: the nodes from the lessons' origin to the sender, the sender last. Sent after
+    /// hello and again on change; a dialler that finds itself in it has dialled in a circle.
+    Path {
+        nodes: Vec<NodeId>,
+        /// The origin can't be reached from the sender now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        away: bool,
+    },
+    /// Up: every node that stands behind the sender, whole, on change. Only these may be
+    /// named in a command's `from`.
+    Behind { nodes: Vec<Standing> },
     /// Down: every lesson the peer may follow. Sent after hello and again, whole, on change.
     Lessons { lessons: Vec<LessonLine> },
     /// Up: send the events of a lesson after number `after`, and go on with new ones.
@@ -88,16 +165,34 @@ pub enum Control {
     /// Down: the lesson asked for can't be followed.
     FollowRefused { lesson: LessonId, refusal: Refusal },
     /// Up: a command for the lesson's origin.
-    Command { request: RequestId, lesson: LessonId, command: Command },
+    Command {
+        request: RequestId,
+        lesson: LessonId,
+        /// The node that reports it, when it is not the sender.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<NodeId>,
+        command: Command,
+    },
     /// Down: what became of it. The events, if any, come before it.
     Outcome {
         request: RequestId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refusal: Option<Refusal>,
     },
+    /// Up: what was decided below while the origin was away, in order. Handed up again until
+    /// the outcome of each is known.
+    HandUp { lesson: LessonId, entries: Vec<HandUpEntry> },
+    /// Down: these are dealt with. The events, if any, come before it.
+    HandUpTaken { lesson: LessonId, outcomes: Vec<HandUpOutcome> },
     /// Either way: all tracks of the lesson that this end wants from the other now. Replaces
     /// the demand before it. A track the other end doesn't have yet is remembered.
-    Demand { lesson: LessonId, tracks: Vec<TrackId> },
+    Demand {
+        lesson: LessonId,
+        tracks: Vec<TrackId>,
+        /// Of those tracks, the ones not wanted whole.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        limits: Vec<DemandLimit>,
+    },
     /// Either way: packets of `track` will come under `flow`.
     Flow { flow: u64, lesson: LessonId, track: TrackId, codec: Codec },
     /// Either way: nothing more comes under `flow`.
@@ -108,4 +203,42 @@ pub enum Control {
     /// §4) of the RTP timestamp, so that lip sync and the recording's time line hold behind
     /// any number of hops.
     Clock { flow: u64, ntp: u64, rtp: u32 },
+    /// A message this release does not know. It is ignored.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame;
+
+    fn read(json: &str) -> serde_json::Result<Control> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn a_hello_of_the_first_release_is_read() {
+        let hello = r#"{"type":"hello","version":1,"node":"a","kind":"edge","software":"sfu 0.1"}"#;
+        let Control::Hello { version: 1, oldest: None, capabilities, .. } = read(hello).unwrap()
+        else {
+            panic!("it is another message");
+        };
+        assert!(capabilities.is_empty());
+    }
+
+    #[test]
+    fn a_message_of_a_later_release_is_none_that_is_known() {
+        let later = r#"{"type":"weather","of":{"school":"school-01"},"rain":true}"#;
+        assert_eq!(read(later).unwrap(), Control::Unknown);
+        assert!(frame::encode(&Control::Unknown).is_err(), "nobody says it");
+    }
+
+    #[test]
+    fn fields_of_a_later_release_are_passed_over() {
+        let later = r#"{"type":"keyframe","flow":4,"encoding":2,"why":["loss"]}"#;
+        assert_eq!(read(later).unwrap(), Control::Keyframe { flow: 4 });
+        assert!(read(r#"{"type":"keyframe"}"#).is_err(), "a field that must be there is not");
+        assert!(read(r#"{"flow":4}"#).is_err(), "a message has a type");
+    }
 }

@@ -96,7 +96,7 @@ pub fn issue(
     out: &Path,
 ) -> Result<(), CaError> {
     let ca = open(dir)?.ok_or_else(|| CaError::Missing(dir.to_path_buf()))?.map_err(bad(dir))?;
-    let peer = Peer { node: node.clone(), kind, school: school.cloned() };
+    let peer = Peer::new(node.clone(), kind, school.cloned());
     let key = KeyPair::generate().map_err(bad(dir))?;
     let certificate = node_params(&peer).and_then(|p| p.signed_by(&key, &ca)).map_err(bad(dir))?;
     let ca_pem = files::read(&dir.join(CA_CERTIFICATE))?;

@@ -323,15 +323,9 @@ impl Session<'_> {
                     None => Ok(()),
                 }
             }
-            // Nothing is demanded of a program that only listens, and hello and goodbye end
-            // in the trunk.
-            Control::Hello { .. }
-            | Control::Goodbye { .. }
-            | Control::Follow { .. }
-            | Control::Unfollow { .. }
-            | Control::Command { .. }
-            | Control::Demand { .. }
-            | Control::Keyframe { .. } => Ok(()),
+            // Nothing is asked of a program that only listens, nobody stands behind it, and
+            // hello and goodbye end in the trunk.
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::close::{self, REFUSED};
 use crate::identity::Identity;
 use crate::peer::Peer;
 use cloudschool_protocol::frame::{self, Decoder};
-use cloudschool_protocol::trunk::{Control, VERSION};
+use cloudschool_protocol::trunk::{CAPABILITIES, Control, OLDEST, VERSION, Versions};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
 use rustls::pki_types::CertificateDer;
 use std::time::Duration;
@@ -21,12 +21,31 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes taken from a stream in one go.
 pub const READ: usize = 64 * 1024;
 
+/// Capabilities of a peer that are kept, and how long each may be: what any release will
+/// have, and no more for who makes them up.
+const CAPABILITIES_KEPT: usize = 64;
+const CAPABILITY_LEN: usize = 64;
+
+/// Most characters of a peer's program and version that go into logs.
+const SOFTWARE_LEN: usize = 128;
+
+/// Who the other end is and what it speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    pub peer: Peer,
+    /// Program and version, for people.
+    pub software: String,
+    /// The version both ends speak.
+    pub version: u16,
+    /// Whether it speaks later versions as well, and so may say what is not known here.
+    pub later: bool,
+    pub capabilities: Vec<String>,
+}
+
 /// A connection whose ends know each other, with its control stream.
 pub struct Greeted {
     pub connection: Connection,
-    pub peer: Peer,
-    /// Program and version of the peer, for people.
-    pub software: String,
+    pub heard: Heard,
     pub send: SendStream,
     pub recv: RecvStream,
     /// Holds what came after hello.
@@ -56,14 +75,14 @@ pub async fn dial(
 ) -> Result<Greeted, HelloError> {
     let (send, recv) = connection.open_bi().await?;
     let certificate = certificate(&connection);
-    let mut control = ControlStream { connection, send, recv, decoder: Decoder::default() };
+    let mut control = ControlStream::new(connection, send, recv);
     control.say_hello(me, software).await?;
     let first = control.first_message().await?;
     if let Control::Goodbye { reason } = first {
         return Err(HelloError::Refused(reason));
     }
-    match check(first, certificate) {
-        Ok((peer, software)) => Ok(control.greeted(peer, software)),
+    match check(first, certificate, Versions::OURS) {
+        Ok(heard) => Ok(control.greeted(heard)),
         Err(reason) => Err(control.say_goodbye(reason).await),
     }
 }
@@ -78,7 +97,7 @@ pub async fn answer(
     let heard = timeout(limit, async {
         let (send, recv) = connection.accept_bi().await?;
         let connection = connection.clone();
-        let mut control = ControlStream { connection, send, recv, decoder: Decoder::default() };
+        let mut control = ControlStream::new(connection, send, recv);
         let first = control.first_message().await?;
         Ok::<_, HelloError>((control, first))
     });
@@ -88,10 +107,10 @@ pub async fn answer(
         return Err(HelloError::Silent);
     };
     let (mut control, first) = heard?;
-    match check(first, certificate(&connection)) {
-        Ok((peer, their_software)) => {
+    match check(first, certificate(&connection), Versions::OURS) {
+        Ok(heard) => {
             control.say_hello(me, software).await?;
-            Ok(control.greeted(peer, their_software))
+            Ok(control.greeted(heard))
         }
         Err(reason) => Err(control.say_goodbye(reason).await),
     }
@@ -108,27 +127,32 @@ fn certificate(connection: &Connection) -> Result<Peer, String> {
 }
 
 /// Checks a first message against the certificate; the error is the sentence of a goodbye.
-fn check(first: Control, certificate: Result<Peer, String>) -> Result<(Peer, String), String> {
-    let Control::Hello { version, node, kind, school, software } = first else {
+fn check(
+    first: Control,
+    certificate: Result<Peer, String>,
+    ours: Versions,
+) -> Result<Heard, String> {
+    let Control::Hello { version, oldest, node, kind, school, software, capabilities } = first
+    else {
         return Err("the first message of a trunk is hello".into());
     };
-    if version != VERSION {
+    let software: String = software.chars().take(SOFTWARE_LEN).collect();
+    let theirs = Versions::said(version, oldest);
+    let spoken = ours.with(theirs).map_err(|e| format!("{node} ({software}): {e}"))?;
+    let peer = certificate?;
+    if (&node, kind, &school) != (&peer.node, peer.kind, &peer.school) {
+        let said = Peer { node, kind, school, ..peer.clone() };
         return Err(format!(
-            "{node} ({software}) speaks version {version} of the trunk and this node version \
-             {VERSION}: bring both to the same release"
+            "hello says {} and the certificate says {}: use the certificate that was issued to \
+             this node",
+            said.uri(),
+            peer.uri()
         ));
     }
-    let certificate = certificate?;
-    let said = Peer { node, kind, school };
-    if said == certificate {
-        return Ok((said, software));
-    }
-    Err(format!(
-        "hello says {} and the certificate says {}: use the certificate that was issued to \
-         this node",
-        said.uri(),
-        certificate.uri()
-    ))
+    let capabilities = capabilities.into_iter().filter(|c| c.len() <= CAPABILITY_LEN);
+    let capabilities = capabilities.take(CAPABILITIES_KEPT).collect();
+    let later = theirs.newest > ours.newest;
+    Ok(Heard { peer, software, version: spoken, later, capabilities })
 }
 
 struct ControlStream {
@@ -139,9 +163,14 @@ struct ControlStream {
 }
 
 impl ControlStream {
-    fn greeted(self, peer: Peer, software: String) -> Greeted {
-        let Self { connection, send, recv, decoder } = self;
-        Greeted { connection, peer, software, send, recv, decoder }
+    fn new(connection: Connection, send: SendStream, recv: RecvStream) -> Self {
+        Self { connection, send, recv, decoder: Decoder::of_stranger() }
+    }
+
+    fn greeted(self, heard: Heard) -> Greeted {
+        let Self { connection, send, recv, mut decoder } = self;
+        decoder.trust();
+        Greeted { connection, heard, send, recv, decoder }
     }
 
     async fn first_message(&mut self) -> Result<Control, HelloError> {
@@ -172,9 +201,17 @@ impl ControlStream {
     }
 
     async fn say_hello(&mut self, me: &Identity, software: &str) -> Result<(), HelloError> {
-        let Peer { node, kind, school } = me.me().clone();
-        let software = software.to_owned();
-        self.say(&Control::Hello { version: VERSION, node, kind, school, software }).await
+        let Peer { node, kind, school, .. } = me.me().clone();
+        let hello = Control::Hello {
+            version: VERSION,
+            oldest: Some(OLDEST),
+            node,
+            kind,
+            school,
+            software: software.to_owned(),
+            capabilities: CAPABILITIES.iter().map(|&c| c.into()).collect(),
+        };
+        self.say(&hello).await
     }
 
     /// Says why, waits until it is received, and closes.
@@ -199,35 +236,54 @@ mod tests {
     use cloudschool_protocol::trunk::NodeKind;
 
     fn peer(node: &str, kind: NodeKind) -> Peer {
-        Peer { node: NodeId::new(node).unwrap(), kind, school: None }
+        Peer::new(NodeId::new(node).unwrap(), kind, None)
     }
 
-    fn hello(version: u16, peer: &Peer) -> Control {
-        let Peer { node, kind, school } = peer.clone();
-        Control::Hello { version, node, kind, school, software: "test 1".into() }
+    fn hello(version: u16, oldest: Option<u16>, peer: &Peer) -> Control {
+        let Peer { node, kind, school, .. } = peer.clone();
+        let (software, capabilities) = ("test 1".into(), vec!["weather".into(), "x".repeat(65)]);
+        Control::Hello { version, oldest, node, kind, school, software, capabilities }
+    }
+
+    fn ours(newest: u16, oldest: u16) -> Versions {
+        Versions { newest, oldest }
     }
 
     #[test]
     fn a_peer_is_who_its_certificate_says() {
         let edge = peer("school-01", NodeKind::Edge);
-        assert_eq!(check(hello(VERSION, &edge), Ok(edge.clone())).unwrap().0, edge);
+        let said = || hello(VERSION, None, &edge);
+        assert_eq!(check(said(), Ok(edge.clone()), Versions::OURS).unwrap().peer, edge);
         for other in [peer("school-02", NodeKind::Edge), peer("school-01", NodeKind::Recorder)] {
-            let refused = check(hello(VERSION, &edge), Ok(other)).unwrap_err();
+            let refused = check(said(), Ok(other), Versions::OURS).unwrap_err();
             assert!(refused.contains("certificate says"), "{refused}");
         }
     }
 
     #[test]
-    fn another_version_is_told_both_versions() {
+    fn without_a_common_version_a_peer_is_told_both() {
         let edge = peer("school-01", NodeKind::Edge);
-        let refused = check(hello(VERSION + 1, &edge), Ok(edge)).unwrap_err();
-        assert!(refused.contains("version 2") && refused.contains("version 1"), "{refused}");
+        let refused = check(hello(4, Some(3), &edge), Ok(edge), ours(2, 1)).unwrap_err();
+        assert!(refused.contains("school-01 (test 1)"), "{refused}");
+        assert!(refused.contains("versions 3 to 4"), "{refused}");
+        assert!(refused.contains("this node versions 1 to 2: bring this node to"), "{refused}");
+    }
+
+    #[test]
+    fn with_a_common_version_the_older_ends_highest_is_spoken() {
+        let edge = peer("school-01", NodeKind::Edge);
+        let check = |said, ours| check(said, Ok(edge.clone()), ours).unwrap();
+        let newer = check(hello(4, Some(1), &edge), ours(2, 1));
+        assert_eq!((newer.version, newer.later), (2, true));
+        let older = check(hello(1, None, &edge), ours(2, 1));
+        assert_eq!((older.version, older.later), (1, false));
+        assert_eq!(older.capabilities, ["weather"], "and no novels");
     }
 
     #[test]
     fn anything_before_hello_is_refused() {
         let edge = peer("school-01", NodeKind::Edge);
-        assert!(check(Control::Keyframe { flow: 1 }, Ok(edge)).is_err());
+        assert!(check(Control::Keyframe { flow: 1 }, Ok(edge), Versions::OURS).is_err());
     }
     #[tokio::test]
     async fn a_peer_that_says_nothing_is_not_waited_for() {

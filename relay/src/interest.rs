@@ -120,14 +120,14 @@ impl Interest {
             if !lesson.demand_said {
                 lesson.demand_said = true;
                 let tracks = lesson.tracks.clone();
-                return Some(Control::Demand { lesson: id.clone(), tracks });
+                return Some(Control::Demand { lesson: id.clone(), tracks, limits: Vec::new() });
             }
         }
         if let Some(flow) = self.keyframes.pop_first() {
             return Some(Control::Keyframe { flow });
         }
         let (request, lesson, command) = self.commands.pop_front()?;
-        Some(Control::Command { request, lesson, command })
+        Some(Control::Command { request, lesson, from: None, command })
     }
 
     /// Of the events that came, those to deliver: every one once, in order, without a gap.
@@ -192,7 +192,7 @@ mod tests {
 
     fn event(seq: u64) -> Event {
         let member = MemberId::new("wang").unwrap();
-        Event { seq, id: uuid(seq), at_ms: seq, body: EventBody::HandRaised { member } }
+        Event::new(seq, uuid(seq), seq, EventBody::HandRaised { member })
     }
 
     /// Parsed from its text, so that tests need no crate for it.
@@ -218,7 +218,8 @@ mod tests {
         interest.demand(lesson(), tracks.clone());
         assert_eq!(said(&mut interest), [], "nobody to say it to");
         interest.connected();
-        let demand = Control::Demand { lesson: lesson(), tracks: tracks.clone() };
+        let demand =
+            Control::Demand { lesson: lesson(), tracks: tracks.clone(), limits: Vec::new() };
         let follow = |after| Control::Follow { lesson: lesson(), after };
         assert_eq!(said(&mut interest), [follow(4), demand.clone()]);
         interest.demand(lesson(), tracks);

@@ -43,6 +43,6 @@ pub use identity::{Identity, IdentityError};
 pub use incoming::Media;
 pub use listener::{BindError, Listener, ListenerStats};
 pub use outgoing::{AUDIO_PRIORITY, MEDIA_DEADLINE};
-pub use peer::Peer;
+pub use peer::{Carries, Peer};
 pub use stats::TrunkStats;
 pub use trunk::{Closed, SendError, Trunk, TrunkReceiver};

@@ -35,6 +35,8 @@ pub struct TrunkStats {
     pub packets_unread: u64,
     /// Datagrams and streams received that were no RTP over QUIC.
     pub malformed: u64,
+    /// Control messages received that this release does not know.
+    pub unknown_messages: u64,
 }
 
 /// The counters QUIC does not keep.
@@ -45,6 +47,7 @@ pub struct Counters {
     pub frames_late: AtomicU64,
     pub packets_unread: AtomicU64,
     pub malformed: AtomicU64,
+    pub unknown_messages: AtomicU64,
 }
 
 /// Counts one more.
@@ -81,6 +84,7 @@ impl TrunkStats {
             frame_bytes_waiting,
             packets_unread: read(&counters.packets_unread),
             malformed: read(&counters.malformed),
+            unknown_messages: read(&counters.unknown_messages),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! One end of a trunk: control messages that must arrive, media that may drop.
 
 use crate::close::{self, DONE, PROTOCOL};
-use crate::hello::{Greeted, READ};
+use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
 use crate::outgoing::Outgoing;
 use crate::peer::Peer;
-use crate::stats::{Counters, TrunkStats};
+use crate::stats::{Counters, TrunkStats, count};
 use bytes::Bytes;
 use cloudschool_protocol::frame::{self, Decoder, FrameError};
 use cloudschool_protocol::media::Kind;
@@ -53,8 +53,7 @@ pub struct Trunk(Arc<Inner>);
 
 struct Inner {
     connection: Connection,
-    peer: Peer,
-    software: String,
+    heard: Heard,
     control: mpsc::Sender<Vec<u8>>,
     outgoing: Arc<Outgoing>,
     counters: Arc<Counters>,
@@ -73,7 +72,7 @@ pub struct TrunkReceiver {
 
 impl Trunk {
     pub(crate) fn start(greeted: Greeted) -> (Self, TrunkReceiver) {
-        let Greeted { connection, peer, software, send, recv, decoder } = greeted;
+        let Greeted { connection, heard, send, recv, decoder } = greeted;
         let counters = Arc::new(Counters::default());
         let ending = Ending { connection: connection.clone(), goodbye: Arc::default() };
         let outgoing = Outgoing::new(connection.clone(), counters.clone());
@@ -82,7 +81,8 @@ impl Trunk {
         let (from_peer, control) = mpsc::channel(CONTROL_QUEUE);
         let (pulse, reachable) = watch::channel(true);
         tokio::spawn(write_control(connection.clone(), send, queued));
-        tokio::spawn(read_control(ending.clone(), recv, decoder, from_peer));
+        let reader = Reader { later: heard.later, counters: counters.clone() };
+        tokio::spawn(reader.run(ending.clone(), recv, decoder, from_peer));
         tokio::spawn(incoming::datagrams(connection.clone(), sink.clone()));
         tokio::spawn(incoming::streams(connection.clone(), sink));
         tokio::spawn(outgoing.clone().give_up_late());
@@ -90,8 +90,7 @@ impl Trunk {
         let control_out = to_peer;
         let inner = Inner {
             connection,
-            peer,
-            software,
+            heard,
             control: control_out,
             outgoing,
             counters,
@@ -104,13 +103,26 @@ impl Trunk {
     /// Who is at the other end, by its certificate.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        &self.0.peer
+        &self.0.heard.peer
     }
 
     /// Program and version at the other end, for people.
     #[must_use]
     pub fn software(&self) -> &str {
-        &self.0.software
+        &self.0.heard.software
+    }
+
+    /// The version of the messages both ends speak.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        self.0.heard.version
+    }
+
+    /// Whether the other end has this
+    /// [`capability`](cloudschool_protocol::trunk::capability).
+    #[must_use]
+    pub fn peer_can(&self, capability: &str) -> bool {
+        self.0.heard.capabilities.iter().any(|c| c == capability)
     }
 
     /// Sends a control message after those before it. Waits while the other end doesn't read.
@@ -228,7 +240,7 @@ impl WeakTrunk {
 
 impl std::fmt::Debug for Trunk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Trunk").field(&self.0.peer).finish()
+        f.debug_tuple("Trunk").field(&self.0.heard.peer).finish()
     }
 }
 
@@ -258,35 +270,50 @@ async fn write_control(
     }
 }
 
-async fn read_control(
-    ending: Ending,
-    mut stream: RecvStream,
-    mut decoder: Decoder,
-    queue: mpsc::Sender<Control>,
-) {
-    let refuse = |reason: &str| close::close(&ending.connection, PROTOCOL, reason);
-    loop {
-        match decoder.next() {
-            Ok(Some(Control::Goodbye { reason })) => {
-                ending.goodbye.get_or_init(|| reason);
-                return close::close(&ending.connection, DONE, "");
-            }
-            Ok(Some(Control::Hello { .. })) => return refuse("hello is said once"),
-            Ok(Some(message)) => {
-                if queue.send(message).await.is_err() {
-                    return close::close(
-                        &ending.connection,
-                        DONE,
-                        "the other end takes no messages",
-                    );
+/// Takes the other end's messages.
+struct Reader {
+    /// It speaks later versions too: what can't be read may be of one.
+    later: bool,
+    counters: Arc<Counters>,
+}
+
+impl Reader {
+    async fn run(
+        self,
+        ending: Ending,
+        mut stream: RecvStream,
+        mut decoder: Decoder,
+        queue: mpsc::Sender<Control>,
+    ) {
+        let refuse = |reason: &str| close::close(&ending.connection, PROTOCOL, reason);
+        loop {
+            match decoder.next() {
+                Ok(Some(Control::Goodbye { reason })) => {
+                    ending.goodbye.get_or_init(|| reason);
+                    return close::close(&ending.connection, DONE, "");
                 }
+                Ok(Some(Control::Hello { .. })) => return refuse("hello is said once"),
+                Ok(Some(Control::Unknown)) => count(&self.counters.unknown_messages),
+                Ok(Some(message)) => {
+                    if queue.send(message).await.is_err() {
+                        return close::close(
+                            &ending.connection,
+                            DONE,
+                            "the other end takes no messages",
+                        );
+                    }
+                }
+                Ok(None) => match stream.read_chunk(READ, true).await {
+                    Ok(Some(chunk)) => decoder.push(&chunk.bytes),
+                    Ok(None) => return refuse("the control stream ended"),
+                    Err(error) => return refuse(&format!("the control stream broke: {error}")),
+                },
+                Err(FrameError::Malformed(error)) if self.later => {
+                    tracing::debug!(%error, "a message of a later release was passed over");
+                    count(&self.counters.unknown_messages);
+                }
+                Err(error) => return refuse(&error.to_string()),
             }
-            Ok(None) => match stream.read_chunk(READ, true).await {
-                Ok(Some(chunk)) => decoder.push(&chunk.bytes),
-                Ok(None) => return refuse("the control stream ended"),
-                Err(error) => return refuse(&format!("the control stream broke: {error}")),
-            },
-            Err(error) => return refuse(&error.to_string()),
         }
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use cloudschool_protocol::frame::{self, Decoder};
-use cloudschool_protocol::trunk::{ALPN, Control, VERSION};
+use cloudschool_protocol::trunk::{ALPN, Control, OLDEST, VERSION};
 
 const PAGE: &str = include_str!("../../docs/trunk.md");
 
@@ -16,11 +16,11 @@ fn every_message_of_the_page_is_read_as_itself() {
         let message: Control = decoder.next().unwrap().unwrap();
         let written = frame::encode(&message).unwrap();
         assert_eq!(std::str::from_utf8(&written[4..]).unwrap(), line);
-        if let Control::Hello { version, .. } = message {
-            assert_eq!(version, VERSION);
+        if let Control::Hello { version, oldest, .. } = message {
+            assert_eq!((version, oldest), (VERSION, Some(OLDEST)));
         }
         kinds.insert(std::mem::discriminant(&message));
     }
     assert!(PAGE.contains(&format!("`{}`", std::str::from_utf8(ALPN).unwrap())));
-    assert_eq!(kinds.len(), 14, "a message has no example");
+    assert_eq!(kinds.len(), 18, "a message has no example");
 }

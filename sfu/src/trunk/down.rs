@@ -130,7 +130,7 @@ impl Down {
         match message {
             Control::Follow { lesson, after } => self.follow(lesson, after),
             Control::Unfollow { lesson } => self.unfollow(&lesson),
-            Control::Command { request, lesson, command } => {
+            Control::Command { request, lesson, command, .. } => {
                 self.decide(request, &lesson, command);
             }
             other => tracing::debug!(?other, "a message that only goes down came up"),

@@ -111,7 +111,7 @@ impl Link {
     pub fn command(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Demand { lesson, tracks } => {
-                self.tell(Control::Demand { lesson, tracks });
+                self.tell(Control::Demand { lesson, tracks, limits: Vec::new() });
             }
             LinkCommand::Start { lesson, track, codec, priority, packets } => {
                 let flow = self.next_flow;
@@ -139,7 +139,7 @@ impl Link {
     /// Takes a message about media. Gives back one that is about something else.
     pub fn media_message(&mut self, message: Control) -> Option<Control> {
         match message {
-            Control::Demand { lesson, tracks } => {
+            Control::Demand { lesson, tracks, .. } => {
                 if let Ok(room) = self.node.room(&lesson) {
                     let wanted: Want = tracks.into_iter().take(MAX_DEMAND).collect();
                     room.demand(&self.node, &self.handle.peer, wanted);

@@ -132,6 +132,6 @@ impl Up {
         let Forward { lesson, command, reply } = forward;
         self.waiting.retain(|_, waiting| !waiting.is_closed());
         self.waiting.insert(request, reply);
-        self.link.tell(Control::Command { request, lesson, command });
+        self.link.tell(Control::Command { request, lesson, from: None, command });
     }
 }
