@@ -2,25 +2,34 @@
 //! the window without saying when, and in an outage the window depends on it.
 
 use crate::controller::MediaController;
+use crate::path::Gauge;
 use quinn::congestion::{Controller, ControllerFactory};
 use quinn_proto::RttEstimator;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Makes a controller for every new path.
-pub struct MediaControllerFactory;
+/// Makes a controller for every new path of one connection.
+pub struct MediaControllerFactory {
+    pub gauge: Arc<Gauge>,
+}
 
 impl ControllerFactory for MediaControllerFactory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let controller = MediaController::new(now, current_mtu);
-        Box::new(Adapter { initial_window: controller.window(now), controller })
+        self.gauge.measured(controller.state());
+        Box::new(Adapter {
+            initial_window: controller.window(now),
+            controller,
+            gauge: self.gauge.clone(),
+        })
     }
 }
 
 #[derive(Clone)]
 struct Adapter {
     controller: MediaController,
+    gauge: Arc<Gauge>,
     initial_window: u64,
 }
 
@@ -48,6 +57,7 @@ impl Controller for Adapter {
         _largest_packet_num_acked: Option<u64>,
     ) {
         self.controller.on_acks_end(now, in_flight);
+        self.gauge.measured(self.controller.state());
     }
 
     fn on_congestion_event(

@@ -8,6 +8,7 @@
 //! trip plus a small queue. The rate goes down slowly, and only when much is lost for a whole
 //! second or the queue stays long; it goes up slowly, and only while it is used.
 
+use crate::path::PathState;
 use std::time::{Duration, Instant};
 
 /// How often the rate is decided on.
@@ -158,6 +159,25 @@ impl MediaController {
     #[cfg(test)]
     fn rate(&self) -> f64 {
         self.rate
+    }
+
+    /// What is known of the path.
+    #[must_use]
+    pub fn state(&self) -> PathState {
+        let min_rtt = self.min_rtt.get().unwrap_or_default();
+        let rtt = self.step.rtt.or(self.last_step.rtt).unwrap_or(min_rtt);
+        let lost = self.step.lost + self.last_step.lost;
+        let known = self.step.acked + self.last_step.acked + lost;
+        let loss = if known == 0 { 0.0 } else { lost as f64 / known as f64 };
+        PathState {
+            estimate: (self.rate * 8.0) as u64,
+            delivered: self.last_step.acked * 16,
+            rtt,
+            min_rtt,
+            queue: rtt.saturating_sub(min_rtt),
+            loss,
+            reachable: true,
+        }
     }
 
     /// Bytes that may be in flight at `now`. Never zero.

@@ -4,6 +4,7 @@ use crate::backoff::Backoff;
 use crate::close;
 use crate::hello::{self, HelloError};
 use crate::identity::Identity;
+use crate::path::Gauge;
 use crate::peer::Peer;
 use crate::tls::SERVER_NAME;
 use crate::transport;
@@ -182,7 +183,8 @@ impl Dialer {
         let endpoint =
             Endpoint::new(keys, None, socket, Arc::new(TokioRuntime)).map_err(DialError::Socket)?;
         let mut config = ClientConfig::new(self.identity.client());
-        config.transport_config(transport::config());
+        let gauge = Arc::new(Gauge::default());
+        config.transport_config(transport::config(gauge.clone()));
         let connecting = endpoint
             .connect_with(config, address, SERVER_NAME)
             .map_err(|source| DialError::Undiallable { address, source })?;
@@ -191,7 +193,7 @@ impl Dialer {
             hello::dial(connection, &self.identity, &self.software).await
         });
         let greeted = greeted.await.map_err(|_| DialError::NoAnswer { address })??;
-        Ok(Trunk::start(greeted))
+        Ok(Trunk::start(greeted, gauge))
     }
 
     async fn resolve(&self) -> Result<SocketAddr, DialError> {

@@ -3,6 +3,7 @@
 use crate::close::{self, DONE, REPLACED};
 use crate::hello::{self, HelloError};
 use crate::identity::Identity;
+use crate::path::Gauge;
 use crate::transport;
 use crate::trunk::{Trunk, TrunkReceiver, WeakTrunk};
 use cloudschool_protocol::id::NodeId;
@@ -70,12 +71,12 @@ impl Listener {
     ) -> Result<Self, BindError> {
         let error = |source| BindError { address, source };
         let mut config = ServerConfig::with_crypto(identity.server());
-        config.transport_config(transport::config()).max_incoming(HANDSHAKES);
+        config.max_incoming(HANDSHAKES);
         let socket = transport::bind(address).map_err(error)?;
         let local = socket.local_addr().map_err(error)?;
         let endpoint = Endpoint::new(
             identity.keys().endpoint_config(),
-            Some(config),
+            Some(config.clone()),
             socket,
             Arc::new(TokioRuntime),
         )
@@ -83,6 +84,7 @@ impl Listener {
         let (queue, accepted) = mpsc::channel(ACCEPT_QUEUE);
         let (counts, stats) = watch::channel(ListenerStats::default());
         let door = Door {
+            config,
             identity: identity.clone(),
             software: software.into(),
             counts,
@@ -125,6 +127,7 @@ impl Drop for Listener {
 }
 
 struct Door {
+    config: ServerConfig,
     identity: Identity,
     software: String,
     counts: watch::Sender<ListenerStats>,
@@ -185,12 +188,16 @@ impl Door {
     }
 
     async fn greet(&self, incoming: Incoming) -> Result<(Trunk, TrunkReceiver), HelloError> {
-        let connecting = incoming.accept()?;
+        // Settings of its own, because its path is its own.
+        let gauge = Arc::new(Gauge::default());
+        let mut config = self.config.clone();
+        config.transport_config(transport::config(gauge.clone()));
+        let connecting = incoming.accept_with(Arc::new(config))?;
         let connection =
             timeout(hello::LIMIT, connecting).await.map_err(|_| HelloError::Silent)??;
         let greeted =
             hello::answer(connection, &self.identity, &self.software, hello::LIMIT).await?;
-        Ok(Trunk::start(greeted))
+        Ok(Trunk::start(greeted, gauge))
     }
 
     /// A node that comes again was restarted, or its line broke: its older trunk is a ghost.

@@ -3,6 +3,8 @@
 //! worthless, and because control messages share the connection's send window.
 
 use crate::close::ROQ_FRAME_CANCELLED;
+use crate::frame::{FrameOptions, Verdict};
+use crate::path::Gauge;
 use crate::stats::{Counters, count};
 use crate::transport::SEND_WINDOW;
 use bytes::Bytes;
@@ -32,6 +34,7 @@ const SWEEP: Duration = Duration::from_millis(10);
 pub struct Outgoing {
     connection: Connection,
     counters: Arc<Counters>,
+    gauge: Arc<Gauge>,
     waiting: Mutex<Waiting>,
     /// A frame has come that is due before all others.
     sooner: Notify,
@@ -52,10 +55,11 @@ struct Frame {
 }
 
 impl Outgoing {
-    pub fn new(connection: Connection, counters: Arc<Counters>) -> Arc<Self> {
+    pub fn new(connection: Connection, counters: Arc<Counters>, gauge: Arc<Gauge>) -> Arc<Self> {
         let waiting =
             Waiting { frames: Vec::new(), bytes: 0, swept: Instant::now(), next_look: None };
-        Arc::new(Self { connection, counters, waiting: Mutex::new(waiting), sooner: Notify::new() })
+        let waiting = Mutex::new(waiting);
+        Arc::new(Self { connection, counters, gauge, waiting, sooner: Notify::new() })
     }
 
     /// One packet: audio as a datagram, video, or what no datagram holds, as a stream.
@@ -75,13 +79,14 @@ impl Outgoing {
     }
 
     /// The packets of one frame, as a stream of their own.
-    pub fn frame(&self, flow: u64, priority: i32, deadline: Duration, packets: &[Bytes]) -> bool {
+    pub fn frame(&self, flow: u64, options: FrameOptions, packets: &[Bytes]) -> Verdict {
         let bytes = roq::stream(flow, packets.iter().map(AsRef::as_ref));
-        let sent = self.stream(priority, deadline, bytes);
-        if !sent {
-            count(&self.counters.frames_not_sent);
+        let deadline = options.deadline.unwrap_or_else(|| self.gauge.state().deadline());
+        if self.stream(options.priority, deadline, bytes) {
+            return Verdict::Sent;
         }
-        sent
+        count(&self.counters.frames_not_sent);
+        Verdict::NoRoom
     }
 
     /// Bytes of frames that are neither acknowledged nor given up.

@@ -2,6 +2,7 @@
 //! measured or follows from one that was.
 
 use crate::congestion::MediaControllerFactory;
+use crate::path::Gauge;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -20,9 +21,10 @@ const DATAGRAM_RECEIVE_BUFFER: usize = 256 * 1024;
 /// path of 1,300 bytes; discovery finds what there is within a second.
 const MTU: u16 = 1200;
 
-/// Both ends send at least this often, so that a NAT keeps its mapping (30 s and less are
-/// common) and silence is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// Both ends send at least this often. A NAT keeps its mapping with less (30 s and under are
+/// common); but a class is to know within two seconds that its line is cut, and one lost
+/// packet must not look like it. 60 bytes each time.
+const KEEP_ALIVE: Duration = Duration::from_millis(500);
 
 /// Village lines are away for 8 to 25 s and come back; the connection outlives that, and what
 /// it carried goes on in 0.1 s instead of being negotiated again.
@@ -44,8 +46,8 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Asked of the kernel, which may give less: a keyframe of 50 packets to 20 schools at once.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
 
-/// The settings of both ends.
-pub fn config() -> Arc<TransportConfig> {
+/// The settings of one connection, whose controller writes `gauge`.
+pub fn config(gauge: Arc<Gauge>) -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
     config
         .datagram_send_buffer_size(DATAGRAM_SEND_BUFFER)
@@ -63,7 +65,7 @@ pub fn config() -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         // Frames of one priority go out one after the other: half of two frames is none.
         .send_fairness(false)
-        .congestion_controller_factory(Arc::new(MediaControllerFactory));
+        .congestion_controller_factory(Arc::new(MediaControllerFactory { gauge }));
     Arc::new(config)
 }
 

@@ -1,9 +1,11 @@
 //! One end of a trunk: control messages that must arrive, media that may drop.
 
 use crate::close::{self, DONE, PROTOCOL};
+use crate::frame::{FrameOptions, Verdict};
 use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
 use crate::outgoing::Outgoing;
+use crate::path::{Gauge, PathState};
 use crate::peer::Peer;
 use crate::stats::{Counters, TrunkStats, count};
 use bytes::Bytes;
@@ -22,11 +24,12 @@ const CONTROL_QUEUE: usize = 64;
 /// Control goes before all media.
 const CONTROL_PRIORITY: i32 = i32::MAX;
 
-/// Nothing heard for this long, with both ends sending every two seconds: not reachable.
-const SILENCE: Duration = Duration::from_secs(5);
+/// Nothing heard for this long, with both ends sending every half second: not reachable. A
+/// classroom is to know within two seconds.
+const SILENCE: Duration = Duration::from_millis(1600);
 
-/// How often it is looked at.
-const PULSE: Duration = Duration::from_secs(1);
+/// How often the path is looked at.
+const PULSE: Duration = Duration::from_millis(150);
 
 /// The trunk is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,8 @@ struct Inner {
     control: mpsc::Sender<Vec<u8>>,
     outgoing: Arc<Outgoing>,
     counters: Arc<Counters>,
+    gauge: Arc<Gauge>,
+    path: watch::Receiver<PathState>,
     reachable: watch::Receiver<bool>,
     ending: Ending,
 }
@@ -71,22 +76,23 @@ pub struct TrunkReceiver {
 }
 
 impl Trunk {
-    pub(crate) fn start(greeted: Greeted) -> (Self, TrunkReceiver) {
+    pub(crate) fn start(greeted: Greeted, gauge: Arc<Gauge>) -> (Self, TrunkReceiver) {
         let Greeted { connection, heard, send, recv, decoder } = greeted;
         let counters = Arc::new(Counters::default());
         let ending = Ending { connection: connection.clone(), goodbye: Arc::default() };
-        let outgoing = Outgoing::new(connection.clone(), counters.clone());
+        let outgoing = Outgoing::new(connection.clone(), counters.clone(), gauge.clone());
         let (sink, media) = Sink::new(counters.clone());
         let (to_peer, queued) = mpsc::channel(CONTROL_QUEUE);
         let (from_peer, control) = mpsc::channel(CONTROL_QUEUE);
         let (pulse, reachable) = watch::channel(true);
+        let (seen, path) = watch::channel(gauge.set_reachable(true));
         tokio::spawn(write_control(connection.clone(), send, queued));
         let reader = Reader { later: heard.later, counters: counters.clone() };
         tokio::spawn(reader.run(ending.clone(), recv, decoder, from_peer));
         tokio::spawn(incoming::datagrams(connection.clone(), sink.clone()));
         tokio::spawn(incoming::streams(connection.clone(), sink));
         tokio::spawn(outgoing.clone().give_up_late());
-        tokio::spawn(take_pulse(connection.clone(), pulse));
+        tokio::spawn(take_pulse(connection.clone(), gauge.clone(), seen, pulse));
         let control_out = to_peer;
         let inner = Inner {
             connection,
@@ -94,6 +100,8 @@ impl Trunk {
             control: control_out,
             outgoing,
             counters,
+            gauge,
+            path,
             reachable,
             ending,
         };
@@ -145,18 +153,28 @@ impl Trunk {
         self.0.outgoing.packet(flow, kind, packet)
     }
 
-    /// Sends the RTP packets of one frame as a stream. Frames of a higher `priority` go
-    /// first, below [`AUDIO_PRIORITY`](crate::AUDIO_PRIORITY); what is not through within
-    /// `deadline` is given up. Never waits, callable from any thread. False, and counted,
-    /// when there was no room for it: then nothing of it was sent.
-    pub fn send_frame(
-        &self,
-        flow: u64,
-        priority: i32,
-        deadline: Duration,
-        packets: &[Bytes],
-    ) -> bool {
-        self.0.outgoing.frame(flow, priority, deadline, packets)
+    /// Sends the RTP packets of one frame as a stream. Never waits, callable from any thread.
+    /// What is left out or finds no room is left out whole.
+    pub fn send_frame(&self, flow: u64, options: FrameOptions, packets: &[Bytes]) -> Verdict {
+        self.0.outgoing.frame(flow, options, packets)
+    }
+
+    /// The path towards the other end, as it is now.
+    #[must_use]
+    pub fn path(&self) -> PathState {
+        self.0.gauge.state()
+    }
+
+    /// The path, several times a second. Ends with the trunk.
+    #[must_use]
+    pub fn watch_path(&self) -> watch::Receiver<PathState> {
+        self.0.path.clone()
+    }
+
+    /// Says what rate could be used if the line had it, in bit/s; 0 for what is sent and no
+    /// more. The path is then tried up to there, with padding where media are too few.
+    pub fn want(&self, bits_per_second: u64) {
+        self.0.gauge.set_want(bits_per_second);
     }
 
     /// What the trunk has carried and how its path is.
@@ -171,7 +189,7 @@ impl Trunk {
         )
     }
 
-    /// Whether the other end was heard in the last five seconds. A trunk outlives outages of
+    /// Whether the other end was heard in the last two seconds. A trunk outlives outages of
     /// a minute; people should know of them sooner.
     #[must_use]
     pub fn reachable(&self) -> watch::Receiver<bool> {
@@ -318,8 +336,13 @@ impl Reader {
     }
 }
 
-/// Watches whether anything is received.
-async fn take_pulse(connection: Connection, reachable: watch::Sender<bool>) {
+/// Watches the path, and whether anything is received.
+async fn take_pulse(
+    connection: Connection,
+    gauge: Arc<Gauge>,
+    path: watch::Sender<PathState>,
+    reachable: watch::Sender<bool>,
+) {
     let mut beat = tokio::time::interval(PULSE);
     let mut heard = (connection.stats().udp_rx.datagrams, Instant::now());
     loop {
@@ -333,6 +356,8 @@ async fn take_pulse(connection: Connection, reachable: watch::Sender<bool>) {
         }
         let now_reachable = heard.1.elapsed() < SILENCE;
         reachable.send_if_modified(|r| std::mem::replace(r, now_reachable) != now_reachable);
+        path.send_replace(gauge.set_reachable(now_reachable));
     }
+    path.send_replace(gauge.set_reachable(false));
     reachable.send_replace(false);
 }

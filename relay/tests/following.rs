@@ -9,7 +9,7 @@ use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::trunk::{Control, NodeKind};
-use cloudschool_relay::{Feed, Listener, MEDIA_DEADLINE, Subscriber};
+use cloudschool_relay::{Feed, Listener, Subscriber};
 use common::*;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 fn event(seq: u64) -> Event {
     let id = format!("00000000-0000-0000-0000-{seq:012x}").parse().unwrap();
-    Event { seq, id, at_ms: seq, body: EventBody::HandRaised { member: member() } }
+    Event::new(seq, id, seq, EventBody::HandRaised { member: member() })
 }
 
 fn track() -> TrackId {
@@ -117,7 +117,7 @@ async fn events_go_on_where_they_stopped_each_once() {
         let mut upper = accepted(&listener).await;
         let after = asked_after(&mut upper).await;
         assert_eq!(after, sent, "all that was sent had been delivered");
-        let demand = Control::Demand { lesson: lesson(), tracks: vec![track()] };
+        let demand = Control::Demand { lesson: lesson(), tracks: vec![track()], limits: vec![] };
         assert_eq!(upper.control().await, demand, "round {round}");
         // One it has already, as a node that was restarted would send.
         send_events(&upper, after.max(1), after + 5).await;
@@ -165,7 +165,7 @@ async fn a_track_is_announced_before_its_packets_and_ends_after_them() {
     assert_eq!(program.next().await, Feed::Up);
     // The keyframe overtakes the announcement.
     let frame: Vec<Bytes> = (0..20).map(|n| rtp(n, 1000)).collect();
-    upper.trunk.send_frame(4, 0, MEDIA_DEADLINE, &frame);
+    let _sent = upper.trunk.send_frame(4, at(0), &frame);
     soon(async {
         while upper.trunk.stats().frame_bytes_waiting > 0 {
             tokio::task::yield_now().await;
@@ -222,7 +222,7 @@ async fn a_slow_program_loses_packets_and_no_event() {
     let frame: Vec<Bytes> = (0..100).map(|n| rtp(n, 500)).collect();
     let mut sent = 0;
     while program.subscriber.stats().packets_dropped == 0 {
-        upper.trunk.send_frame(1, 0, MEDIA_DEADLINE, &frame);
+        let _full = upper.trunk.send_frame(1, at(0), &frame);
         tokio::task::yield_now().await;
     }
     // The feed is full now; events wait for the program and it gets them all.

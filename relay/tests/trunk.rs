@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::roq;
 use cloudschool_protocol::trunk::{Control, NodeKind};
-use cloudschool_relay::{MEDIA_DEADLINE, SendError};
+use cloudschool_relay::SendError;
 use common::line::Line;
 use common::*;
 use std::collections::HashSet;
@@ -51,7 +51,7 @@ async fn audio_and_video_arrive_as_they_were_sent() {
     assert!(lower.trunk.send_packet(3, Kind::Audio, &rtp(1, 120)));
     assert_eq!(upper.packet().await, (3, rtp(1, 120)));
     let frame: Vec<Bytes> = (10..17).map(|n| rtp(n, 1100)).collect();
-    assert!(upper.trunk.send_frame(70_000, 5, MEDIA_DEADLINE, &frame));
+    assert!(upper.trunk.send_frame(70_000, at(5), &frame).is_sent());
     for packet in frame {
         assert_eq!(lower.packet().await, (70_000, packet));
     }
@@ -151,7 +151,7 @@ async fn nobody_reading_media_costs_media_and_no_control() {
     let frame: Vec<Bytes> = (0..100).map(|n| rtp(n, 1000)).collect();
     let mut unread = 0;
     while unread == 0 {
-        lower.trunk.send_frame(1, 0, MEDIA_DEADLINE, &frame);
+        let _full = lower.trunk.send_frame(1, at(0), &frame);
         lower.trunk.send(Control::Keyframe { flow: 1 }).await.unwrap();
         assert_eq!(upper.control().await, Control::Keyframe { flow: 1 });
         unread = upper.trunk.stats().packets_unread;
@@ -171,7 +171,7 @@ async fn unread_control_holds_up_its_sender_and_no_media() {
         refusal: cloudschool_protocol::refusal::Refusal::NotOpen,
     };
     let members = (0..900).map(|n| format!("{reason:.40}{n}/camera").parse().unwrap()).collect();
-    let big = Control::Demand { lesson: lesson(), tracks: members };
+    let big = Control::Demand { lesson: lesson(), tracks: members, limits: vec![] };
     let sender = tokio::spawn(async move {
         for n in 0..300 {
             trunk.send(filler(n)).await.unwrap();
@@ -196,8 +196,8 @@ async fn a_frame_that_is_late_is_given_up() {
     let line = Line::to(listener.address()).await;
     let (mut upper, lower) = campus.connect(&listener, line.address).await;
     line.cut();
-    assert!(lower.trunk.send_frame(1, 0, Duration::from_millis(150), &[rtp(1, 1000)]));
-    assert!(lower.trunk.send_frame(1, 0, Duration::from_secs(30), &[rtp(2, 1000)]));
+    assert!(lower.trunk.send_frame(1, by(Duration::from_millis(150)), &[rtp(1, 1000)]).is_sent());
+    assert!(lower.trunk.send_frame(1, by(Duration::from_secs(30)), &[rtp(2, 1000)]).is_sent());
     soon(async {
         while lower.trunk.stats().frames_late == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -217,8 +217,9 @@ async fn media_that_piles_up_is_dropped_and_control_still_gets_through() {
     let (mut upper, lower) = campus.connect(&listener, line.address).await;
     line.cut();
     let frame: Vec<Bytes> = (0..50).map(|n| rtp(n, 1100)).collect();
-    let sent =
-        (0..100).filter(|_| lower.trunk.send_frame(1, 0, Duration::from_secs(30), &frame)).count();
+    let sent = (0..100)
+        .filter(|_| lower.trunk.send_frame(1, by(Duration::from_secs(30)), &frame).is_sent())
+        .count();
     let stats = lower.trunk.stats();
     assert_eq!(stats.frames_not_sent, 100 - sent as u64);
     assert!((10..20).contains(&sent), "{sent} frames of 55 kB waited");
@@ -246,7 +247,7 @@ async fn after_an_outage_the_same_trunk_goes_on_at_once() {
         for n in 0.. {
             tick.tick().await;
             trunk.send_packet(1, Kind::Audio, &rtp(n, 120));
-            trunk.send_frame(2, 0, MEDIA_DEADLINE, &frame);
+            let _cut = trunk.send_frame(2, at(0), &frame);
         }
     });
     for _ in 0..100 {

@@ -197,7 +197,8 @@ async fn send(inner: Arc<Inner>, trunk: Trunk, at: usize, flow: u64) {
         frame.push(packet.clone());
         if Header::parse(&packet.rtp).unwrap().marker {
             let packets: Vec<_> = frame.drain(..).map(|p| p.rtp).collect();
-            trunk.send_frame(flow, 2, cloudschool_relay::MEDIA_DEADLINE, &packets);
+            let options = cloudschool_relay::FrameOptions { priority: 2, ..Default::default() };
+            let _behind = trunk.send_frame(flow, options, &packets);
         }
     }
 }

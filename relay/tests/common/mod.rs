@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cloudschool_protocol::frame;
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::trunk::{ALPN, Control, NodeKind, VERSION};
-use cloudschool_relay::{Dialer, Identity, Listener, Trunk, TrunkReceiver, ca};
+use cloudschool_relay::{Dialer, FrameOptions, Identity, Listener, Trunk, TrunkReceiver, ca};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -127,6 +127,16 @@ impl End {
     }
 }
 
+/// A frame of this priority.
+pub fn at(priority: i32) -> FrameOptions {
+    FrameOptions { priority, ..FrameOptions::default() }
+}
+
+/// A frame with this deadline.
+pub fn by(deadline: Duration) -> FrameOptions {
+    FrameOptions { deadline: Some(deadline), ..FrameOptions::default() }
+}
+
 /// Any free port of loopback.
 pub fn loopback() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
@@ -143,7 +153,15 @@ pub fn member() -> MemberId {
 pub fn hello(node: &str, kind: NodeKind, version: u16) -> Control {
     let school = (kind == NodeKind::Edge).then(|| SchoolId::new(node).unwrap());
     let node = NodeId::new(node).unwrap();
-    Control::Hello { version, node, kind, school, software: "raw 1".into() }
+    Control::Hello {
+        version,
+        oldest: None,
+        node,
+        kind,
+        school,
+        software: "raw 1".into(),
+        capabilities: vec![],
+    }
 }
 
 /// A raw connection that has said a good hello.

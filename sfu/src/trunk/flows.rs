@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::Header;
 use cloudschool_protocol::trunk::Control;
-use cloudschool_relay::{MEDIA_DEADLINE, Media, Trunk};
+use cloudschool_relay::{FrameOptions, Media, Trunk};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc;
 
@@ -62,7 +62,8 @@ pub async fn send(
                 }
                 Kind::Video => {
                     for whole in frame.push(packet).into_iter().flatten() {
-                        trunk.send_frame(flow, priority, MEDIA_DEADLINE, &whole);
+                        let options = FrameOptions { priority, ..FrameOptions::default() };
+                        let _counted_by_the_trunk = trunk.send_frame(flow, options, &whole);
                     }
                 }
             }

@@ -1,0 +1,87 @@
+//! A trunk's path as its sending end sees it: what the congestion controller knows, for
+//! whoever decides what crosses. The controller writes it at every acknowledgement, anyone
+//! reads it, and what the reader could use goes the other way.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The path in the sending direction, as it is now.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PathState {
+    /// What this end may send, in bit/s of QUIC packets. What was not tried is not known: it
+    /// rises only as far as something is sent, or [`want`](crate::Trunk::want) asks for.
+    pub estimate: u64,
+    /// What arrived at the other end in the last second, in bit/s.
+    pub delivered: u64,
+    /// The round trip now, and the shortest of the last half minute; 0 before the first.
+    pub rtt: Duration,
+    pub min_rtt: Duration,
+    /// How long a packet waits before the narrowest part of the path.
+    pub queue: Duration,
+    /// Share of what was sent that was lost, 0..1, over about a second.
+    pub loss: f64,
+    /// Whether the other end was heard lately. Everything else is what was true before, when
+    /// it was not.
+    pub reachable: bool,
+}
+
+impl PathState {
+    /// How old a frame may be when it arrives, over the way there: 400 ms, behind which
+    /// players have concealed the gap, or what one retransmission takes on a longer path.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        crate::MEDIA_DEADLINE.max(self.rtt.mul_f64(1.5) + Duration::from_millis(100))
+    }
+}
+
+/// Where a controller and the rest of the trunk tell each other what they know.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    state: Mutex<PathState>,
+    /// bit/s.
+    want: AtomicU64,
+}
+
+impl Gauge {
+    pub fn state(&self) -> PathState {
+        *self.lock()
+    }
+
+    /// Sets all but whether the other end can be reached.
+    pub fn measured(&self, state: PathState) {
+        let mut known = self.lock();
+        *known = PathState { reachable: known.reachable, ..state };
+    }
+
+    pub fn set_reachable(&self, reachable: bool) -> PathState {
+        let mut known = self.lock();
+        known.reachable = reachable;
+        *known
+    }
+
+    /// bit/s that could be used; 0 when nobody has said.
+    pub fn want(&self) -> u64 {
+        self.want.load(Ordering::Relaxed)
+    }
+
+    pub fn set_want(&self, bits_per_second: u64) {
+        self.want.store(bits_per_second, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PathState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_leaves_time_for_one_retransmission() {
+        let with = |rtt| PathState { rtt: Duration::from_millis(rtt), ..PathState::default() };
+        assert_eq!(with(80).deadline(), Duration::from_millis(400));
+        assert_eq!(with(540).deadline(), Duration::from_millis(910));
+    }
+}
