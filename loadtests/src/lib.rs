@@ -13,4 +13,5 @@ pub mod services;
 pub mod stack;
 pub mod subscriber;
 pub mod tokens;
+pub mod trunk;
 pub mod up;

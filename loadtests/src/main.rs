@@ -6,6 +6,7 @@ use loadtests::demo::{self, Plan};
 use loadtests::forward;
 use loadtests::link;
 use loadtests::stack::{Ports, Settings, find_configs};
+use loadtests::trunk;
 use loadtests::up;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,14 @@ enum Command {
         #[command(flatten)]
         options: forward::BenchOptions,
     },
+    /// Give a lesson over an impaired line from campus to school, and judge what viewers got.
+    /// Fails when something that must hold does not.
+    Trunk {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        options: Box<trunk::Options>,
+    },
     /// Forward UDP over an impaired link, for browsers and nodes to meet on.
     Link {
         #[command(flatten)]
@@ -108,6 +117,9 @@ fn main() -> ExitCode {
     {
         eprintln!("loadtest: {error:#}");
         return ExitCode::FAILURE;
+    }
+    if let Command::Trunk { .. } = &command {
+        trunk::prepare();
     }
     match run(command) {
         Ok(code) => code,
@@ -171,6 +183,17 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             print!("{}", report.text());
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Trunk { place, options } => {
+            let (programs, configs) = place.find()?;
+            let place = trunk::Place { programs, configs, log_level: place.log_level };
+            let report = trunk::trunk(&options, &place).await?;
+            if let Some(file) = &options.json {
+                std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            print!("{}", report.text());
+            Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Bench { place, options } => {
             let page = forward::bench(&options, &place.arguments()).await?;

@@ -34,6 +34,10 @@ pub struct Frames {
     window: Window,
     /// Changes of the layer shown: when, and to which.
     changes: Vec<(u64, u8)>,
+    /// Frames that the last packet made decodable.
+    fresh: Vec<(u8, u32)>,
+    /// Whether it made its own frame whole.
+    whole: bool,
 }
 
 /// A frame that could be shown.
@@ -62,6 +66,8 @@ impl Frames {
     #[inline]
     pub fn take(&mut self, stamp: &Stamp, at_ns: u64) -> bool {
         let number = u64::from(stamp.frame) + 1;
+        self.fresh.clear();
+        self.whole = false;
         self.newest = self.newest.max(number);
         let layer = usize::from(stamp.layer);
         while self.layers.len() <= layer {
@@ -86,6 +92,7 @@ impl Frames {
             return false;
         }
         slot.complete = true;
+        self.whole = true;
         self.settle(layer, number, at_ns)
     }
 
@@ -112,6 +119,7 @@ impl Frames {
             }
             self.layers[layer][candidate as usize % RING].decoded = true;
             any = true;
+            self.fresh.push((layer as u8, (candidate - 1) as u32));
             self.show(candidate, slot.sent_ns, Shown { at_ns, layer: layer as u8 });
         }
         any
@@ -142,6 +150,13 @@ impl Frames {
                 false => self.window.late += 1,
             }
         }
+    }
+
+    /// Whether the last packet made its frame whole, and which frames, by layer and number, it
+    /// made decodable.
+    #[must_use]
+    pub fn news(&self) -> (bool, &[(u8, u32)]) {
+        (self.whole, &self.fresh)
     }
 
     /// The first frame that could be shown.

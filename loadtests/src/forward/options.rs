@@ -130,6 +130,7 @@ impl Options {
             layers: usize::from(self.layers),
             temporal_layers: self.temporal_layers,
             microphones,
+            pictures: 1,
             sound_lines: self.sound_lines.unwrap_or(if microphones > 0 { 8 } else { 1 }),
             seed: self.seed,
         })

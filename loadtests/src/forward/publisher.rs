@@ -100,6 +100,8 @@ struct Sending {
     packets: u32,
     octets: u32,
     last_timestamp: u32,
+    /// When that was sent, nanoseconds since 1970.
+    last_sent_ns: u64,
     kept: VecDeque<(u16, Vec<u8>, usize)>,
 }
 
@@ -118,6 +120,7 @@ impl Sending {
             packets: 0,
             octets: 0,
             last_timestamp: 0,
+            last_sent_ns: 0,
             kept: VecDeque::new(),
         }
     }
@@ -452,11 +455,12 @@ impl Publisher {
             return;
         }
         self.next_report = now + REPORT_EVERY;
-        let at = ntp(wall_ns());
         let pictures = self.picture.iter().flat_map(|p| &p.encodings).map(|e| &e.sending);
         let sendings = pictures.chain(self.sound.iter().map(|s| &s.sending));
         for s in sendings.filter(|s| s.packets > 0) {
             let mut writer = Writer::new(&mut self.compound);
+            // The timestamp and the time are of the same instant (RFC 3550 §6.4.1).
+            let at = ntp(s.last_sent_ns);
             writer.sender_report(s.ssrc, at, s.last_timestamp, s.packets, s.octets, &[]);
             writer.description(s.ssrc, "teacher");
         }
@@ -551,6 +555,7 @@ fn append(
     sending.packets = sending.packets.wrapping_add(1);
     sending.octets = sending.octets.wrapping_add(payload.len() as u32);
     sending.last_timestamp = *timestamp;
+    sending.last_sent_ns = wall_ns();
 }
 
 /// Length of what stays readable of an RTP packet.

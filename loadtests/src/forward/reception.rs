@@ -2,6 +2,7 @@
 //! receiver report says of it.
 
 use super::frames::Frames;
+use super::journal::{Journal, Mapping};
 use super::sdp::Kind;
 use super::sequence::{Came, Count, Share};
 use super::stamp::Stamp;
@@ -51,6 +52,8 @@ pub struct Reception {
     pub strangers: u64,
     pub nacked: u64,
     pub plis: u64,
+    /// Everything that comes, where that is asked for.
+    pub journal: Option<Box<Journal>>,
 }
 
 /// For receiver reports (RFC 3550 §6.4.1 and appendix A).
@@ -98,13 +101,42 @@ impl Reception {
             strangers: 0,
             nacked: 0,
             plis: 0,
+            journal: None,
         }
     }
 
-    /// Takes a packet: its sequence number, which for a retransmission is the original's, its
-    /// timestamp, its payload, and when it came.
+    /// Takes a packet of a datagram of `size` bytes: its sequence number, which for a
+    /// retransmission is the original's, its timestamp, its payload, and when it came.
     #[inline]
-    pub fn take(&mut self, sequence: u16, timestamp: u32, payload: &[u8], at_ns: u64) -> Packet {
+    pub fn take(
+        &mut self,
+        size: usize,
+        sequence: u16,
+        timestamp: u32,
+        payload: &[u8],
+        at_ns: u64,
+    ) -> Packet {
+        let packet = self.count(sequence, timestamp, payload, at_ns);
+        if let Some(journal) = &mut self.journal {
+            let media = matches!(packet, Packet::Media { .. });
+            let stamp = media.then(|| Stamp::read(payload)).flatten();
+            journal.packet(stamp.as_ref(), size, at_ns);
+            match (&stamp, &self.frames) {
+                (Some(stamp), None) => journal.sound(stamp, timestamp, at_ns),
+                (Some(stamp), Some(frames)) => {
+                    let (whole, decodable) = frames.news();
+                    if whole {
+                        journal.frame(stamp, timestamp, at_ns);
+                    }
+                    decodable.iter().for_each(|(l, n)| journal.decodable(*l, *n, at_ns));
+                }
+                (None, _) => {}
+            }
+        }
+        packet
+    }
+
+    fn count(&mut self, sequence: u16, timestamp: u32, payload: &[u8], at_ns: u64) -> Packet {
         let number = self.sequences.received().unwrap(sequence);
         let highest = self.sequences.received().highest();
         let came = self.sequences.take(number);
@@ -195,7 +227,10 @@ impl Reception {
     }
 
     /// A sender report came.
-    pub fn reported(&mut self, ntp: u64, at_ns: u64) {
+    pub fn reported(&mut self, ntp: u64, rtp: u32, at_ns: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.mappings.push(Mapping { ntp, rtp, at_ns });
+        }
         self.reports.last_report = (ntp >> 16) as u32;
         self.reports.last_report_ns = at_ns;
     }
@@ -290,7 +325,7 @@ mod tests {
 
     fn take(line: &mut Reception, sequence: u16, number: u32, at_ms: u64) -> Packet {
         let refers = u8::from(number > 0);
-        line.take(sequence, number * 3000, &payload(number, refers), at_ms * 1_000_000)
+        line.take(1200, sequence, number * 3000, &payload(number, refers), at_ms * 1_000_000)
     }
 
     #[test]
@@ -333,7 +368,7 @@ mod tests {
         assert!(!line.wants_keyframe(ms(100)));
         assert!(line.wants_keyframe(ms(300)));
         assert!(!line.wants_keyframe(ms(400)), "not twice at once");
-        line.take(2, 0, &payload(2, 0), ms(450));
+        line.take(1200, 2, 0, &payload(2, 0), ms(450));
         assert!(!line.wants_keyframe(ms(1000)));
         take(&mut line, 4, 4, 1800);
         assert!(line.wants_keyframe(ms(1900)), "3 is missing for long");

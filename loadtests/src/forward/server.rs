@@ -1,5 +1,6 @@
 //! The servers that are measured, and how a light peer comes to one.
 
+use super::door::Door;
 use super::engine::{Engine, Identity};
 use super::janus::Janus;
 use super::node::Node;
@@ -19,6 +20,8 @@ pub enum Server {
     /// Our own.
     Node(Node),
     Janus(Janus),
+    /// A node of ours that someone else has started, with a lesson.
+    Door(Door),
     /// Any that speaks WHIP and WHEP, running somewhere.
     Whip {
         whip: Whip,
@@ -34,6 +37,7 @@ impl Server {
         match self {
             Self::Node(node) => node.pid(),
             Self::Janus(janus) => janus.pid(),
+            Self::Door(_) => None,
             Self::Whip { pid, .. } => *pid,
         }
     }
@@ -47,6 +51,7 @@ impl Server {
         match self {
             Self::Node(node) => node.publish(who, offer).await,
             Self::Janus(janus) => janus.publish(who, &offer).await,
+            Self::Door(door) => door.publish(who, offer).await,
             Self::Whip { whip, token, .. } => whip.publish(offer, token.as_deref()).await,
         }
     }
@@ -56,6 +61,7 @@ impl Server {
         match self {
             Self::Node(node) => node.stop().await,
             Self::Janus(janus) => janus.stop().await,
+            Self::Door(door) => door.hang_up().await,
             Self::Whip { whip, .. } => whip.hang_up().await,
         }
     }
@@ -71,6 +77,15 @@ pub struct Peers {
     pub feedback_every: Duration,
     /// Where viewers reach the server instead of where it says: a link in between.
     pub through: Option<SocketAddr>,
+}
+
+/// What a publisher sends.
+#[derive(Debug, Clone, Copy)]
+pub struct What {
+    /// Tells its stamps from others'.
+    pub source: u8,
+    pub picture: bool,
+    pub sound: bool,
 }
 
 /// A viewer before it has said anything.
@@ -120,13 +135,13 @@ impl Peers {
                 (engine, session)
             }
             (_, Some((mut engine, own))) => {
-                let mut lines = vec![Offered::Receive(Kind::Video, work.codec)];
-                for _ in 0..work.sound_lines {
-                    lines.push(Offered::Receive(Kind::Audio, work.codec));
-                }
+                let line = |kind| Offered::Receive(kind, work.codec);
+                let mut lines = vec![line(Kind::Video); work.pictures];
+                lines.extend(vec![line(Kind::Audio); work.sound_lines]);
                 let offer = sdp::offer(&own, &lines);
                 let answer = match server {
                     Server::Node(node) => node.watch(who, offer).await?,
+                    Server::Door(door) => door.watch(who, offer).await?,
                     Server::Whip { whip, token, .. } => whip.watch(offer, token.as_deref()).await?,
                     Server::Janus(_) => unreachable!("it offers itself"),
                 };
@@ -160,6 +175,22 @@ impl Peers {
         who: usize,
         work: &Work,
     ) -> Result<(Publisher, Option<SocketAddr>)> {
+        let source = u8::try_from(who).context("more publishers than can be told apart")?;
+        let what = What { source, picture: who == 0, sound: true };
+        self.publish_as(server, who, what, work).await
+    }
+
+    /// The same, and what of it is published.
+    ///
+    /// # Errors
+    /// When the server refuses; in its own words.
+    pub async fn publish_as(
+        &self,
+        server: &Server,
+        who: usize,
+        what: What,
+        work: &Work,
+    ) -> Result<(Publisher, Option<SocketAddr>)> {
         let socket = socket::open(self.ip, false).context("a socket for a publisher")?;
         let address = socket.local_addr()?;
         let (mut engine, own) = Engine::offering(&self.identity, address, Instant::now())?;
@@ -170,16 +201,16 @@ impl Peers {
             // A browser names the encodings in the order of its `sendEncodings`.
             false => (Names::Rids(rids.clone()), Offered::SendLayers(work.codec, rids)),
         };
-        let video = (who == 0).then(|| (work.video(), names));
+        let video = what.picture.then(|| (work.video(), names));
         let mut lines = Vec::new();
-        lines.extend((who == 0).then_some(offered));
-        lines.push(Offered::SendSound(sound));
+        lines.extend(what.picture.then_some(offered));
+        lines.extend(what.sound.then_some(Offered::SendSound(sound)));
         let answer = server.publish(who, sdp::offer(&own, &lines)).await?;
         let mut session = Session::parse(&answer)?;
         session.transport.candidates.retain(|c| c.is_ipv4() == self.ip.is_ipv4());
         engine.accept(&session.transport, Instant::now())?;
-        let source = u8::try_from(who).context("more publishers than can be told apart")?;
-        let plan = Plan { source, video, sound: Some(sound), seed: work.seed };
+        let sound = what.sound.then_some(sound);
+        let plan = Plan { source: what.source, video, sound, seed: work.seed };
         let media = session.transport.candidates.first().copied();
         Ok((Publisher::new(Transport::new(socket, engine), &session, plan), media))
     }

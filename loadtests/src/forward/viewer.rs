@@ -3,6 +3,7 @@
 
 use super::clock::wall_ns;
 use super::header;
+use super::journal::Journal;
 use super::reception::{Packet, Reception};
 use super::sdp::{Kind, Line, Session, extension};
 use super::sequence::Count;
@@ -182,6 +183,21 @@ impl Viewer {
         self.transport.socket()
     }
 
+    /// Keeps a journal of everything that comes from now on.
+    pub fn keep_journal(&mut self) {
+        self.lines.iter_mut().for_each(|l| l.reception.journal = Some(Box::default()));
+    }
+
+    /// The journals of its lines, if they are kept, with what each line is of.
+    #[must_use]
+    pub fn journals(&self) -> Vec<(Kind, Journal)> {
+        let kept = self.lines.iter().filter_map(|l| {
+            let journal = l.reception.journal.as_deref()?;
+            Some((l.reception.kind, journal.clone()))
+        });
+        kept.collect()
+    }
+
     /// Begins to connect.
     pub fn start(&mut self) {
         self.transport.engine().handle_timeout(Instant::now());
@@ -220,8 +236,9 @@ impl Viewer {
         let socket = transport.socket().clone();
         let mut state = Demux { lines, streams, transport_cc, mid_extension: *mid_extension };
         let waited = drain(inbox, &socket, |from, arrived_ns, datagram| {
+            let size = datagram.len();
             match transport.handle(from, arrived_ns, datagram, now) {
-                Incoming::Rtp(packet) => state.rtp(packet, arrived_ns, tally),
+                Incoming::Rtp(packet) => state.rtp(packet, size, arrived_ns, tally),
                 Incoming::Rtcp(compound) => state.rtcp(compound, arrived_ns),
                 Incoming::Nothing => {}
             }
@@ -358,7 +375,7 @@ struct Demux<'a> {
 
 impl Demux<'_> {
     #[inline]
-    fn rtp(&mut self, packet: &[u8], arrived_ns: u64, tally: &mut Tally) {
+    fn rtp(&mut self, packet: &[u8], size: usize, arrived_ns: u64, tally: &mut Tally) {
         let Some(header) = Header::parse(packet) else { return };
         if let Some((id, arrivals)) = &mut self.transport_cc
             && let Some(&[high, low]) = header::element(packet, *id)
@@ -381,7 +398,7 @@ impl Demux<'_> {
         } else {
             line.ssrc = Some(header.ssrc);
         }
-        match line.reception.take(sequence, header.timestamp, payload, arrived_ns) {
+        match line.reception.take(size, sequence, header.timestamp, payload, arrived_ns) {
             Packet::Media { sent_ns, late } => {
                 tally.packets += 1;
                 tally.late += u64::from(late);
@@ -426,7 +443,7 @@ impl Demux<'_> {
                 && let Some(stream) = self.streams.iter().find(|s| s.ssrc == report.ssrc)
                 && !stream.rtx
             {
-                self.lines[stream.line].reception.reported(report.ntp, arrived_ns);
+                self.lines[stream.line].reception.reported(report.ntp, report.rtp, arrived_ns);
             }
         }
     }

@@ -2,7 +2,9 @@
 //! after their timers, and counts.
 
 use super::clock::wall_ns;
+use super::journal::Journal;
 use super::process::thread_cpu_ns;
+use super::sdp::Kind;
 use super::socket::Inbox;
 use super::viewer::{Account, Tally, Viewer};
 use anyhow::{Context, Result};
@@ -102,6 +104,7 @@ enum Command {
     Begin,
     End,
     Account(tokio::sync::oneshot::Sender<Window>),
+    Journals(tokio::sync::oneshot::Sender<Vec<Vec<(Kind, Journal)>>>),
     Stop,
 }
 
@@ -180,6 +183,16 @@ impl Viewers {
         let (reply, window) = tokio::sync::oneshot::channel();
         self.tell(Command::Account(reply))?;
         window.await.context("the viewers' thread has ended")
+    }
+
+    /// The journals of each viewer, in the order they were added.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub async fn journals(&self) -> Result<Vec<Vec<(Kind, Journal)>>> {
+        let (reply, journals) = tokio::sync::oneshot::channel();
+        self.tell(Command::Journals(reply))?;
+        journals.await.context("the viewers' thread has ended")
     }
 }
 
@@ -339,6 +352,11 @@ impl Run {
                     let window = Window { accounts, ..self.ended.clone() };
                     if reply.send(window).is_err() {
                         tracing::debug!("nobody wants the account any more");
+                    }
+                }
+                Command::Journals(reply) => {
+                    if reply.send(self.viewers.iter().map(Viewer::journals).collect()).is_err() {
+                        tracing::debug!("nobody wants the journals any more");
                     }
                 }
                 Command::Stop => return false,

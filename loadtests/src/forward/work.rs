@@ -38,6 +38,8 @@ pub struct Work {
     pub temporal_layers: u8,
     /// Open microphones in the class beside the teacher's.
     pub microphones: usize,
+    /// Lines of pictures a viewer offers.
+    pub pictures: usize,
     /// Lines of sound a viewer offers.
     pub sound_lines: usize,
     pub seed: u64,
@@ -139,6 +141,7 @@ pub(super) mod testing {
             layers: 1,
             temporal_layers: 1,
             microphones: 0,
+            pictures: 1,
             sound_lines: 1,
             seed: 1,
         }

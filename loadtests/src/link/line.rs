@@ -56,6 +56,8 @@ impl Datagram for Vec<u8> {
 pub struct Counters {
     /// Handed in.
     pub received: u64,
+    /// UDP payload handed in, bytes.
+    pub received_bytes: u64,
     /// Copies the line made on its own account.
     pub duplicated: u64,
     /// Handed out.
@@ -78,9 +80,18 @@ pub struct Counters {
     pub latest_us: u64,
 }
 
+impl Counters {
+    /// Bytes of IP packets handed in: what the sender put on the line.
+    #[must_use]
+    pub fn received_ip_bytes(&self) -> u64 {
+        self.received_bytes + self.received * OVERHEAD as u64
+    }
+}
+
 impl AddAssign for Counters {
     fn add_assign(&mut self, other: Self) {
         self.received += other.received;
+        self.received_bytes += other.received_bytes;
         self.duplicated += other.duplicated;
         self.sent += other.sent;
         self.sent_bytes += other.sent_bytes;
@@ -153,6 +164,7 @@ impl<D: Datagram> Line<D> {
     pub fn push(&mut self, now: Instant, datagram: D) {
         self.advance(now);
         self.counters.received += 1;
+        self.counters.received_bytes += datagram.size() as u64;
         if self.chance.repeats(&self.conditions) {
             self.counters.duplicated += 1;
             self.enter(datagram.clone());
@@ -214,6 +226,13 @@ impl<D: Datagram> Line<D> {
         self.advance(now);
         self.conditions = conditions;
         self.transmit(self.clock);
+    }
+
+    /// Cuts the line, or mends it, from now on, until its course says otherwise. As with an
+    /// outage of the course, what already waits or is under way arrives.
+    pub fn set_cut(&mut self, now: Instant, cut: bool) {
+        self.advance(now);
+        self.cut = cut;
     }
 
     fn held(&self) -> usize {

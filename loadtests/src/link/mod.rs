@@ -73,4 +73,10 @@ impl<D: Datagram> Link<D> {
         self.down.set(now, down);
         Ok(())
     }
+
+    /// Cuts both directions, or mends them; see [`Line::set_cut`].
+    pub fn set_cut(&mut self, now: Instant, cut: bool) {
+        self.up.set_cut(now, cut);
+        self.down.set_cut(now, cut);
+    }
 }

@@ -78,11 +78,18 @@ pub struct Stats {
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    changes: watch::Sender<Vec<LinkChange>>,
+    orders: watch::Sender<Vec<Order>>,
     profile: Profile,
     /// Gone, the task ends.
     alive: oneshot::Sender<()>,
     task: JoinHandle<()>,
+}
+
+/// What whoever has the proxy wants of all its lines.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Change(LinkChange),
+    Cut(bool),
 }
 
 #[derive(Debug, Default)]
@@ -146,21 +153,21 @@ impl Proxy {
         };
         let (socket, address) = listen().map_err(|source| ProxyError { bind, source })?;
         let shared = Arc::new(Shared::default());
-        let (changes, _) = watch::channel(Vec::new());
+        let (orders, _) = watch::channel(Vec::new());
         let port = Port {
             socket: Arc::new(socket),
             target,
             profile: profile.clone(),
             limits,
             shared: shared.clone(),
-            changes: changes.clone(),
+            orders: orders.clone(),
             inboxes: HashMap::new(),
             clients: JoinSet::new(),
             came: 0,
         };
         let (alive, dropped) = oneshot::channel();
         let task = tokio::spawn(port.run(dropped));
-        Ok(Self { address, shared, changes, profile, alive, task })
+        Ok(Self { address, shared, orders, profile, alive, task })
     }
 
     /// Where clients send to.
@@ -177,8 +184,18 @@ impl Proxy {
     pub fn change(&self, change: LinkChange) -> Result<(), String> {
         change.up.of(&self.profile.up.beginning)?;
         change.down.of(&self.profile.down.beginning)?;
-        self.changes.send_modify(|all| all.push(change));
+        self.order(Order::Change(change));
         Ok(())
+    }
+
+    /// Cuts the lines of all clients in both directions from now on, those of clients to come
+    /// too, or mends them.
+    pub fn cut(&self, cut: bool) {
+        self.order(Order::Cut(cut));
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.send_modify(|all| all.push(order));
     }
 
     #[must_use]
@@ -219,7 +236,7 @@ struct Port {
     profile: Profile,
     limits: Limits,
     shared: Arc<Shared>,
-    changes: watch::Sender<Vec<LinkChange>>,
+    orders: watch::Sender<Vec<Order>>,
     inboxes: HashMap<SocketAddr, mpsc::Sender<(Instant, Bytes)>>,
     clients: JoinSet<SocketAddr>,
     came: u64,
@@ -275,16 +292,16 @@ impl Port {
         let seed = self.profile.seed.wrapping_add(self.came);
         self.came += 1;
         let mut link = Link::with_seed(&self.profile, seed, now);
-        let mut changes = self.changes.subscribe();
-        let applied = apply(&mut link, now, &changes.borrow_and_update(), 0);
+        let mut orders = self.orders.subscribe();
+        let obeyed = obey(&mut link, now, &orders.borrow_and_update(), 0);
         let client = Client {
             address,
             link,
             received,
             upstream,
             port: self.socket.clone(),
-            changes,
-            applied,
+            orders,
+            obeyed,
             heard: now,
             silence: self.limits.silence,
             shared: self.shared.clone(),
@@ -303,14 +320,19 @@ impl Port {
     }
 }
 
-/// Applies the changes not applied yet; gives how many are then.
-fn apply(link: &mut Link, now: Instant, changes: &[LinkChange], applied: usize) -> usize {
-    for change in changes.iter().skip(applied) {
-        if let Err(reason) = link.change(now, change) {
-            tracing::warn!(%reason, "the link stays as it is");
+/// Obeys the orders not obeyed yet; gives how many are then.
+fn obey(link: &mut Link, now: Instant, orders: &[Order], obeyed: usize) -> usize {
+    for order in orders.iter().skip(obeyed) {
+        match order {
+            Order::Change(change) => {
+                if let Err(reason) = link.change(now, change) {
+                    tracing::warn!(%reason, "the link stays as it is");
+                }
+            }
+            Order::Cut(cut) => link.set_cut(now, *cut),
         }
     }
-    changes.len()
+    orders.len()
 }
 
 /// One client with its link.
@@ -322,8 +344,8 @@ struct Client {
     upstream: UdpSocket,
     /// Where the client knows us.
     port: Arc<UdpSocket>,
-    changes: watch::Receiver<Vec<LinkChange>>,
-    applied: usize,
+    orders: watch::Receiver<Vec<Order>>,
+    obeyed: usize,
     heard: Instant,
     silence: Duration,
     shared: Arc<Shared>,
@@ -341,10 +363,9 @@ impl Client {
                 readable = self.upstream.readable() => if readable.is_ok() {
                     self.answered(&mut buffer);
                 },
-                Ok(()) = self.changes.changed() => {
-                    let changes = self.changes.borrow_and_update().clone();
-                    self.applied =
-                        apply(&mut self.link, Instant::now(), &changes, self.applied);
+                Ok(()) = self.orders.changed() => {
+                    let orders = self.orders.borrow_and_update().clone();
+                    self.obeyed = obey(&mut self.link, Instant::now(), &orders, self.obeyed);
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
             }

@@ -22,6 +22,11 @@ impl Installation {
         Self::with(settings, &["sfu", "recorder", "analytics"], &all)
     }
 
+    /// The same for nodes alone: a campus and schools.
+    pub(crate) fn nodes(settings: &Settings) -> Result<Self, StackError> {
+        Self::with(settings, &["sfu"], &["campus", "school"])
+    }
+
     /// The same for a campus alone.
     pub(crate) fn campus(settings: &Settings) -> Result<Self, StackError> {
         Self::with(settings, &["sfu"], &["campus"])
@@ -93,18 +98,29 @@ impl Installation {
             ("analytics", "analytics", CAMPUS),
         ];
         for (node, kind, school) in nodes {
-            let out = self.data.join("tls").join(node);
-            if !out.join("node.pem").exists() {
-                let (ca, out) = (text(&ca), text(&out));
-                let mut arguments = vec!["ca", "issue", "--dir", &ca, "--node", node];
-                arguments.extend(["--kind", kind, "--school", school, "--out", &out]);
-                self.sfu(&arguments).await?;
-            }
+            self.issue(node, kind, school).await?;
         }
         if !self.issuer().join("issuer.pem").exists() {
             self.sfu(&["issuer", "init", "--dir", &text(&self.issuer())]).await?;
         }
         Ok(())
+    }
+
+    /// Issues a certificate to one more node, where it has none yet.
+    pub(crate) async fn issue(
+        &self,
+        node: &str,
+        kind: &str,
+        school: &str,
+    ) -> Result<(), StackError> {
+        let (ca, out) = (self.data.join("ca"), self.data.join("tls").join(node));
+        if out.join("node.pem").exists() {
+            return Ok(());
+        }
+        let (ca, out) = (text(&ca), text(&out));
+        let mut arguments = vec!["ca", "issue", "--dir", &ca, "--node", node];
+        arguments.extend(["--kind", kind, "--school", school, "--out", &out]);
+        self.sfu(&arguments).await
     }
 
     async fn sfu(&self, arguments: &[&str]) -> Result<(), StackError> {

@@ -1,0 +1,62 @@
+//! `loadtest trunk`: a lesson from a campus over an impaired line to a school, judged by what
+//! viewers behind the school's node got, beside the same lesson over plain WebRTC on such a
+//! line in the same run.
+//!
+//! Nodes are real processes, the line is `link`'s UDP proxy, and publishers and viewers are
+//! `forward`'s light peers: every packet says when it was sent, so that one clock judges.
+
+mod judge;
+mod members;
+mod options;
+mod report;
+mod run;
+mod schedule;
+mod tree;
+mod verdict;
+
+pub use options::Options;
+pub use report::Report;
+
+use crate::up::Stop;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+
+/// Where programs and configuration files are.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub programs: PathBuf,
+    pub configs: PathBuf,
+    pub log_level: Option<String>,
+}
+
+/// Prepares this process; to be called before it has any threads.
+pub fn prepare() {
+    crate::forward::process::raise_open_files();
+}
+
+/// Does all runs.
+///
+/// # Errors
+/// When a run does not come about; nothing is left running.
+pub async fn trunk(options: &Options, place: &Place) -> Result<Report> {
+    let mut stop = Stop::new()?;
+    tokio::select! {
+        report = runs(options, place) => report,
+        () = stop.asked() => bail!("interrupted"),
+    }
+}
+
+async fn runs(options: &Options, place: &Place) -> Result<Report> {
+    let mut runs = Vec::new();
+    let plan = |seed| options.plan(&place.programs, &place.configs, place.log_level.clone(), seed);
+    for n in 0..options.seeds {
+        let plan = plan(options.seed + u64::from(n))?;
+        let run = run::run(&plan).await.with_context(|| format!("seed {}", plan.seed))?;
+        tracing::info!(seed = plan.seed, "run done");
+        runs.push(run);
+    }
+    let plan = plan(options.seed)?;
+    let kind = options.kind(&plan);
+    let description = plan.profile.description.clone();
+    Ok(Report::new(kind, description, plan.length.as_secs_f64(), plan.bitrate, runs))
+}
