@@ -1,6 +1,8 @@
 //! Opened packets of one encoding of a track on their way to another shard or up a trunk: a
 //! value, not a pile of shared pieces. This lane may drop; what must arrive goes by commands.
 
+use super::egress::Shift;
+use super::outlet::Offer;
 use cloudschool_protocol::media::{
     AUDIO_LEVEL_EXTENSION, Codec, DEPENDENCY_DESCRIPTOR_EXTENSION, RED_PAYLOAD_TYPE,
 };
@@ -27,6 +29,8 @@ pub struct TrackBatch {
     ends: Vec<usize>,
     /// A new mapping of the publisher's clock, if one came.
     pub clock: Option<Clock>,
+    /// What the track could be sent as, told from time to time to whoever chooses.
+    pub offer: Option<Box<Offer>>,
 }
 
 /// The parts a packet is made of.
@@ -50,7 +54,8 @@ pub struct Parts<'a> {
 impl TrackBatch {
     #[must_use]
     pub fn new(track: TrackKey, encoding: u8, codec: Codec) -> Self {
-        Self { track, encoding, codec, bytes: Vec::new(), ends: Vec::new(), clock: None }
+        let (bytes, ends) = (Vec::new(), Vec::new());
+        Self { track, encoding, codec, bytes, ends, clock: None, offer: None }
     }
 
     /// Adds a whole, normalised RTP packet.
@@ -84,6 +89,15 @@ impl TrackBatch {
         self.ends.push(self.bytes.len());
     }
 
+    /// The same, with the picture ids inside the payload shifted.
+    pub fn push_shifted(&mut self, parts: &Parts<'_>, shift: Shift) {
+        self.push(parts);
+        let from = self.bytes.len() - parts.payload.len();
+        if let Some(payload) = self.bytes.get_mut(from..) {
+            shift.apply(payload);
+        }
+    }
+
     /// The packets, whole.
     pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -97,7 +111,7 @@ impl TrackBatch {
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.clock.is_none()
+        self.ends.is_empty() && self.clock.is_none() && self.offer.is_none()
     }
 }
 

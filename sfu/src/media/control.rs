@@ -5,8 +5,9 @@ mod groups;
 pub use groups::Group;
 
 use super::batch::TrackKey;
-use super::lane::{Lane, Outlet, OutletId, ShardLane, TrunkLane};
+use super::lane::{Lane, ShardLane, TrunkLane};
 use super::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
+use super::outlet::{Outlet, OutletId, Showing};
 use super::shard::{ShardHandle, ShardSetup};
 use crate::peer::{
     Answer, Condition, DtlsIdentity, Engine, EngineConfig, FragmentError, IdentityError,
@@ -355,6 +356,42 @@ impl Media {
             self.send(shard, Command::AddOutlet { track, outlet });
         }
         id
+    }
+
+    /// The same, but nothing is sent until [`Self::set_outlet`] says in which form; until then
+    /// come offers of what there is.
+    #[must_use]
+    pub fn add_waiting_outlet(&self, track: TrackKey, lane: TrunkLane) -> OutletId {
+        let id = self.new_outlet();
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            let outlet = Outlet::waiting(id, Lane::Trunk(lane));
+            self.send(shard, Command::AddOutlet { track, outlet });
+        }
+        id
+    }
+
+    /// Says in which form an outlet sends its track from now on: another encoding begins with
+    /// its next keyframe, which is asked for. With `at_once` what is sent until then is broken
+    /// off. An outlet that sent nothing begins with the picture so far, where that is of at
+    /// most `replay` bytes.
+    pub fn set_outlet(
+        &self,
+        track: TrackKey,
+        id: OutletId,
+        showing: Showing,
+        at_once: bool,
+        replay: usize,
+    ) {
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            self.send(shard, Command::SetOutlet { track, id, showing, at_once, replay });
+        }
+    }
+
+    /// Asks for a keyframe of what an outlet sends.
+    pub fn want_outlet_keyframe(&self, track: TrackKey, id: OutletId) {
+        if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
+            self.send(shard, Command::WantOutletKeyframe { track, id });
+        }
     }
 
     /// Takes an outlet off again.

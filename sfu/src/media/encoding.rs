@@ -62,6 +62,9 @@ pub struct Encoding {
     hush: Hush,
     describer: Describer,
     group_start: Option<u64>,
+    /// The newest keyframe's timestamp and bytes so far, and what those before it took.
+    keyframe: Option<(u32, u32)>,
+    keyframe_bytes: Option<u32>,
     clock: Option<(Clock, Instant)>,
     /// What turns this encoding's timestamps into those of the track's first one.
     pub aligned: Option<u32>,
@@ -88,6 +91,8 @@ impl Encoding {
             hush: Hush::default(),
             describer: Describer::default(),
             group_start: None,
+            keyframe: None,
+            keyframe_bytes: None,
             clock: None,
             aligned: None,
         }
@@ -158,6 +163,15 @@ impl Encoding {
                 self.group_start = Some(number);
             }
             self.keyframes.arrived();
+            if self.keyframe.is_none_or(|(timestamp, _)| timestamp != header.timestamp) {
+                self.keyframe_bytes = self.keyframe_bytes();
+                self.keyframe = Some((header.timestamp, 0));
+            }
+        }
+        if let Some((timestamp, bytes)) = &mut self.keyframe
+            && *timestamp == header.timestamp
+        {
+            *bytes = bytes.saturating_add((payload.len() + OVERHEAD) as u32);
         }
         self.heard = Some(now);
         Some(number)
@@ -173,8 +187,18 @@ impl Encoding {
         self.hush.restarted();
         self.describer = Describer::default();
         self.group_start = None;
+        self.keyframe = None;
         self.clock = None;
         self.aligned = None;
+    }
+
+    /// IP bytes a keyframe takes: as the newest ones did, the newest counting half.
+    #[must_use]
+    pub fn keyframe_bytes(&self) -> Option<u32> {
+        let (_, newest) = self.keyframe?;
+        let before = self.keyframe_bytes.unwrap_or(newest);
+        // One that has only begun to come is not smaller for that.
+        Some(newest.max((newest + before) / 2))
     }
 
     /// The publisher's clock came.

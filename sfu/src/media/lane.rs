@@ -3,7 +3,7 @@
 //! the shard. What was dropped is counted.
 
 use super::batch::TrackBatch;
-use super::gate::Gate;
+pub use super::outlet::OutletId;
 use mio::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,41 +88,6 @@ impl TrunkBatches {
                 return Some(batch);
             }
         }
-    }
-}
-
-/// Names an outlet of a track, so that it can be taken off again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OutletId(pub u64);
-
-/// Where a track's packets go besides this shard's own viewers.
-#[derive(Debug, Clone)]
-pub struct Outlet {
-    pub id: OutletId,
-    pub lane: Lane,
-    /// The one encoding it gets; a shard gets all.
-    pub showing: Option<u8>,
-    /// Only what may be heard goes this way.
-    pub gate: Option<Box<Gate>>,
-}
-
-impl Outlet {
-    #[must_use]
-    pub fn new(id: OutletId, lane: Lane) -> Self {
-        Self { id, lane, showing: None, gate: None }
-    }
-
-    /// One of a microphone, towards where the loudest are chosen.
-    #[must_use]
-    pub fn gated(id: OutletId, lane: Lane) -> Self {
-        Self { gate: Some(Box::default()), ..Self::new(id, lane) }
-    }
-
-    /// Whether audio redundancy goes along: viewers of other shards may take it, a trunk
-    /// carries the bare codec.
-    #[must_use]
-    pub fn takes_redundancy(&self) -> bool {
-        matches!(self.lane, Lane::Shard(_))
     }
 }
 

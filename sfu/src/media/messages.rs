@@ -2,8 +2,8 @@
 
 use super::bandwidth::allocation::Priority;
 use super::batch::TrackKey;
-use super::lane::{Outlet, OutletId};
 use super::loudest::PLACES;
+use super::outlet::{Outlet, OutletId, Showing};
 use crate::peer::{Answer, Condition, Engine, FragmentError, OfferError, Patched};
 use cloudschool_protocol::media::{Codec, Kind};
 use std::fmt;
@@ -121,7 +121,21 @@ pub enum Command {
         track: TrackKey,
         outlet: Outlet,
     },
+    /// Changes what an outlet up a trunk sends. With `at_once` what it sends is broken off;
+    /// one that sent nothing may begin with so many bytes of what came before.
+    SetOutlet {
+        track: TrackKey,
+        id: OutletId,
+        showing: Showing,
+        at_once: bool,
+        replay: usize,
+    },
     RemoveOutlet {
+        track: TrackKey,
+        id: OutletId,
+    },
+    /// Of what an outlet sends.
+    WantOutletKeyframe {
         track: TrackKey,
         id: OutletId,
     },

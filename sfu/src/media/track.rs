@@ -1,12 +1,11 @@
 //! One track inside one shard: its encodings, how loud it is, and who gets it.
 
-use super::batch::{Clock, Parts, TrackBatch, TrackKey};
+use super::batch::{Clock, TrackKey};
 use super::cache::Cached;
 use super::egress::Epoch;
-use super::encoding::{Encoding, Packet, TRUNK_REPLAY_PACKETS};
-use super::gate::{Gate, Through};
-use super::lane::{Lane, Outlet};
+use super::encoding::{Encoding, Packet};
 use super::loudest::Entrant;
+use super::outlet::Outlet;
 use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::Kind;
 use std::time::{Duration, Instant};
@@ -188,7 +187,7 @@ impl Track {
         Some(Epoch { track: self.key, encoding, run })
     }
 
-    /// The encoding of the highest rate that is being sent; what goes by a trunk.
+    /// The encoding of the highest rate that is being sent.
     #[must_use]
     pub fn best(&self, now: Instant) -> Option<u8> {
         let alive = self.encodings().filter(|(_, e)| e.rates.alive(now));
@@ -236,127 +235,6 @@ impl Track {
             }
         }
         self.fresh = fresh;
-    }
-
-    /// Hands this turn's packets and clocks to whoever is elsewhere. Returns how many batches
-    /// were dropped because a lane was full.
-    pub fn feed_outlets(&mut self, now: Instant) -> u64 {
-        if self.outlets.is_empty() {
-            return 0;
-        }
-        let mut outlets = std::mem::take(&mut self.outlets);
-        let mut dropped = 0;
-        let best = self.best(now);
-        for outlet in &mut outlets {
-            if let Some(mut gate) = outlet.gate.take() {
-                dropped += self.feed_gated(outlet, &mut gate, now);
-                outlet.gate = Some(gate);
-                continue;
-            }
-            match outlet.lane {
-                Lane::Shard(_) => {
-                    for (at, _) in self.encodings() {
-                        dropped += self.feed_outlet(outlet, at);
-                    }
-                }
-                Lane::Trunk(_) => {
-                    if let Some(at) = self.trunk_encoding(outlet, best, now) {
-                        dropped += self.feed_outlet(outlet, at);
-                    }
-                }
-            }
-        }
-        self.outlets = outlets;
-        dropped
-    }
-
-    /// Which encoding a trunk gets: it changes to the best one with a keyframe of that.
-    fn trunk_encoding(
-        &mut self,
-        outlet: &mut Outlet,
-        best: Option<u8>,
-        now: Instant,
-    ) -> Option<u8> {
-        let best = best?;
-        let shown = *outlet.showing.get_or_insert(best);
-        if shown == best {
-            return Some(shown);
-        }
-        let begins = self.fresh.iter().any(|f| {
-            f.encoding == best
-                && self.packet(best, f.number).is_some_and(|p| p.description.keyframe())
-        });
-        if begins {
-            outlet.showing = Some(best);
-            return Some(best);
-        }
-        if let Some(encoding) = self.encoding_mut(best) {
-            encoding.keyframes.want(now);
-        }
-        Some(shown)
-    }
-
-    fn feed_outlet(&self, outlet: &Outlet, at: u8) -> u64 {
-        let Some(encoding) = self.encoding(at) else { return 0 };
-        let mut batch = TrackBatch::new(self.key, at, encoding.codec);
-        if self.fresh_clocks >> at & 1 == 1 {
-            batch.clock = encoding.clock();
-        }
-        let numbers = self.fresh.iter().filter(|f| f.encoding == at).map(|f| f.number);
-        encoding.fill(&mut batch, numbers, outlet.takes_redundancy());
-        if batch.is_empty() {
-            return 0;
-        }
-        u64::from(!outlet.lane.send(batch))
-    }
-
-    /// Hands on what of a microphone may be heard.
-    fn feed_gated(&self, outlet: &Outlet, gate: &mut Gate, now: Instant) -> u64 {
-        let Some(encoding) = self.encoding(0) else { return 0 };
-        let mut batch = TrackBatch::new(self.key, 0, encoding.codec);
-        let mut clock = self.fresh_clocks & 1 == 1;
-        for fresh in self.fresh.iter().filter(|f| f.encoding == 0) {
-            let Some(packet) = encoding.packet(fresh.number) else { continue };
-            let (number, level) = ((encoding.run, fresh.number), packet.level);
-            let kept = |n| encoding.packet(n).is_some();
-            clock |= gate.hear(number, level, now, kept, |Through { number, sequence, loud }| {
-                let Some(packet) = encoding.packet(number) else { return };
-                let level = packet.level.map(|l| l & 0x7f | u8::from(loud) << 7);
-                batch.push(&Parts { sequence, level, ..encoding.parts(packet, true) });
-            });
-        }
-        if batch.is_empty() {
-            return 0;
-        }
-        batch.clock = encoding.clock_at(now).filter(|_| clock);
-        u64::from(!outlet.lane.send(batch))
-    }
-
-    /// What an outlet that joins late begins with: the picture so far. False when there is
-    /// none, and a keyframe must be waited for.
-    pub fn begin_outlet(&self, outlet: &mut Outlet, now: Instant) -> bool {
-        if matches!(outlet.lane, Lane::Trunk(_)) {
-            outlet.showing = self.best(now);
-        }
-        let mut whole = true;
-        for (at, encoding) in self.encodings() {
-            if outlet.showing.is_some_and(|s| s != at) {
-                continue;
-            }
-            let replay = encoding.replay(TRUNK_REPLAY_PACKETS, now);
-            let replay = replay.filter(|_| self.feed != Feed::Idle);
-            whole &= replay.is_some();
-            let mut batch = TrackBatch::new(self.key, at, encoding.codec);
-            batch.clock = encoding.clock();
-            // Packets of this turn go out with the turn.
-            let fresh = |n: &u64| self.fresh.contains(&Fresh { encoding: at, number: *n });
-            let numbers = replay.into_iter().flatten().filter(|n| !fresh(n));
-            encoding.fill(&mut batch, numbers, outlet.takes_redundancy());
-            if !batch.is_empty() {
-                whole &= outlet.lane.send(batch);
-            }
-        }
-        whole
     }
 
     /// The turn is over.

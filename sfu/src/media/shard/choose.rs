@@ -7,11 +7,10 @@ use super::forward::Sending;
 use super::interim;
 use super::peer::{Peer, Side};
 use super::watching::{Slot, Watching};
-use crate::media::bandwidth::allocation::{Grant, Reason, Step, Wish};
-use crate::media::lane::Lane;
+use crate::media::bandwidth::allocation::{Grant, Reason, Wish};
 use crate::media::layers::Target;
 use crate::media::messages::MediaEvent;
-use crate::media::track::{Feed, Track};
+use crate::media::track::Track;
 use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::rtcp::Blocks;
@@ -20,10 +19,6 @@ use std::time::{Duration, Instant};
 /// How often what a viewer gets is chosen anew, and when it has the best of everything.
 const INTERVAL: Duration = Duration::from_millis(200);
 const CONTENT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A step that takes no more than this much more than the one below is not one of its own, in
-/// percent.
-const STEP: u64 = 105;
 
 /// Wishes that did not change are told again after this, so that what nobody wants any more can
 /// be given up in its time.
@@ -133,6 +128,7 @@ impl Shard {
     pub(super) fn report_wanted(&mut self, now: Instant) {
         let mut told = Vec::new();
         for track in self.tracks.iter_mut().flatten() {
+            track.tend_outlets(now);
             if track.kind == Kind::Audio || track.encodings().count() < 2 {
                 continue;
             }
@@ -147,12 +143,7 @@ impl Shard {
                     None => 0,
                 };
             }
-            let trunk = |o: &&crate::media::lane::Outlet| matches!(o.lane, Lane::Trunk(_));
-            if track.outlets.iter().any(|o| trunk(&o)) {
-                // A trunk carries the best there is.
-                let best = track.encodings().max_by_key(|(at, e)| (e.rates.all(), *at));
-                wanted |= best.map_or(0, |(at, _)| 1 << at);
-            }
+            wanted |= track.outlets.iter().fold(0, |all, outlet| all | outlet.wanted(track));
             // The humblest one is always there to fall back on, or to begin with.
             let humblest = track.encodings().min_by_key(|(at, e)| (e.rates.all(), *at));
             wanted |= humblest.map_or(0, |(at, _)| 1 << at);
@@ -177,7 +168,8 @@ impl Watching {
         let mut ends = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             if let Some(Some(track)) = slot.track.and_then(|t| tracks.get(t)) {
-                ladder(slot, track, now, &mut steps);
+                let takes = |codec| slot.codec(codec).is_some();
+                track.ladder(takes, now, &mut steps);
             }
             ends.push(steps.len());
         }
@@ -223,43 +215,6 @@ impl Watching {
                 if breaks_off {
                     slot.egress.unmap();
                 }
-            }
-        }
-    }
-}
-
-/// The steps in which a track can be shown on a line, from the humblest to the best.
-fn ladder(slot: &Slot, track: &Track, now: Instant, steps: &mut Vec<Step>) {
-    if track.feed == Feed::Idle || track.muted {
-        return;
-    }
-    let mut rated: [Option<(u64, u8)>; MAX_ENCODINGS] = Default::default();
-    let taken = track.encodings().filter(|(_, e)| {
-        // One that was paused is known by what it took before.
-        slot.codec(e.codec).is_some() && (e.rates.all() > 0 || e.rates.alive(now))
-    });
-    for (place, (at, e)) in rated.iter_mut().zip(taken) {
-        *place = Some((e.rates.all(), at));
-    }
-    rated.sort_by_key(|r| r.map_or((true, 0, 0), |(rate, at)| (false, rate, at)));
-    let mut below = 0;
-    for (_, at) in rated.into_iter().flatten() {
-        let Some(encoding) = track.encoding(at) else { continue };
-        let (spatial, temporal) = encoding.rates.layers();
-        for s in 0..spatial {
-            for t in 0..temporal {
-                let rate = encoding.rates.up_to(s, t);
-                let whole = s + 1 == spatial && t + 1 == temporal;
-                if rate * 100 <= below * STEP && !(whole && below == 0) {
-                    continue;
-                }
-                below = rate;
-                let target = Target {
-                    encoding: at,
-                    spatial: if s + 1 == spatial { u8::MAX } else { s },
-                    temporal: if t + 1 == temporal { u8::MAX } else { t },
-                };
-                steps.push(Step { target, rate });
             }
         }
     }

@@ -5,8 +5,8 @@ use super::watching::Watching;
 use super::{Shard, TcpNews};
 use crate::media::batch::TrackKey;
 use crate::media::ingress::Ingress;
-use crate::media::lane::Outlet;
 use crate::media::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
+use crate::media::outlet::Outlet;
 use crate::media::track::{Feed, Subscriber, Track};
 use crate::peer::{Answer, Condition, FragmentError, OfferError, Patched, Transport};
 use cloudschool_protocol::media::Kind;
@@ -40,6 +40,16 @@ impl Shard {
             Command::CloseTrack { track } => self.close_track(track, now),
             Command::Bind { session, mid, show } => self.bind(session, &mid, show, now),
             Command::AddOutlet { track, outlet } => self.add_outlet(track, outlet, now),
+            Command::SetOutlet { track, id, showing, at_once, replay } => {
+                if let Some(track) = self.track(track) {
+                    track.show(id, showing, at_once, replay, now);
+                }
+            }
+            Command::WantOutletKeyframe { track, id } => {
+                if let Some(track) = self.track(track) {
+                    track.want_outlet_keyframe(id, now);
+                }
+            }
             Command::RemoveOutlet { track, id } => {
                 if let Some(track) = self.track(track) {
                     track.outlets.retain(|o| o.id != id);
@@ -272,14 +282,7 @@ impl Shard {
 
     fn add_outlet(&mut self, key: TrackKey, mut outlet: Outlet, now: Instant) {
         let Some(track) = self.track(key) else { return };
-        if !track.begin_outlet(&mut outlet, now) && track.kind == Kind::Video {
-            let wanted = outlet.showing;
-            for (at, encoding) in track.encodings_mut() {
-                if wanted.is_none_or(|w| w == at) {
-                    encoding.keyframes.want(now);
-                }
-            }
-        }
+        track.begin_outlet(&mut outlet, usize::MAX, now);
         track.outlets.push(outlet);
     }
 
