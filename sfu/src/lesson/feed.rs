@@ -20,15 +20,20 @@ pub(super) struct Feed {
 
 #[derive(Debug)]
 struct History {
-    /// Grows when the history is replaced by another.
+    /// Grows when anything that was told is not so any more.
     epoch: u64,
+    /// Grows when that was the origin's: the history is another altogether.
+    origin_epoch: u64,
     /// Event `n` at index `n - 1`.
     events: Vec<Event>,
+    /// So many of them the origin has decided. What this node decided by itself comes after.
+    decided: usize,
 }
 
 impl Feed {
     pub(super) fn new(state: State, events: Vec<Event>) -> Arc<Self> {
-        let history = RwLock::new(History { epoch: 0, events });
+        let decided = events.len();
+        let history = RwLock::new(History { epoch: 0, origin_epoch: 0, events, decided });
         Arc::new(Self { history, head: watch::Sender::new(Arc::new(state)) })
     }
 
@@ -36,40 +41,68 @@ impl Feed {
         self.head.borrow().clone()
     }
 
-    /// Adds `events`, which follow the last, and with them `state`.
+    /// Adds `events` of the origin, which follow the last, and with them `state`.
     pub(super) fn publish(&self, state: State, events: Vec<Event>) {
+        self.write(state, |history| {
+            history.events.extend(events);
+            history.decided = history.events.len();
+        });
+    }
+
+    /// Adds `events` that this node decided by itself, which follow the last.
+    pub(super) fn publish_provisional(&self, state: State, events: Vec<Event>) {
         self.write(state, |history| history.events.extend(events));
+    }
+
+    /// Puts `decided` in place of what this node decided by itself, and on top what of that is
+    /// still to be handed up.
+    pub(super) fn rebase(&self, state: State, decided: Vec<Event>, provisional: Vec<Event>) {
+        self.write(state, |history| {
+            history.epoch += 1;
+            history.events.truncate(history.decided);
+            history.events.extend(decided);
+            history.decided = history.events.len();
+            history.events.extend(provisional);
+        });
     }
 
     /// Forgets everything: what comes next is another history.
     pub(super) fn reset(&self, state: State) {
         self.write(state, |history| {
             history.epoch += 1;
+            history.origin_epoch += 1;
             history.events.clear();
+            history.decided = 0;
         });
     }
 
-    /// Event number `seq`, if it has happened.
-    pub(super) fn event(&self, seq: u64) -> Option<Event> {
+    /// Event number `seq` of the origin, if it is shown.
+    pub(super) fn decided(&self, seq: u64) -> Option<Event> {
         let at = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.read(|history| history.events.get(at).cloned())
+        self.read(|history| history.of(Whose::Origin).1.get(at).cloned())
     }
 
-    /// Every event after number `after`. One that is ahead of the lesson has followed a
-    /// different history; it gets this one from its beginning, and can tell.
+    /// Number of the last event of the origin.
+    pub(super) fn decided_seq(&self) -> u64 {
+        self.read(|history| history.decided as u64)
+    }
+
+    /// Every event after number `after` that the origin decided. One that is ahead of the
+    /// lesson has followed a different history; it gets this one from its beginning, and can
+    /// tell.
     pub(super) fn subscribe(self: &Arc<Self>, after: u64) -> Subscription {
         let news = self.head.subscribe();
-        let (epoch, len) = self.read(|history| (history.epoch, history.events.len() as u64));
+        let (epoch, len) = self.read(|history| (history.origin_epoch, history.decided as u64));
         let next = if after > len { 0 } else { after };
-        Subscription { feed: self.clone(), news, epoch, delivered: next }
+        Subscription { feed: self.clone(), news, whose: Whose::Origin, epoch, delivered: next }
     }
 
-    /// The state, and every event after it.
+    /// The state, and every event after it, whoever decided it.
     pub(super) fn follow(self: &Arc<Self>) -> (Arc<State>, Subscription) {
         let news = self.head.subscribe();
         let (epoch, state) = self.read(|history| (history.epoch, self.state()));
         let delivered = state.seq;
-        (state, Subscription { feed: self.clone(), news, epoch, delivered })
+        (state, Subscription { feed: self.clone(), news, whose: Whose::All, epoch, delivered })
     }
 
     // A panic while the lock is held can't leave the history torn: every change is one call
@@ -91,11 +124,30 @@ impl Feed {
 #[error("the lesson's history was replaced: take its state anew and subscribe again")]
 pub struct Reset;
 
+/// Whose events a subscription is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// What the origin decided.
+    Origin,
+    /// And what this node did by itself.
+    All,
+}
+
+impl History {
+    fn of(&self, whose: Whose) -> (u64, &[Event]) {
+        match whose {
+            Whose::Origin => (self.origin_epoch, self.events.get(..self.decided).unwrap_or(&[])),
+            Whose::All => (self.epoch, &self.events),
+        }
+    }
+}
+
 /// Every event after a number, in order, once.
 #[derive(Debug)]
 pub struct Subscription {
     feed: Arc<Feed>,
     news: watch::Receiver<Arc<State>>,
+    whose: Whose,
     epoch: u64,
     delivered: u64,
 }
@@ -109,10 +161,11 @@ impl Subscription {
         loop {
             self.news.borrow_and_update();
             let events = self.feed.read(|history| {
-                if history.epoch != self.epoch {
+                let (epoch, events) = history.of(self.whose);
+                if epoch != self.epoch {
                     return Err(Reset);
                 }
-                let rest = history.events.iter().skip(self.delivered as usize);
+                let rest = events.iter().skip(self.delivered as usize);
                 Ok(rest.take(PIECE).cloned().collect::<Vec<_>>())
             })?;
             if let Some(last) = events.last() {

@@ -177,8 +177,7 @@ mod tests {
     fn events(range: std::ops::RangeInclusive<u64>) -> Vec<Event> {
         let member = MemberId::new("wang").unwrap();
         let body = EventBody::HandRaised { member };
-        let event =
-            |seq: u64| Event::new(seq, Uuid::from_u128(seq.into()), seq, body.clone());
+        let event = |seq: u64| Event::new(seq, Uuid::from_u128(seq.into()), seq, body.clone());
         range.map(event).collect()
     }
 

@@ -1,17 +1,21 @@
 //! The origin's side of a lesson: one task that decides, writes down, and only then tells.
 //!
 //! Commands that wait while a batch is being synced to disk are decided together and share
-//! the next sync, so a whole school joining at once costs a few of them, not one each.
+//! the next sync, so a whole school joining at once costs a few of them, not one each. What
+//! nodes decided while they could not reach the origin is decided again in the same order and
+//! under the same rules: each entry once, however often it is handed up.
 
 use super::feed::Feed;
 use super::log::EventLog;
 use super::registry::Board;
 use super::rules::{self, Limits};
+use super::settled::Settled;
 use cloudschool_protocol::command::Command;
-use cloudschool_protocol::event::Event;
+use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::{LessonInfo, State};
 use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::trunk::{HandUpEntry, HandUpOutcome};
 use cloudschool_service::clock::now_ms;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -23,14 +27,16 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 
 /// What is asked of the lesson's task.
-enum Ask {
-    Open(LessonInfo),
-    Command { command: Command, from: NodeId },
+enum Request {
+    Open(LessonInfo, oneshot::Sender<Result<(), Refusal>>),
+    Command(Command, NodeId, oneshot::Sender<Result<(), Refusal>>),
+    HandUp(Vec<HandUpEntry>, NodeId, oneshot::Sender<Vec<HandUpOutcome>>),
 }
 
-struct Request {
-    ask: Ask,
-    reply: oneshot::Sender<Result<(), Refusal>>,
+/// An answer that waits for its events to be stored.
+enum Answer {
+    Outcome(oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>),
+    HandUp(oneshot::Sender<Vec<HandUpOutcome>>, Vec<HandUpOutcome>),
 }
 
 /// A way to the lesson's task.
@@ -40,26 +46,46 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Starts the task. It ends when the last `Origin` is dropped.
-    pub(super) fn start(feed: Arc<Feed>, log: EventLog, limits: Limits, board: Board) -> Self {
+    /// Starts the task of a lesson of which `events` have happened. It ends when the last
+    /// `Origin` is dropped.
+    pub(super) fn start(
+        feed: Arc<Feed>,
+        log: EventLog,
+        limits: Limits,
+        board: Board,
+        events: &[Event],
+    ) -> Self {
         let (requests, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(Task { feed, log: Some(log), limits, board }.run(waiting));
+        let mut settled = Settled::default();
+        settled.logged(events);
+        tokio::spawn(Task { feed, log: Some(log), limits, board, settled }.run(waiting));
         Self { requests }
     }
 
     pub(super) async fn open(&self, info: LessonInfo) -> Result<(), Refusal> {
-        self.ask(Ask::Open(info)).await
+        self.ask(|reply| Request::Open(info, reply)).await.unwrap_or(Err(Refusal::Storage))
     }
 
     pub(super) async fn submit(&self, command: Command, from: NodeId) -> Result<(), Refusal> {
-        self.ask(Ask::Command { command, from }).await
+        let answer = self.ask(|reply| Request::Command(command, from, reply)).await;
+        answer.unwrap_or(Err(Refusal::Storage))
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(), Refusal> {
+    /// Takes what was decided at `from`, or where the entries say, in order. The outcomes are
+    /// of those that were dealt with; what is missing is to be handed up again.
+    pub(super) async fn hand_up(
+        &self,
+        entries: Vec<HandUpEntry>,
+        from: NodeId,
+    ) -> Vec<HandUpOutcome> {
+        self.ask(|reply| Request::HandUp(entries, from, reply)).await.unwrap_or_default()
+    }
+
+    /// `None` only after the log failed beyond repair.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        // The task is gone only after its log failed beyond repair.
-        self.requests.send(Request { ask, reply }).await.map_err(|_| Refusal::Storage)?;
-        answer.await.unwrap_or(Err(Refusal::Storage))
+        self.requests.send(request(reply)).await.ok()?;
+        answer.await.ok()
     }
 }
 
@@ -69,6 +95,7 @@ struct Task {
     log: Option<EventLog>,
     limits: Limits,
     board: Board,
+    settled: Settled,
 }
 
 impl Task {
@@ -78,20 +105,29 @@ impl Task {
             let mut state = State::clone(&self.feed.state());
             let mut events = Vec::new();
             let mut answers = Vec::new();
-            for Request { ask, reply } in batch.drain(..) {
-                let answer = self.decide(&mut state, &mut events, ask);
-                answers.push((reply, answer));
+            for request in batch.drain(..) {
+                answers.push(self.decide(&mut state, &mut events, request));
             }
             let stored = events.is_empty() || self.store(&events).await;
             if stored && !events.is_empty() {
                 self.board.show(&state);
+                self.settled.logged(&events);
                 self.feed.publish(state, events);
             }
-            for (reply, answer) in answers {
-                // Later decisions of the batch rest on events that are no longer.
-                let answer = if stored { answer } else { Err(Refusal::Storage) };
-                // Who asked may have gone; what was decided stands all the same.
-                let _ = reply.send(answer);
+            for answer in answers {
+                // Later decisions of the batch rest on events that are no longer. Who asked
+                // may have gone; what was decided stands all the same.
+                match answer {
+                    Answer::Outcome(reply, outcome) => {
+                        let _ = reply.send(if stored { outcome } else { Err(Refusal::Storage) });
+                    }
+                    Answer::HandUp(reply, outcomes) => {
+                        if stored {
+                            self.settled.without_event(&outcomes);
+                        }
+                        let _ = reply.send(if stored { outcomes } else { Vec::new() });
+                    }
+                }
             }
             if self.log.is_none() {
                 return;
@@ -99,22 +135,27 @@ impl Task {
         }
     }
 
-    fn decide(&self, state: &mut State, events: &mut Vec<Event>, ask: Ask) -> Result<(), Refusal> {
-        let bodies = match &ask {
-            Ask::Open(info) => rules::open(state, info)?,
-            Ask::Command { command, from } => {
-                rules::decide(state, command, from, &self.limits, &mut Uuid::now_v7)?
+    fn decide(&self, state: &mut State, events: &mut Vec<Event>, request: Request) -> Answer {
+        match request {
+            Request::Open(info, reply) => {
+                let bodies = rules::open(state, &info);
+                let outcome =
+                    bodies.and_then(|b| rules::happen(state, events, decided_now(state, b)));
+                Answer::Outcome(reply, outcome)
             }
-        };
-        for event in rules::number(state, bodies, now_ms(), &mut Uuid::now_v7) {
-            // Numbered from this very state, so it follows.
-            if let Err(gap) = state.apply(&event) {
-                tracing::error!(%gap, "an event was numbered wrongly");
-                return Err(Refusal::Storage);
+            Request::Command(command, from, reply) => {
+                let decided =
+                    rules::decide(state, &command, &from, &self.limits, &mut Uuid::now_v7);
+                let outcome =
+                    decided.and_then(|b| rules::happen(state, events, decided_now(state, b)));
+                Answer::Outcome(reply, outcome)
             }
-            events.push(event);
+            Request::HandUp(entries, from, reply) => {
+                let (limits, now_ms) = (&self.limits, now_ms());
+                let outcomes = self.settled.decide(state, events, entries, &from, limits, now_ms);
+                Answer::HandUp(reply, outcomes)
+            }
         }
-        Ok(())
     }
 
     async fn store(&mut self, events: &[Event]) -> bool {
@@ -139,4 +180,8 @@ impl Task {
             }
         }
     }
+}
+
+fn decided_now(state: &State, bodies: Vec<EventBody>) -> Vec<Event> {
+    rules::number(state, bodies, now_ms(), &mut Uuid::now_v7)
 }

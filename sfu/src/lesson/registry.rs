@@ -4,15 +4,17 @@ use super::feed::{Feed, Subscription};
 use super::log::{Durability, EventLog, LogError};
 use super::mirror::{self, FollowAgain, Forward, Mirror};
 use super::origin::Origin;
+use super::provisional::Sides;
+use super::queue::QueueFile;
 use super::rules::Limits;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::{Event, EventBody, LeaveReason};
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
 use cloudschool_protocol::lesson::{LessonInfo, State};
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::trunk::LessonLine;
+use cloudschool_protocol::trunk::{HandUpEntry, HandUpOutcome, LessonLine};
 use dashmap::DashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -70,6 +72,8 @@ pub struct Lessons {
     board: Board,
     /// The way up, at an edge.
     up: Option<mpsc::Sender<Forward>>,
+    /// Whether the origin can be reached.
+    campus: watch::Sender<bool>,
     /// One lesson is opened at a time, so none is begun twice.
     opening: tokio::sync::Mutex<()>,
 }
@@ -85,7 +89,7 @@ impl Lessons {
         for (id, dir) in lessons.stored()? {
             match EventLog::open(&dir, Durability::Synced) {
                 Ok((log, events)) if !events.is_empty() => {
-                    lessons.restore(&id, Some(log), events);
+                    lessons.restore(&id, Stored { log: Some(log), events, ..Stored::default() });
                 }
                 // Its first event was never stored, so nobody was told of it.
                 Ok(_) => {}
@@ -103,9 +107,9 @@ impl Lessons {
         let (up, forwards) = mpsc::channel(mirror::QUEUE);
         let lessons = Self::new(settings, Some(up));
         for (id, dir) in lessons.stored()? {
-            let (log, events) = open_copy(&id, &dir);
-            if !events.is_empty() {
-                lessons.restore(&id, log, events);
+            let stored = open_copy(&id, &dir);
+            if !stored.events.is_empty() {
+                lessons.restore(&id, stored);
             }
         }
         Ok((lessons, forwards))
@@ -114,7 +118,14 @@ impl Lessons {
     fn new(settings: Settings, up: Option<mpsc::Sender<Forward>>) -> Arc<Self> {
         let lessons = DashMap::new();
         let opening = tokio::sync::Mutex::default();
-        Arc::new(Self { settings, lessons, board: Board::default(), up, opening })
+        let campus = watch::Sender::new(up.is_none());
+        Arc::new(Self { settings, lessons, board: Board::default(), up, campus, opening })
+    }
+
+    /// At an edge: whether the origin can be reached. While it can't, this node decides what
+    /// its own members ask, and hands that up when it can again.
+    pub fn set_campus(&self, reachable: bool) {
+        self.campus.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
     }
 
     /// The lesson, if this node knows it.
@@ -189,7 +200,8 @@ impl Lessons {
             }
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
-        Ok(self.handle(replayed(info, &events), events, Some(log)))
+        let stored = Stored { log: Some(log), events, ..Stored::default() };
+        Ok(self.handle(replayed(info, &stored.events), stored))
     }
 
     /// At an edge: what the campus has for this node, whole. New lessons are mirrored from
@@ -201,9 +213,9 @@ impl Lessons {
         let listed: BTreeMap<_, _> = lines.into_iter().map(|l| (l.info.id.clone(), l)).collect();
         for (id, line) in &listed {
             if !self.lessons.contains_key(id) {
-                let (log, events) = open_copy(id, &self.dir(id));
-                let state = replayed(&line.info, &events);
-                self.lessons.insert(id.clone(), self.handle(state, events, log));
+                let stored = open_copy(id, &self.dir(id));
+                let state = replayed(&line.info, &stored.events);
+                self.lessons.insert(id.clone(), self.handle(state, stored));
             }
         }
         self.lessons.retain(|id, _| listed.contains_key(id));
@@ -216,16 +228,18 @@ impl Lessons {
         });
     }
 
-    fn restore(&self, id: &LessonId, log: Option<EventLog>, events: Vec<Event>) {
-        let Some(info) = events.iter().find_map(opened) else {
+    fn restore(&self, id: &LessonId, stored: Stored) {
+        let Some(info) = stored.events.iter().find_map(opened) else {
             tracing::error!(lesson = %id, "a lesson that was never opened is left out");
             return;
         };
-        let state = replayed(&info, &events);
+        let state = replayed(&info, &stored.events);
+        self.board.show(&state);
+        let handle = self.handle(state, stored);
+        // With those who came in while the origin was away.
+        let state = handle.state();
         let here = state.members.values().filter(|m| m.node == self.settings.node);
         let members: BTreeMap<_, _> = here.map(|m| (m.id.clone(), LeaveReason::Lost)).collect();
-        self.board.show(&state);
-        let handle = self.handle(state, events, log);
         if !members.is_empty() {
             handle.missing().members = members;
             handle.report_missing(self.settings.rejoin_within);
@@ -233,18 +247,33 @@ impl Lessons {
         self.lessons.insert(id.clone(), handle);
     }
 
-    fn handle(&self, state: State, events: Vec<Event>, log: Option<EventLog>) -> Arc<LessonHandle> {
+    fn handle(&self, state: State, stored: Stored) -> Arc<LessonHandle> {
         let id = state.info.id.clone();
-        let feed = Feed::new(state, events);
-        let authority = match (&self.up, log) {
-            (Some(up), log) => Authority::Mirror(Mirror::new(feed.clone(), up.clone(), log)),
+        let node = self.settings.node.clone();
+        let limits = self.settings.limits;
+        let Stored { log, events, queue, mut entries } = stored;
+        let authority = |feed: Arc<Feed>, events: &[Event]| match (&self.up, log) {
+            (Some(up), log) => {
+                let known: HashSet<_> = events.iter().map(|event| event.id).collect();
+                entries.retain(|entry| !known.contains(&entry.id));
+                let sides = Sides::new(node.clone(), limits, state.clone(), entries);
+                let (up, campus) = (up.clone(), self.campus.subscribe());
+                Authority::Mirror(Mirror::start(
+                    node.clone(),
+                    feed,
+                    up,
+                    campus,
+                    sides,
+                    (log, queue),
+                ))
+            }
             (None, Some(log)) => {
-                let board = self.board.clone();
-                Authority::Origin(Origin::start(feed.clone(), log, self.settings.limits, board))
+                Authority::Origin(Origin::start(feed, log, limits, self.board.clone(), events))
             }
             (None, None) => Authority::Nobody,
         };
-        let node = self.settings.node.clone();
+        let feed = Feed::new(state.clone(), events.clone());
+        let authority = authority(feed.clone(), &events);
         Arc::new(LessonHandle {
             id,
             node,
@@ -276,21 +305,39 @@ impl Lessons {
     }
 }
 
-/// An edge's copy. One that can't be read is thrown away: the origin has it all.
-fn open_copy(id: &LessonId, dir: &Path) -> (Option<EventLog>, Vec<Event>) {
+/// What of a lesson is on the disk.
+#[derive(Debug, Default)]
+struct Stored {
+    log: Option<EventLog>,
+    events: Vec<Event>,
+    /// At an edge: what it decided and has not handed up.
+    queue: Option<QueueFile>,
+    entries: Vec<HandUpEntry>,
+}
+
+/// An edge's copy. One that can't be read is thrown away: the origin has it all, but for what
+/// was decided here.
+fn open_copy(id: &LessonId, dir: &Path) -> Stored {
     let opened = EventLog::open(dir, Durability::Written).or_else(|error| {
         tracing::warn!(%error, lesson = %id, "the copy of a lesson is taken anew");
-        std::fs::remove_dir_all(dir)
-            .map_err(|source| LogError::Io { path: dir.into(), source })
-            .and_then(|()| EventLog::open(dir, Durability::Written))
+        let path = dir.join(super::log::FILE);
+        match std::fs::remove_file(&path) {
+            Ok(()) => EventLog::open(dir, Durability::Written),
+            Err(source) => Err(LogError::Io { path, source }),
+        }
     });
+    let mut stored = Stored::default();
     match opened {
-        Ok((log, events)) => (Some(log), events),
+        Ok((log, events)) => (stored.log, stored.events) = (Some(log), events),
+        Err(error) => tracing::warn!(%error, lesson = %id, "this lesson is kept in memory alone"),
+    }
+    match QueueFile::open(dir) {
+        Ok((queue, entries)) => (stored.queue, stored.entries) = (Some(queue), entries),
         Err(error) => {
-            tracing::warn!(%error, lesson = %id, "this lesson is kept in memory alone");
-            (None, Vec::new())
+            tracing::error!(%error, lesson = %id, "without the campus nothing can be decided here");
         }
     }
+    stored
 }
 
 fn replayed(info: &LessonInfo, events: &[Event]) -> State {
@@ -316,7 +363,7 @@ enum Authority {
     /// This node decides.
     Origin(Origin),
     /// The node above decides.
-    Mirror(Mirror),
+    Mirror(Arc<Mirror>),
     /// Nobody can: there is no log to write to.
     Nobody,
 }
@@ -372,8 +419,9 @@ impl LessonHandle {
     /// Has `command`, reported by node `from`, decided. When it is, its events are stored at
     /// the origin and applied here.
     ///
-    /// Two things need no campus to be reached: a member this node already has comes back,
-    /// and a member leaves (the origin is told as soon as it can be).
+    /// At an edge that can't reach the origin, what its own members ask is decided here, shown
+    /// at once and handed up later; what is the origin's alone is refused with
+    /// [`Refusal::CampusAway`].
     ///
     /// Who may send which command is decided by the member's role and node; that
     /// [`Command::Archived`] comes from a recorder is for the trunk to check.
@@ -395,9 +443,9 @@ impl LessonHandle {
                     Command::Leave { member, reason } => Some((member.clone(), *reason)),
                     _ => None,
                 };
-                let outcome = mirror.submit(command).await;
+                let outcome = mirror.submit(command, from).await;
                 match left {
-                    Some((member, reason)) if outcome == Err(Refusal::CampusAway) => {
+                    Some((member, reason)) if *from == self.node && outcome.is_err() => {
                         self.missing().members.insert(member, reason);
                         self.report_missing(REPORT_AGAIN);
                         Ok(())
@@ -407,6 +455,31 @@ impl LessonHandle {
             }
             Authority::Nobody => Err(Refusal::Storage),
         }
+    }
+
+    /// Takes what node `from` decided, or had handed up to it, while the origin was away. Tells
+    /// of those that were dealt with; the others are to be handed up again.
+    pub async fn hand_up(
+        &self,
+        mut entries: Vec<HandUpEntry>,
+        from: &NodeId,
+    ) -> Vec<HandUpOutcome> {
+        match &self.authority {
+            Authority::Origin(origin) => origin.hand_up(entries, from.clone()).await,
+            Authority::Mirror(mirror) => {
+                for entry in &mut entries {
+                    entry.from.get_or_insert_with(|| from.clone());
+                }
+                mirror.pass_up(entries).await.unwrap_or_default()
+            }
+            Authority::Nobody => Vec::new(),
+        }
+    }
+
+    /// Number of the last event of the origin's that is shown here.
+    #[must_use]
+    pub fn decided_seq(&self) -> u64 {
+        self.feed.decided_seq()
     }
 
     /// At an edge: after which event to follow the lesson at the origin.
@@ -453,7 +526,7 @@ impl LessonHandle {
         let leave = Command::Leave { member: member.clone(), reason };
         let outcome = match &self.authority {
             Authority::Origin(origin) => origin.submit(leave, self.node.clone()).await,
-            Authority::Mirror(mirror) => mirror.submit(leave).await,
+            Authority::Mirror(mirror) => mirror.submit(leave, &self.node).await,
             Authority::Nobody => return false,
         };
         match outcome {

@@ -3,12 +3,13 @@
 //! [`State::apply`]'s, which every node shares.
 
 use cloudschool_protocol::command::{Command, MemberCommand};
-use cloudschool_protocol::event::{Event, EventBody, LeaveReason};
+use cloudschool_protocol::event::{Event, EventBody, Late, LeaveReason};
 use cloudschool_protocol::id::{MemberId, NodeId};
 use cloudschool_protocol::lesson::{LessonInfo, Phase, State};
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::trunk::HandUpEntry;
 use uuid::Uuid;
 
 /// How much a lesson may hold.
@@ -30,10 +31,94 @@ pub fn decide(
     limits: &Limits,
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Result<Vec<EventBody>, Refusal> {
+    decide_by(state, command, from, limits, Lead::Everybody, new_id)
+}
+
+/// Decides what a node does by itself while the origin is away, and, when it hands that up,
+/// whether the origin takes it: the same rules, for what concerns the node's own members. In
+/// their classroom the assistant stands in for a teacher who is not there.
+///
+/// # Errors
+/// The [`Refusal`] to answer with; [`Refusal::CampusAway`] for what is the origin's alone: the
+/// beginning and the end of the lesson, its recording, and members of other nodes.
+pub fn decide_away(
+    state: &State,
+    command: &Command,
+    from: &NodeId,
+    limits: &Limits,
+) -> Result<Vec<EventBody>, Refusal> {
+    let about = match command {
+        Command::Archived { .. } => return Err(Refusal::CampusAway),
+        Command::Member { command, .. } => match command {
+            MemberCommand::Start | MemberCommand::End => return Err(Refusal::CampusAway),
+            MemberCommand::RaiseHand => None,
+            MemberCommand::Mute { member, .. } | MemberCommand::Call { member } => Some(member),
+            MemberCommand::LowerHand { member } | MemberCommand::Dismiss { member } => {
+                member.as_ref()
+            }
+        },
+        _ => None,
+    };
+    if about.and_then(|m| state.members.get(m)).is_some_and(|m| m.node != *from) {
+        return Err(Refusal::CampusAway);
+    }
+    // Names a run of the lesson, which none of these begins.
+    decide_by(state, command, from, limits, Lead::OwnClass, &mut Uuid::now_v7)
+}
+
+/// What happened below at `at_ms` while the origin was away, decided by the origin. What
+/// happened before the end of the lesson is a part of it also when it is heard of after.
+///
+/// # Errors
+/// As [`decide_away`], and [`Refusal::Ended`] for what is of an earlier run of the lesson.
+pub fn decide_late(
+    state: &State,
+    command: &Command,
+    from: &NodeId,
+    limits: &Limits,
+    at_ms: u64,
+    opened_ms: u64,
+) -> Result<Vec<EventBody>, Refusal> {
+    if at_ms < opened_ms {
+        return Err(Refusal::Ended);
+    }
+    if state.phase >= Phase::Ended && state.ended_ms.is_some_and(|ended| at_ms <= ended) {
+        let then = State { phase: Phase::Live, ..state.clone() };
+        return decide_away(&then, command, from, limits);
+    }
+    decide_away(state, command, from, limits)
+}
+
+/// Who may decide about others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// Whoever gives the lesson, about everybody.
+    Everybody,
+    /// Besides, an assistant about the members of the same node.
+    OwnClass,
+}
+
+impl Lead {
+    fn allows(self, by: &Member, about: Option<&Member>) -> bool {
+        let stands_in = self == Lead::OwnClass
+            && by.role == Role::Assistant
+            && about.is_some_and(|m| m.node == by.node);
+        by.role.leads() || stands_in
+    }
+}
+
+fn decide_by(
+    state: &State,
+    command: &Command,
+    from: &NodeId,
+    limits: &Limits,
+    lead: Lead,
+    new_id: &mut dyn FnMut() -> Uuid,
+) -> Result<Vec<EventBody>, Refusal> {
     match command {
         Command::Member { by, command } => {
             let member = state.members.get(by).filter(|m| m.node == *from);
-            ask(state, member.ok_or(Refusal::NotAMember)?, command, new_id)
+            ask(state, member.ok_or(Refusal::NotAMember)?, command, lead, new_id)
         }
         Command::Join { member } => join(state, member, from, limits),
         Command::Leave { member, reason } => Ok(leave(state, member, *reason, from)),
@@ -91,6 +176,41 @@ pub fn number(
     numbered.map(|(body, seq)| Event::new(seq, new_id(), now_ms, body)).collect()
 }
 
+/// Gives `bodies` their numbers as the events that follow `state`, and the name and time of the
+/// `entry` they come of: at the node that decided it, and at the origin when it hears of it.
+/// The last event has the entry's id.
+pub fn number_late(
+    state: &State,
+    bodies: Vec<EventBody>,
+    entry: &HandUpEntry,
+    late: &Late,
+) -> Vec<Event> {
+    let last = bodies.len().saturating_sub(1) as u128;
+    let mut name = 0..;
+    let mut new_id = || {
+        let before_last = last - name.next().unwrap_or(last).min(last);
+        Uuid::from_u128(entry.id.as_u128().wrapping_add(before_last))
+    };
+    let mut events = number(state, bodies, entry.at_ms, &mut new_id);
+    events.iter_mut().for_each(|event| event.late = Some(late.clone()));
+    events
+}
+
+/// Adds `new`, numbered from `state`, to `events` and to the state.
+///
+/// # Errors
+/// [`Refusal::Storage`] when they don't follow.
+pub fn happen(state: &mut State, events: &mut Vec<Event>, new: Vec<Event>) -> Result<(), Refusal> {
+    for event in new {
+        if let Err(gap) = state.apply(&event) {
+            tracing::error!(%gap, "an event was numbered wrongly");
+            return Err(Refusal::Storage);
+        }
+        events.push(event);
+    }
+    Ok(())
+}
+
 /// Members may take part before the lesson begins (a sound check needs all of it) and
 /// while it is given.
 fn running(state: &State) -> Result<(), Refusal> {
@@ -99,10 +219,6 @@ fn running(state: &State) -> Result<(), Refusal> {
         Phase::Open | Phase::Live => Ok(()),
         Phase::Ended | Phase::Archived => Err(Refusal::Ended),
     }
-}
-
-fn leads(member: &Member) -> Result<(), Refusal> {
-    if member.role.leads() { Ok(()) } else { Err(Refusal::NotAllowed) }
 }
 
 /// Whether a role can be called up, raise a hand or be muted: it is heard, and doesn't lead.
@@ -114,13 +230,18 @@ fn ask(
     state: &State,
     by: &Member,
     command: &MemberCommand,
+    lead: Lead,
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Result<Vec<EventBody>, Refusal> {
     let has_hand_up = |member: &MemberId| state.hands.iter().any(|h| h.member == *member);
     let on_stage = |member: &MemberId| state.stage.contains(member);
+    let leads = |about: Option<&MemberId>| {
+        let about = about.and_then(|m| state.members.get(m));
+        if lead.allows(by, about) { Ok(()) } else { Err(Refusal::NotAllowed) }
+    };
     let event = match command {
         MemberCommand::Start => {
-            leads(by)?;
+            leads(None)?;
             running(state)?;
             if state.phase == Phase::Live {
                 return Err(Refusal::AlreadyLive);
@@ -128,7 +249,7 @@ fn ask(
             EventBody::LessonStarted { by: by.id.clone(), session: new_id() }
         }
         MemberCommand::End => {
-            leads(by)?;
+            leads(None)?;
             running(state)?;
             if state.phase != Phase::Live {
                 return Err(Refusal::NotLive);
@@ -149,7 +270,7 @@ fn ask(
             EventBody::HandRaised { member: by.id.clone() }
         }
         MemberCommand::LowerHand { member } => {
-            let member = target(state, by, member.as_ref())?;
+            let member = target(state, by, member.as_ref(), lead)?;
             running(state)?;
             if !has_hand_up(member) {
                 return Err(Refusal::HandNotUp);
@@ -157,7 +278,7 @@ fn ask(
             EventBody::HandLowered { member: member.clone(), by: by.id.clone() }
         }
         MemberCommand::Mute { member, muted } => {
-            leads(by)?;
+            leads(Some(member))?;
             running(state)?;
             let is_muted = state.muted.contains(member);
             // One who is away may be given the floor back before returning.
@@ -171,7 +292,7 @@ fn ask(
             EventBody::MemberMuted { member: member.clone(), muted: *muted, by: by.id.clone() }
         }
         MemberCommand::Call { member } => {
-            leads(by)?;
+            leads(Some(member))?;
             running(state)?;
             let called = state.members.get(member).ok_or(Refusal::NoSuchMember)?;
             if !takes_part(called.role) {
@@ -183,7 +304,7 @@ fn ask(
             EventBody::StageCalled { member: member.clone(), by: by.id.clone() }
         }
         MemberCommand::Dismiss { member } => {
-            let member = target(state, by, member.as_ref())?;
+            let member = target(state, by, member.as_ref(), lead)?;
             running(state)?;
             if !on_stage(member) {
                 return Err(Refusal::NotOnStage);
@@ -199,14 +320,16 @@ fn target<'a>(
     state: &'a State,
     by: &'a Member,
     named: Option<&MemberId>,
+    lead: Lead,
 ) -> Result<&'a MemberId, Refusal> {
     match named {
         None => Ok(&by.id),
         Some(id) if *id == by.id => Ok(&by.id),
-        Some(id) => {
-            leads(by)?;
-            state.members.get(id).map(|m| &m.id).ok_or(Refusal::NoSuchMember)
-        }
+        Some(id) => match state.members.get(id) {
+            Some(member) if lead.allows(by, Some(member)) => Ok(&member.id),
+            None if lead.allows(by, None) => Err(Refusal::NoSuchMember),
+            _ => Err(Refusal::NotAllowed),
+        },
     }
 }
 

@@ -175,6 +175,25 @@ describe("a broken line", () => {
     expect(one.link.value).toMatchObject({ at: "waiting" });
   });
 
+  it("goes on when the node says the state anew, with the events after it", () => {
+    const one = joined(false);
+    const hand = { type: "hand.raised", member: "wang" } as const;
+    const late = { node: "school-01" };
+    line().say({ type: "event", event: { ...event(6, hand), late } });
+    expect(one.state.value?.hands).toHaveLength(1);
+    line().say({ type: "campus", reachable: true });
+    const hands = [{ member: "wang", atMs: 6000 }];
+    line().say({ type: "state", state: { ...emptyState(), seq: 9, hands } });
+    expect(one.state.value).toMatchObject({ seq: 9, hands });
+    line().say({
+      type: "event",
+      event: event(10, { type: "hand.lowered", member: "wang", by: "li" }),
+    });
+    expect(one.state.value).toMatchObject({ seq: 10, hands: [] });
+    expect(one.link.value).toEqual({ at: "joined" });
+    expect(lines).toHaveLength(1);
+  });
+
   it("comes back by itself after a shutdown, and not after a replacement", () => {
     const one = joined();
     line().say({ type: "bye", reason: "shutdown", message: "" });
@@ -233,10 +252,18 @@ describe("a command", () => {
 
   it("waits for the campus, and is sent when it is back", async () => {
     const one = joined(false);
-    const done = one.command({ do: "raise-hand" });
+    const done = one.command({ do: "start" });
     expect(one.waiting.value).toHaveLength(1);
     expect(line().sent).toHaveLength(1);
     line().say({ type: "campus", reachable: true });
+    line().say({ type: "done", id: line().lastId });
+    await expect(done).resolves.toBeUndefined();
+  });
+
+  it("of the own class goes to the node at once, also while the campus is away", async () => {
+    const one = joined(false);
+    const done = one.command({ do: "raise-hand" });
+    expect(one.waiting.value).toEqual([]);
     line().say({ type: "done", id: line().lastId });
     await expect(done).resolves.toBeUndefined();
   });

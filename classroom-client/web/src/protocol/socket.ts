@@ -65,6 +65,12 @@ const ALREADY_SO: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   "already-live",
 ]);
 
+/** While the campus is away the node decides what its own class asks, but not this. */
+const CAMPUS_ALONE: ReadonlySet<MemberCommand["do"]> = new Set<MemberCommand["do"]>([
+  "start",
+  "end",
+]);
+
 /** Refusals of a join that no waiting changes. */
 const NEVER: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["not-invited", "not-allowed"]);
 
@@ -263,6 +269,9 @@ export class LessonSocket {
         else this.state.value = next;
         return;
       }
+      case "state":
+        this.state.value = message.state;
+        return;
       case "done":
       case "refused":
       case "failed":
@@ -369,9 +378,9 @@ export class LessonSocket {
   }
 
   #sendCommands(): void {
-    if (this.link.peek().at === "joined" && this.campus.peek()) {
+    if (this.link.peek().at === "joined") {
       for (const [id, pending] of this.#commands) {
-        if (pending.sent) continue;
+        if (pending.sent || (!this.campus.peek() && CAMPUS_ALONE.has(pending.command.do))) continue;
         pending.sent = true;
         this.#send({ type: "command", id, command: pending.command });
         this.#expectAnswer();

@@ -39,6 +39,20 @@ describe("a lesson's state", () => {
     expect(archived).toMatchObject({ phase: "archived", recording: "http://r/library" });
   });
 
+  it("puts a hand it hears of late where it has waited, and none up after the end", () => {
+    const state = lessonWith(...joined, { type: "hand.raised", member: "room" });
+    const late = event(5, { type: "hand.raised", member: "wang" }, 3500);
+    const hands = [
+      { member: "wang", atMs: 3500 },
+      { member: "room", atMs: 4000 },
+    ];
+    expect(applyEvent(state, late)).toMatchObject({ hands });
+    const ended = lessonWith(...joined, { type: "lesson.ended", by: "li" });
+    expect(applyEvent(ended, late)).toMatchObject({ seq: 5, hands: [] });
+    const called = event(5, { type: "stage.called", member: "wang", by: "li" });
+    expect(applyEvent(ended, called)).toMatchObject({ seq: 5, stage: [] });
+  });
+
   it("keeps hands in the order they went up, and a call takes one down", () => {
     const state = lessonWith(
       ...joined,

@@ -1,7 +1,13 @@
 // A lesson's state as a projection of its events: the same rules as the nodes' own
 // (`protocol/src/lesson.rs`). It decides nothing.
 
-import { type LessonEvent, type LessonState, type Member, trackMember } from "./words.ts";
+import {
+  type Hand,
+  type LessonEvent,
+  type LessonState,
+  type Member,
+  trackMember,
+} from "./words.ts";
 
 /** The next state, or `"gap"` when events between the last one and this are missing. */
 export function applyEvent(state: LessonState, event: LessonEvent): LessonState | "gap" {
@@ -30,7 +36,7 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
         tracks: without(state.tracks, (_, { track }) => trackMember(track) === event.member),
       };
     case "hand.raised":
-      return { hands: [...state.hands, { member: event.member, atMs: event.atMs }] };
+      return { hands: state.phase in OVER ? state.hands : withHand(state.hands, event) };
     case "hand.lowered":
       return { hands: state.hands.filter((hand) => hand.member !== event.member) };
     case "member.muted": {
@@ -38,6 +44,7 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
       return { muted: event.muted ? [...others, event.member] : others };
     }
     case "stage.called":
+      if (state.phase in OVER) return {};
       return {
         hands: state.hands.filter((hand) => hand.member !== event.member),
         stage: state.stage.includes(event.member) ? state.stage : [...state.stage, event.member],
@@ -54,6 +61,15 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
       // An event of a newer node: it counts, and changes nothing this page shows.
       return {};
   }
+}
+
+/** What is heard of after the end is a fact of the past: nothing of it is so now. */
+const OVER = { ended: true, archived: true };
+
+/** One that was heard of late may have waited longer than others. */
+function withHand(hands: readonly Hand[], { member, atMs }: { member: string; atMs: number }) {
+  const after = hands.findIndex((hand) => hand.atMs > atMs);
+  return hands.toSpliced(after < 0 ? hands.length : after, 0, { member, atMs });
 }
 
 function without<T>(record: Record<string, T>, drop: (key: string, value: T) => boolean) {

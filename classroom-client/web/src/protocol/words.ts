@@ -88,7 +88,13 @@ export type EventBody =
   | { type: "track.published"; track: TrackId; codec: Codec; node: string }
   | { type: "track.unpublished"; track: TrackId };
 
-export type LessonEvent = { seq: number; id: string; atMs: number } & EventBody;
+/** Decided by a node that could not reach the origin; without `heardMs` it is provisional. */
+export interface Late {
+  node: string;
+  heardMs?: number;
+}
+
+export type LessonEvent = { seq: number; id: string; atMs: number; late?: Late } & EventBody;
 
 export type MemberCommand =
   | { do: "start" }
@@ -175,6 +181,8 @@ export type ServerMessage =
       iceServers?: IceServer[];
     }
   | { type: "event"; event: LessonEvent }
+  /** In place of the state the page has: what the node decided alone has met the campus's. */
+  | { type: "state"; state: LessonState }
   | { type: "done"; id: number }
   | { type: "refused"; id: number; code: RefusalCode; message: string }
   | { type: "failed"; id: number; message: string }
@@ -188,6 +196,7 @@ export type ServerMessage =
 const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "welcome",
   "event",
+  "state",
   "done",
   "refused",
   "failed",

@@ -8,7 +8,7 @@ use crate::node::{MediaError, Watched};
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{EventBody, LeaveReason};
 use cloudschool_protocol::id::MemberId;
-use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::Source;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::{Lang, Refusal};
@@ -195,7 +195,10 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 message = line.next() => self.heard(message?)?,
-                events = news.next() => self.tell(line, events, &news).await?,
+                events = news.next() => match events {
+                    Ok(events) => self.tell(line, events, &news).await?,
+                    Err(Reset) => news = self.tell_anew(line).await?,
+                },
                 answer = ready(&mut self.current) => {
                     self.current = None;
                     line.send(&answer).await?;
@@ -247,14 +250,9 @@ impl<'a> Session<'a> {
     async fn tell(
         &mut self,
         line: &mut Line,
-        events: Result<Vec<cloudschool_protocol::event::Event>, Reset>,
+        events: Vec<cloudschool_protocol::event::Event>,
         news: &Subscription,
     ) -> Result<(), Ending> {
-        let events = events.map_err(|Reset| {
-            let zh = "课堂状态已更新,正在重新连接。";
-            let en = "The lesson was taken up anew; please reconnect.";
-            Ending::Bye(ByeReason::TooSlow, Sentence::new(zh, en))
-        })?;
         for event in events {
             match &event.body {
                 EventBody::LessonEnded { .. } => {
@@ -267,7 +265,22 @@ impl<'a> Session<'a> {
             }
             line.send(&ServerMessage::Event { event }).await?;
         }
-        let state = self.lesson.state();
+        self.is_there(&self.lesson.state(), news)
+    }
+
+    /// The lesson's history is another: what this node decided by itself has become a part of
+    /// the origin's, or gave way to it. The page takes the state in place of its own.
+    async fn tell_anew(&mut self, line: &mut Line) -> Result<Subscription, Ending> {
+        let (state, news) = self.lesson.follow();
+        if state.phase >= Phase::Ended && self.close_at.is_none() {
+            self.close_at = Some(tokio::time::Instant::now() + self.app.limits.closing());
+        }
+        self.is_there(&state, &news)?;
+        line.send(&ServerMessage::State { state: Box::new((*state).clone()) }).await?;
+        Ok(news)
+    }
+
+    fn is_there(&self, state: &State, news: &Subscription) -> Result<(), Ending> {
         if news.delivered() < state.seq || state.phase >= Phase::Ended {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lesson::Reset;
+use crate::lesson::{Asked, Reset};
 use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::event::EventBody;
 use cloudschool_protocol::id::SchoolId;
@@ -171,7 +171,7 @@ async fn changes_of_the_list_are_told() {
     assert_eq!(changes.borrow_and_update()[&id()].phase, Phase::Live);
 }
 
-/// Sends the edge's commands to the origin and the origin's events to the edge.
+/// Sends what the edge asks to the origin, and the origin's events to the edge.
 async fn bridge(
     mut forwards: mpsc::Receiver<Forward>,
     up: Arc<LessonHandle>,
@@ -187,11 +187,22 @@ async fn bridge(
                 }
             }
             Some(forward) = forwards.recv() => {
-                let outcome = up.submit(forward.command, &edge_node()).await;
-                while down.state().seq < up.state().seq {
+                // Whoever asked may have given up waiting.
+                let answer: Box<dyn FnOnce() + Send> = match forward.asked {
+                    Asked::Command { command, from, reply } => {
+                        let from = from.unwrap_or_else(edge_node);
+                        let outcome = up.submit(command, &from).await;
+                        Box::new(move || reply.send(outcome).map_or_else(|_| (), |()| ()))
+                    }
+                    Asked::HandUp { entries, reply } => {
+                        let outcomes = up.hand_up(entries, &edge_node()).await;
+                        Box::new(move || reply.send(outcomes).map_or_else(drop, |()| ()))
+                    }
+                };
+                while events.delivered() < up.state().seq {
                     down.apply(events.next().await.unwrap()).await.unwrap();
                 }
-                forward.reply.send(outcome).unwrap();
+                answer();
             }
         }
     }
@@ -222,6 +233,7 @@ async fn an_edge_mirrors_a_lesson_and_its_members_act_in_it() {
     lessons.sync(vec![line()]);
     let down = lessons.get(&id()).unwrap();
     let bridge = tokio::spawn(bridge(forwards, up.clone(), down.clone()));
+    lessons.set_campus(true);
     down.submit(edge_join("wang"), &edge_node()).await.unwrap();
     assert_eq!(down.state().members.len(), 1, "what was answered has arrived");
     let hand = || ask("wang", MemberCommand::RaiseHand);
@@ -240,47 +252,153 @@ async fn an_edge_mirrors_a_lesson_and_its_members_act_in_it() {
     assert_eq!(again.follow_after(), up.state().seq - 1);
 }
 
+/// An origin's lesson that is being given, with `wang` at the edge.
+async fn given(dir: &Path) -> Arc<LessonHandle> {
+    let up = Lessons::origin(settings(dir)).unwrap().open(info()).await.unwrap().0;
+    up.submit(join("li", Role::Teacher), &campus()).await.unwrap();
+    up.submit(ask("li", MemberCommand::Start), &campus()).await.unwrap();
+    up.submit(edge_join("wang"), &edge_node()).await.unwrap();
+    up
+}
+
+async fn until(lesson: &LessonHandle, what: impl Fn(&State) -> bool) {
+    let seen = async {
+        loop {
+            let (state, mut news) = lesson.follow();
+            if what(&state) {
+                return;
+            }
+            // News, or another history.
+            let _ = news.next().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it never became so");
+}
+
 #[tokio::test]
-async fn without_the_campus_a_command_is_refused_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let (lessons, forwards) = edge(dir.path());
+async fn without_the_campus_what_is_the_campuss_alone_is_refused_and_the_class_goes_on() {
+    let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = given(up_dir.path()).await;
+    let (lessons, _forwards) = edge(down_dir.path());
     lessons.sync(vec![line()]);
-    drop(forwards);
-    let lesson = lessons.get(&id()).unwrap();
-    let refused = lesson.submit(edge_join("wang"), &edge_node()).await;
-    assert_eq!(refused, Err(Refusal::CampusAway));
+    let down = lessons.get(&id()).unwrap();
+    down.apply(up.subscribe(0).next().await.unwrap()).await.unwrap();
+    down.submit(edge_join("zhao"), &edge_node()).await.unwrap();
+    let (_, mut page) = down.follow();
+    down.submit(ask("wang", MemberCommand::RaiseHand), &edge_node()).await.unwrap();
+    let shown = page.next().await.unwrap();
+    assert_eq!(shown[0].late.as_ref().map(|late| late.heard_ms), Some(None), "it is provisional");
+    assert_eq!(down.state().hands.len(), 1);
+    let spy = join("spy", Role::Student);
+    assert_eq!(down.submit(spy, &edge_node()).await, Err(Refusal::NotAllowed));
+    let end = ask("li", MemberCommand::End);
+    assert_eq!(down.submit(end, &edge_node()).await, Err(Refusal::CampusAway));
+    // A node behind this one decides for itself.
+    let further = NodeId::new("school-02").unwrap();
+    let hand = ask("wang", MemberCommand::RaiseHand);
+    assert_eq!(down.submit(hand, &further).await, Err(Refusal::CampusAway));
+    // Nodes behind hear what the campus decided, and nothing provisional.
+    assert_eq!(down.subscribe(0).next().await.unwrap().len() as u64, up.state().seq);
+    assert_eq!(down.follow_after(), up.state().seq - 1);
+}
+
+#[tokio::test]
+async fn what_an_edge_decided_outlives_it_and_is_handed_up_once() {
+    let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = given(up_dir.path()).await;
+    {
+        let (lessons, _forwards) = edge(down_dir.path());
+        lessons.sync(vec![line()]);
+        let down = lessons.get(&id()).unwrap();
+        down.apply(up.subscribe(0).next().await.unwrap()).await.unwrap();
+        down.submit(ask("wang", MemberCommand::RaiseHand), &edge_node()).await.unwrap();
+        down.submit(edge_join("zhao"), &edge_node()).await.unwrap();
+    }
+    // The campus goes on meanwhile.
+    up.submit(join("home", Role::Student), &campus()).await.unwrap();
+    let (lessons, forwards) = edge(down_dir.path());
+    let down = lessons.get(&id()).unwrap();
+    assert_eq!(
+        (down.state().hands.len(), down.state().members.len()),
+        (1, 3),
+        "before the line is"
+    );
+    let (_, mut page) = down.follow();
+    let bridge = tokio::spawn(bridge(forwards, up.clone(), down.clone()));
+    lessons.set_campus(true);
+    until(&up, |state| state.hands.len() == 1 && state.members.len() == 4).await;
+    until(&down, |state| *state == *up.state()).await;
+    assert_eq!(page.next().await, Err(Reset), "whoever saw the provisional events is told");
+    assert_eq!(
+        collect(&mut down.subscribe(0), up.state().seq).await,
+        collect(&mut up.subscribe(0), up.state().seq).await
+    );
+    // From now on the campus decides again.
+    let mut again = Ok(());
+    for _ in 0..100 {
+        again =
+            down.submit(ask("wang", MemberCommand::LowerHand { member: None }), &edge_node()).await;
+        if again.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    again.unwrap();
+    until(&up, |state| state.hands.is_empty()).await;
+    bridge.abort();
+    let (lessons, _forwards) = edge(down_dir.path());
+    assert_eq!(*lessons.get(&id()).unwrap().state(), *up.state(), "nothing is left to hand up");
+}
+
+#[tokio::test]
+async fn a_command_that_is_under_way_when_the_line_breaks_is_done_once() {
+    let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let up = given(up_dir.path()).await;
+    let (lessons, mut forwards) = edge(down_dir.path());
+    lessons.sync(vec![line()]);
+    lessons.set_campus(true);
+    let down = lessons.get(&id()).unwrap();
+    down.apply(up.subscribe(0).next().await.unwrap()).await.unwrap();
+    let asking = tokio::spawn({
+        let down = down.clone();
+        async move { down.submit(ask("wang", MemberCommand::RaiseHand), &edge_node()).await }
+    });
+    let on_its_way = forwards.recv().await.unwrap();
+    lessons.set_campus(false);
+    asking.await.unwrap().unwrap();
+    assert_eq!(down.state().hands.len(), 1, "the class sees it at once");
+    // The line is back: what was under way arrives first, and then what was decided.
+    let Asked::Command { command, .. } = on_its_way.asked else { panic!("no command") };
+    up.submit(command, &edge_node()).await.unwrap();
+    let bridge = tokio::spawn(bridge(forwards, up.clone(), down.clone()));
+    lessons.set_campus(true);
+    until(&down, |state| *state == *up.state()).await;
+    let events = collect(&mut up.subscribe(0), up.state().seq).await;
+    let raised = events.iter().filter(|e| matches!(e.body, EventBody::HandRaised { .. }));
+    assert_eq!(raised.count(), 1);
+    bridge.abort();
 }
 
 #[tokio::test]
 async fn without_the_campus_members_come_back_and_the_campus_hears_later_of_who_left() {
     let (up_dir, down_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let up = Lessons::origin(settings(up_dir.path())).unwrap().open(info()).await.unwrap().0;
-    let hurried = Settings { node: edge_node(), ..settings(down_dir.path()) };
-    let (lessons, forwards) = Lessons::edge(hurried).unwrap();
+    let up = given(up_dir.path()).await;
+    up.submit(edge_join("zhao"), &edge_node()).await.unwrap();
+    let (lessons, forwards) = edge(down_dir.path());
     lessons.sync(vec![line()]);
     let down = lessons.get(&id()).unwrap();
-    for name in ["wang", "zhao"] {
-        up.submit(edge_join(name), &edge_node()).await.unwrap();
-    }
     down.apply(up.subscribe(0).next().await.unwrap()).await.unwrap();
-    let away = tokio::spawn(async move {
-        let mut forwards = forwards;
-        // The line is down for the first command; whoever waits for it is told at once.
-        drop(forwards.recv().await.unwrap());
-        forwards
-    });
     down.submit(edge_join("wang"), &edge_node()).await.unwrap();
     let member = MemberId::new("zhao").unwrap();
     let leave = Command::Leave { member: member.clone(), reason: LeaveReason::Lost };
     down.submit(leave, &edge_node()).await.unwrap();
-    let forwards = away.await.unwrap();
     assert!(up.state().members.contains_key(&member));
     let (_, mut news) = up.follow();
     let bridge = tokio::spawn(bridge(forwards, up.clone(), down.clone()));
+    lessons.set_campus(true);
     let told = tokio::time::timeout(Duration::from_secs(20), news.next()).await;
     let left = EventBody::MemberLeft { member, reason: LeaveReason::Lost };
     assert_eq!(told.unwrap().unwrap()[0].body, left);
-    assert_eq!(up.state().members.len(), 1);
     bridge.abort();
 }
 
