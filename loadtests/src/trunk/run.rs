@@ -35,6 +35,9 @@ use std::time::{Duration, Instant};
 const CLASS: u8 = 1;
 const SCREEN: u8 = 2;
 
+/// Who speaks in the school, by the name its door gives the first.
+const VOICE: &str = "school-01-microphone-1";
+
 const CONNECTED_WITHIN: Duration = Duration::from_secs(20);
 const SEEN_WITHIN: Duration = Duration::from_secs(40);
 /// Joins that are under way at a time.
@@ -222,7 +225,7 @@ impl<'a> Lesson<'a> {
                 track("teacher", Source::Camera)?,
                 track("teacher", Source::Screen)?,
                 track("teacher", Source::Microphone)?,
-                track("school-01-microphone-1", Source::Microphone)?,
+                track(VOICE, Source::Microphone)?,
             ];
             campus = campus.watching(tracks.clone());
             school = school.watching(tracks);
@@ -231,6 +234,13 @@ impl<'a> Lesson<'a> {
         let all = on_air.until(|air| air.connected.load(Ordering::Relaxed) == connected);
         tokio::time::timeout(CONNECTED_WITHIN, all).await.context("publishers did not connect")?;
         teacher.command(MemberCommand::Start).await.context("starting the lesson")?;
+        // Only who is called up is heard on the other side of a trunk.
+        let member = MemberId::new(VOICE)?;
+        let there = teacher.until(|s| s.members.contains_key(&member));
+        tokio::time::timeout(CONNECTED_WITHIN, there)
+            .await
+            .context("the campus does not get to know who speaks in the school")??;
+        teacher.command(MemberCommand::Call { member }).await.context("calling the school up")?;
 
         let mut plain_link = None;
         if plan.plain {

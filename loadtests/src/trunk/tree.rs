@@ -2,17 +2,20 @@
 //! them, each behind a link of its own.
 
 use crate::forward::door::Door;
+use crate::lesson_client::LessonClient;
 use crate::link::{Profile, Proxy};
 use crate::stack::process::{Process, Spec};
 use crate::stack::{CAMPUS, Installation, Ports, SCHOOL, Settings, until_ready};
 use crate::tokens::Tokens;
 use anyhow::{Context, Result, bail, ensure};
 use cloudschool_protocol::id::{LessonId, SchoolId};
-use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::member::Role;
+use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_service::ports::unclaimed;
 use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
+use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +54,11 @@ pub struct Tree {
     campus_url: Url,
     school_url: Url,
     installation: Installation,
+}
+
+#[derive(Deserialize)]
+struct Lessons {
+    lessons: Vec<LessonLine>,
 }
 
 /// Addresses of one node.
@@ -159,20 +167,43 @@ impl Tree {
         if !status.is_success() {
             bail!("no lesson: {status}: {}", response.text().await.unwrap_or_default());
         }
-        let url = self.school_url.join("api/lessons")?;
-        let known = async {
-            loop {
-                let request = self.http.get(url.clone()).bearer_auth(&operator);
-                let list: serde_json::Value = request.send().await?.json().await?;
-                let lessons = list["lessons"].as_array().map(Vec::as_slice).unwrap_or_default();
-                if lessons.iter().any(|l| l["info"]["id"] == self.lesson.as_str()) {
-                    return anyhow::Ok(());
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
+        let open = async {
+            self.open_at(&self.campus_url, &operator).await?;
+            self.open_at(&self.school_url, &operator).await?;
+            self.lets_in_at(&self.school_url).await
         };
-        let known = tokio::time::timeout(KNOWN_WITHIN, known).await;
-        known.context("the school's node does not get to know of the lesson")?
+        let open = tokio::time::timeout(KNOWN_WITHIN, open).await;
+        open.context("the school's node does not get to know of the lesson")?
+    }
+
+    /// Waits until a node has the lesson open.
+    async fn open_at(&self, node: &Url, operator: &str) -> Result<()> {
+        let url = node.join("api/lessons")?;
+        loop {
+            let request = self.http.get(url.clone()).bearer_auth(operator);
+            let list: Lessons = request.send().await?.json().await?;
+            let open = |l: &LessonLine| l.info.id == self.lesson && l.phase == Phase::Open;
+            if list.lessons.iter().any(open) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until it lets members in: a node has the list of lessons before their events.
+    async fn lets_in_at(&self, node: &Url) -> Result<()> {
+        let sign = |who| self.tokens.sign(who, who, Role::Observer, CAMPUS, Some(&self.lesson));
+        let token = sign("witness")?;
+        loop {
+            match LessonClient::join(node, &self.lesson, &token).await {
+                Ok(witness) => {
+                    witness.leave().await;
+                    return Ok(());
+                }
+                Err(error) => tracing::debug!(%error, "the school lets nobody in yet"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// The way in at the campus, for a publisher of `source` or a viewer.
