@@ -94,6 +94,18 @@ impl Site {
         issuer::load(&self.path("issuer")).unwrap().sign(claims).unwrap()
     }
 
+    /// The address of the campus's trunk, to reach it by another way than the direct one.
+    pub fn trunk(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.trunk).into()
+    }
+
+    /// The events in a node's log of the demo lesson.
+    pub fn log(&self, node: &str) -> Vec<Event> {
+        let file = self.data(node).join("lessons").join(LESSON).join("events.ndjson");
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// The campus's node, as configured in `configs/`, with `env` over it.
     pub async fn campus(&self, env: &[(&str, &str)]) -> Node {
         self.start("campus", "campus.toml", env).await
@@ -256,6 +268,7 @@ impl Page {
                             assert_eq!(event.seq, state.seq + 1, "in order and once");
                             state.apply(event).unwrap();
                         }
+                        ServerMessage::State { state } => self.state = Some((**state).clone()),
                         _ => {}
                     }
                     return Some(message);
