@@ -86,6 +86,10 @@ pub struct Egress {
     newest: Option<(u32, Instant)>,
     picture: Option<Picture>,
     memory: Option<Box<Memory>>,
+    /// Nothing below this number is sent again: it is of a picture that was given up.
+    repaired_from: u64,
+    /// The packet a source began with, until somebody asked.
+    begun: Option<(u8, u64)>,
     /// Packets and payload bytes sent, for sender reports.
     pub packets: u32,
     pub octets: u32,
@@ -107,6 +111,8 @@ impl Egress {
             newest: None,
             picture: None,
             memory: None,
+            repaired_from: 0,
+            begun: None,
             packets: 0,
             octets: 0,
         }
@@ -136,6 +142,20 @@ impl Egress {
             let Run { epoch, timestamp_offset, aligned, .. } = run;
             self.past = Some(Past { epoch, timestamp_offset, aligned });
         }
+    }
+
+    /// Breaks with the source because the path can't carry it: what of it got lost is not sent
+    /// again either, for that would be a queue before the picture that fits.
+    pub fn give_up(&mut self) {
+        self.unmap();
+        self.repaired_from = self.next;
+    }
+
+    /// The encoding and packet the line began to show since the last call, if it did. Packets
+    /// after that one that came before it were of no use to the line then, and are now.
+    #[inline]
+    pub fn take_begun(&mut self) -> Option<(u8, u64)> {
+        self.begun.take()
     }
 
     /// Whether packets of `epoch` are flowing, so that no keyframe is waited for.
@@ -349,6 +369,7 @@ impl Egress {
         if self.kind == Kind::Video {
             let memory = self.memory.get_or_insert_with(|| Memory::new(now));
             memory.begin(epoch, timestamp_offset, shift, packet.number);
+            self.begun = Some((epoch.encoding, packet.number));
         }
         self.run = Some(Run {
             epoch,
@@ -418,11 +439,14 @@ impl Egress {
     }
 
     /// What went out as `sequence`, to send it again; `None` when nothing did, when it is too
-    /// long ago, or when it was asked for a moment before.
+    /// long ago or was given up, or when it was asked for a moment before.
     pub fn lost(&mut self, sequence: u16, now: Instant) -> Option<Lost> {
         let last = self.next.checked_sub(1)?;
         let behind = u64::from((last as u16).wrapping_sub(sequence));
         let number = last.checked_sub(behind).filter(|_| behind < SENT_PACKETS as u64)?;
+        if number < self.repaired_from {
+            return None;
+        }
         let sent = self.memory.as_mut()?.again(number, now)?;
         Some(Lost {
             epoch: sent.epoch,

@@ -200,6 +200,13 @@ impl Control {
         self.trusted = rate;
     }
 
+    /// Whether a queue had to drain not longer than `time_us` ago, and nothing showed since that
+    /// the line takes more.
+    #[must_use]
+    pub fn limited_within(&self, time_us: i64, now_us: i64) -> bool {
+        self.drained_us.is_some_and(|at| now_us - at < time_us) && self.limit.mean.is_some()
+    }
+
     /// `rate` went through.
     pub fn proved(&mut self, rate: f64) {
         self.limit.exceeded(rate);

@@ -30,6 +30,10 @@ const AFTERMATH_US: i64 = 100_000;
 /// … and is in the arriving rate for this long after.
 const PADDED_US: i64 = 1_000_000;
 
+/// A line that had to drain a queue is taken for as narrow as it was then for this long, unless
+/// it proves to be wider.
+const LIMITED_US: i64 = 10_000_000;
+
 /// Round-trip times are smoothed over about eight messages, as TCP's are (RFC 6298 §2).
 const ROUND_TRIP_WEIGHT: f64 = 0.125;
 
@@ -66,6 +70,8 @@ pub struct Estimator {
     reported: u64,
     judged: u64,
     round_trip_us: Option<f64>,
+    /// When feedback last came.
+    heard_us: i64,
     /// Since when nothing has been heard of what was sent, and when that last halved the rate.
     unanswered_us: Option<i64>,
     halved_us: i64,
@@ -100,6 +106,7 @@ impl Estimator {
             reported: 0,
             judged: 0,
             round_trip_us: None,
+            heard_us: 0,
             unanswered_us: None,
             halved_us: 0,
             report: Sent::default(),
@@ -150,6 +157,7 @@ impl Estimator {
     pub fn on_feedback(&mut self, fci: &[u8], now: Instant) -> Result<bool, Malformed> {
         let feedback = Feedback::parse(fci)?;
         let now_us = self.micros(now);
+        self.heard_us = now_us;
         let Some(base) = self.history.extend(feedback.base) else { return Ok(false) };
         let reference = self.clock.micros(feedback.reference);
         // A message of this receiver was lost: bytes may have arrived that were not counted.
@@ -289,6 +297,18 @@ impl Estimator {
     #[must_use]
     pub fn can_probe(&self) -> bool {
         self.feedbacks == Feedbacks::TransportWide && self.reported > 0
+    }
+
+    /// Whether the path was heard of; where only reports come, they say too little to wait for.
+    #[must_use]
+    pub fn is_tried(&self) -> bool {
+        self.feedbacks == Feedbacks::Reports || self.reported > 0
+    }
+
+    /// Whether the estimate is what the line showed to be its limit a short while ago.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.control.limited_within(LIMITED_US, self.heard_us)
     }
 
     /// What the probe showed, once all of it was heard of.

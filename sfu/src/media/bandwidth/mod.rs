@@ -40,6 +40,9 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_millis(500);
 const WISHING: Duration = Duration::from_millis(100);
 
+/// A queue in front of the viewer that is longer is more than a frame going by.
+const CONGESTED: Duration = Duration::from_millis(60);
+
 /// One viewer's path.
 #[derive(Debug)]
 pub struct Bandwidth {
@@ -155,15 +158,76 @@ impl Bandwidth {
     /// the viewer has the queue to look at.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        self.estimator.queue() > pacer::CONGESTED
+        self.estimator.queue() > CONGESTED
+    }
+
+    /// Whether anything was heard of what was sent, or never will be: until then the rate is
+    /// only what most paths take.
+    #[must_use]
+    pub fn is_tried(&self) -> bool {
+        self.estimator.is_tried()
+    }
+
+    /// Whether a packet of `bytes` may be sent again now. While a queue stands it comes out of
+    /// what may leave anyway: repairs on top would make the queue longer, and more be lost.
+    pub fn may_repair(&mut self, bytes: usize, now: Instant) -> bool {
+        !self.is_congested() || self.pacer.admits(bytes, now)
     }
 
     fn pace(&mut self) {
-        self.pacer.set_path(self.estimator.estimate(), self.estimator.queue());
+        let full = self.is_congested() || self.estimator.is_limited();
+        self.pacer.set_path(self.estimator.estimate(), full);
     }
 
     /// When bytes may leave.
     pub fn pacer(&mut self) -> &mut Pacer {
         &mut self.pacer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::simulation::feedback::Receiver;
+    use super::*;
+
+    /// Sends a frame of seven packets every 33 ms over a line of `rate` bit/s, 25 ms long, and
+    /// hears of it every 66.
+    fn frames(path: &mut Bandwidth, receiver: &mut Receiver, from: &mut Instant, rate: i64) {
+        let epoch = *from;
+        let mut free = 0;
+        for frame in 0..20i64 {
+            let sent = frame * 33_000;
+            let now = epoch + Duration::from_micros(sent as u64);
+            for _ in 0..7 {
+                let sequence = path.next_sequence();
+                path.on_sent(sequence, 1228, now);
+                free = free.max(sent) + 1228 * 8 * 1_000_000 / rate;
+                receiver.arrived(sequence, 1_000_000_000 + free + 25_000);
+            }
+            if frame % 2 == 1 {
+                let fci = receiver.report().unwrap();
+                path.on_feedback(&fci, now + Duration::from_millis(33)).unwrap();
+            }
+            *from = now + Duration::from_millis(33);
+        }
+    }
+
+    #[test]
+    fn repairs_are_free_until_a_queue_stands_and_then_part_of_what_may_leave() {
+        let mut now = Instant::now();
+        let mut path = Bandwidth::new(3_000_000, Feedbacks::TransportWide, now);
+        let mut receiver = Receiver::default();
+        assert!(!path.is_tried(), "nothing was heard yet");
+        frames(&mut path, &mut receiver, &mut now, 8_000_000);
+        assert!(path.is_tried() && !path.is_congested());
+        path.pacer().spend(1_000_000);
+        assert!(path.may_repair(1200, now));
+        let mut path = Bandwidth::new(3_000_000, Feedbacks::TransportWide, now);
+        let mut receiver = Receiver::default();
+        frames(&mut path, &mut receiver, &mut now, 1_000_000);
+        assert!(path.is_congested());
+        path.pacer().spend(20_000);
+        assert!(!path.may_repair(1200, now));
+        assert!(path.may_repair(1200, now + Duration::from_secs(1)));
     }
 }

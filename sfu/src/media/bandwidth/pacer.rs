@@ -17,13 +17,11 @@ const DEPTH_TIME: f64 = 0.040;
 /// line is idle between frames.
 const PACE: f64 = 2.5;
 
-/// While a queue stands in front of the viewer neither is done: what comes after a layer was
-/// given up, often a keyframe, must not make it longer.
-const CONGESTED_DEPTH: f64 = 2.0 * PACKET;
-const CONGESTED_PACE: f64 = 1.25;
-
-/// Such a queue.
-pub const CONGESTED: Duration = Duration::from_millis(60);
+/// Where a queue stands in front of the viewer, or the line showed lately how little it takes,
+/// neither is done: what comes after a layer was given up, often a keyframe, must not make a
+/// queue, and is not through any sooner for being sent faster than the line goes.
+const FULL_DEPTH: f64 = 2.0 * PACKET;
+const FULL_PACE: f64 = 1.25;
 
 /// Whoever waits leaves in bursts of eight packets (one of them costs three times as much when
 /// sent alone), or of what passes in 40 ms at low rates.
@@ -43,23 +41,23 @@ pub struct Pacer {
     rate: f64,
     tokens: f64,
     filled: Instant,
-    congested: bool,
+    full: bool,
 }
 
 impl Pacer {
     /// A full bucket for an estimate in bit/s.
     #[must_use]
     pub fn new(estimate: u64, now: Instant) -> Self {
-        let mut pacer = Self { rate: 0.0, tokens: 0.0, filled: now, congested: false };
-        pacer.set_path(estimate, Duration::ZERO);
+        let mut pacer = Self { rate: 0.0, tokens: 0.0, filled: now, full: false };
+        pacer.set_path(estimate, false);
         pacer.tokens = pacer.depth();
         pacer
     }
 
-    /// What is known of the path: its rate, and how long packets wait on it.
-    pub fn set_path(&mut self, estimate: u64, queue: Duration) {
+    /// What is known of the path: its rate, and whether that is all there is.
+    pub fn set_path(&mut self, estimate: u64, full: bool) {
         self.rate = estimate.max(1) as f64 / 8.0;
-        self.congested = queue > CONGESTED;
+        self.full = full;
         self.tokens = self.tokens.min(self.depth());
     }
 
@@ -109,12 +107,12 @@ impl Pacer {
     }
 
     fn depth(&self) -> f64 {
-        let depth = if self.congested { CONGESTED_DEPTH } else { DEPTH };
+        let depth = if self.full { FULL_DEPTH } else { DEPTH };
         depth.max(self.rate * DEPTH_TIME)
     }
 
     fn pace(&self) -> f64 {
-        self.rate * if self.congested { CONGESTED_PACE } else { PACE }
+        self.rate * if self.full { FULL_PACE } else { PACE }
     }
 
     /// Fast enough for all that waits to leave in time.
@@ -187,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_queue_a_keyframe_is_spread_at_hardly_more_than_the_estimate() {
+    fn on_a_full_line_a_keyframe_is_spread_at_hardly_more_than_the_estimate() {
         let start = Instant::now();
         let mut pacer = Pacer::new(800_000, start);
         assert!(pacer.admits(12_500, start), "else it goes at once");
-        pacer.set_path(800_000, Duration::from_millis(300));
+        pacer.set_path(800_000, true);
         assert!(!pacer.admits(12_500, start));
         let (_, took) = drain(&mut pacer, 12_500, start);
         assert!(took > Duration::from_millis(60) && took <= LONGEST, "{took:?}");

@@ -197,3 +197,29 @@ fn a_voice_that_comes_late_gets_its_place_once_and_a_new_one_is_marked() {
 
 mod layered;
 mod random;
+
+#[test]
+fn of_a_source_that_was_given_up_nothing_is_sent_again() {
+    let now = Instant::now();
+    let mut line = video();
+    let out = line.forward(A, None, &packet(100, 50, true), now).unwrap();
+    line.remember(&out, 7);
+    line.unmap();
+    assert!(line.lost(0, now).is_some(), "another source alone is no reason");
+    line.give_up();
+    assert_eq!(line.lost(0, now + AGAIN), None);
+    let out = line.forward(B, None, &packet(900, 80, true), now).unwrap();
+    line.remember(&out, 8);
+    assert_eq!(line.lost(1, now).unwrap().epoch, B);
+}
+
+#[test]
+fn where_a_picture_began_is_told_once() {
+    let now = Instant::now();
+    let mut line = video();
+    line.forward(A, None, &packet(101, 50, false), now);
+    assert_eq!(line.take_begun(), None);
+    line.forward(A, None, &packet(100, 50, true), now).unwrap();
+    assert_eq!(line.take_begun(), Some((0, 100)));
+    assert_eq!(line.take_begun(), None);
+}

@@ -4,7 +4,7 @@
 use super::Shard;
 use super::feedback::find_lost;
 use super::forward::Sending;
-use super::interim;
+use super::interim::{self, Path};
 use super::peer::{Peer, Side};
 use super::watching::{Slot, Watching};
 use crate::media::bandwidth::allocation::{Grant, Reason, Wish};
@@ -189,18 +189,22 @@ impl Watching {
         let estimate = self.path.estimate();
         let outlook = self.allocation.allocate(estimate, &wishes, now, &mut grants);
         self.path.set_wanted(outlook.wanted);
-        let content = grants.iter().all(|g| matches!(g.reason, Reason::Best | Reason::Nothing));
-        self.next_choice = now + if content { CONTENT_INTERVAL } else { INTERVAL };
-        for (slot, grant) in self.slots.iter_mut().zip(grants) {
+        let mut content = grants.iter().all(|g| matches!(g.reason, Reason::Best | Reason::Nothing));
+        let path = match (self.path.is_tried(), self.path.is_congested()) {
+            (false, _) => Path::Untried,
+            (true, false) => Path::Free,
+            (true, true) => Path::Congested,
+        };
+        let mut given_up = 0u64;
+        for (place, (slot, grant)) in self.slots.iter_mut().zip(grants).enumerate() {
             // A source nothing is known of yet is taken as it comes.
             let target =
                 if grant.reason == Reason::Nothing { Some(Target::ALL) } else { grant.target };
             slot.granted = target;
             let track = slot.track.and_then(|t| tracks.get(t)?.as_deref());
-            let congested = self.path.is_congested();
             let (target, breaks_off) = match (target, track) {
                 (Some(granted), Some(track)) => {
-                    let next = interim::next(slot, granted, track, congested, now);
+                    let next = interim::next(slot, granted, track, path, now);
                     (Some(next.target), next.breaks_off)
                 }
                 (target, _) => (target, false),
@@ -212,10 +216,16 @@ impl Watching {
                     queue = ?self.path.estimator().queue(), "a line is to show something else"
                 );
                 slot.egress.retarget(target);
-                if breaks_off {
-                    slot.egress.unmap();
-                }
             }
+            if breaks_off {
+                slot.egress.give_up();
+                given_up |= 1 << place;
+            }
+            content &= target == slot.granted;
+        }
+        self.next_choice = now + if content { CONTENT_INTERVAL } else { INTERVAL };
+        for place in (0..self.slots.len()).filter(|place| given_up >> place & 1 == 1) {
+            self.drop_waiting(place);
         }
     }
 }

@@ -20,6 +20,9 @@ use std::time::Instant;
 /// keyframe.
 const MAX_RETRANSMISSIONS: usize = 256;
 
+/// A repair takes about so many bytes.
+const REPAIR: usize = 1200;
+
 impl Shard {
     /// Sends a publisher what is due to it: arrivals, requests for what was lost, reports.
     pub(super) fn give_feedback(&mut self, at: usize, now: Instant) {
@@ -143,6 +146,10 @@ impl Shard {
         let (outbox, counters) = (&mut self.outbox, &mut self.counters);
         let mut line = Sending { to: *to, outbox, counters, now };
         for sequence in sequences {
+            // What can't be sent is not taken for sent: it is asked for again.
+            if !path.may_repair(REPAIR, now) {
+                return;
+            }
             let Some((lost, packet, codec)) = find_lost(slot, track, sequence, now) else {
                 continue;
             };

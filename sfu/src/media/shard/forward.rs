@@ -9,12 +9,10 @@ use super::watching::{OVERHEAD, PayloadType, Slot, Waiting, Watching, ip_overhea
 use super::{FLUSH_AT, Shard};
 use crate::media::cache::Cached;
 use crate::media::egress::{Epoch, Outgoing};
-use crate::media::encoding::REPLAY_PACKETS;
 use crate::media::header::{Fields, write_header};
-use crate::media::layers::Target;
 use crate::media::messages::Counters;
 use crate::media::outbox::Outbox;
-use crate::media::track::{Feed, Fresh, Subscriber, Track};
+use crate::media::track::{Fresh, Subscriber, Track};
 use crate::peer::Route;
 use cloudschool_protocol::media::Kind;
 use cloudschool_srtp::Sealer;
@@ -84,6 +82,7 @@ impl Shard {
                     // Asked again until one comes: a request, or its keyframe, may get lost.
                     encoding.keyframes.want(now);
                 }
+                watching.catch_up(place, track, now);
             }
         }
         if watching.waiting.len() > waited
@@ -113,55 +112,9 @@ impl Shard {
                 if !line.send(watching, place, track, fresh) {
                     line.counters.overtaken += 1;
                 }
+                watching.catch_up(place, track, now);
             }
         }
-    }
-
-    /// Gives a line that was just bound, or whose peer just connected, the picture so far.
-    pub(super) fn start_line(&mut self, at: usize, place: usize, now: Instant) {
-        let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let Some(watching) = peer.watching() else { return };
-        if watching.sealer.is_none() {
-            return;
-        }
-        let Some(slot) = watching.slots.get_mut(place) else { return };
-        let Some(index) = slot.track.filter(|_| slot.kind == Kind::Video) else { return };
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        if track.encodings().any(|(e, _)| track.epoch(e).is_some_and(|e| slot.egress.follows(e))) {
-            return;
-        }
-        watching.choose(&self.tracks, now);
-        let Some(slot) = watching.slots.get_mut(place) else { return };
-        let Some(Some(track)) = self.tracks.get_mut(index) else { return };
-        let present = track.feed != Feed::Idle;
-        let target = slot.egress.target();
-        let begin = target.filter(|_| present).and_then(|target| {
-            let replays = track.encodings();
-            let replays = replays.filter_map(|(at, e)| Some((at, e.replay(REPLAY_PACKETS, now)?)));
-            // What is wanted, or else any picture at once.
-            replays.min_by_key(|(at, _)| at.abs_diff(target.encoding))
-        });
-        let Some((shown, replay)) = begin else {
-            let wanted = target.map(|t| t.encoding);
-            for (at, encoding) in track.encodings_mut() {
-                if wanted.is_none_or(|w| w == at || w == u8::MAX) {
-                    encoding.keyframes.want(now);
-                }
-            }
-            return;
-        };
-        slot.egress.retarget(Some(Target::encoding(shown)));
-        for number in replay {
-            let fresh = Fresh { encoding: shown, number };
-            // Packets of this turn go out with the turn.
-            if !track.fresh.contains(&fresh)
-                && let Some(packet) = track.packet(shown, number)
-            {
-                watching.wait(Waiting::new(place, index, fresh, packet, now));
-            }
-        }
-        self.send_waiting(at, now);
-        self.schedule(at, now);
     }
 }
 

@@ -19,8 +19,18 @@ pub struct Next {
     pub breaks_off: bool,
 }
 
-/// What a line of a viewer whose path is `congested`, or not, goes after to get to `granted`.
-pub fn next(slot: &Slot, granted: Target, track: &Track, congested: bool, now: Instant) -> Next {
+/// What is known of a viewer's path beside its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Nothing was heard of what was sent.
+    Untried,
+    Free,
+    /// A queue stands.
+    Congested,
+}
+
+/// What a line of a viewer goes after to get to `granted`.
+pub fn next(slot: &Slot, granted: Target, track: &Track, path: Path, now: Instant) -> Next {
     let flows = |e: &Encoding| e.rates.heard_within(FLOWING, now);
     let rate = |at: u8| track.encoding(at).map_or(u64::MAX, |e| e.rates.all());
     let flowing_below = |limit: u64| {
@@ -48,14 +58,14 @@ pub fn next(slot: &Slot, granted: Target, track: &Track, congested: bool, now: I
         return stay(granted);
     }
     let down = rate(granted.encoding) < rate(shown);
-    match (down, congested) {
-        (_, false) => stay(at_hand()),
+    match (down, path) {
+        (true, Path::Untried) | (_, Path::Free) => stay(at_hand()),
         // The smallest keyframe is through soonest.
-        (true, true) => {
+        (true, Path::Congested) => {
             let smallest = flowing_below(rate(shown)).min();
             let target = smallest.map_or(granted, |(_, at)| Target::encoding(at));
             Next { target, breaks_off: true }
         }
-        (false, true) => stay(Target::encoding(shown)),
+        (false, Path::Untried | Path::Congested) => stay(Target::encoding(shown)),
     }
 }

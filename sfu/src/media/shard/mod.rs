@@ -1,11 +1,13 @@
 //! A shard: the peers and tracks that one thread owns. This is the machine itself, without a
 //! socket, thread or clock; [`thread`] runs it.
 //!
-//! Datagrams come in ([`arrive`]), packets go out to whoever watches ([`forward`]), viewers'
-//! feedback is answered ([`feedback`]) and decides what they get ([`choose`]); of many
-//! microphones the loudest are heard ([`speakers`]); [`commands`] are what the node wants.
+//! Datagrams come in ([`arrive`]), packets go out to whoever watches ([`forward`]) once a picture
+//! has begun ([`beginning`]), viewers' feedback is answered ([`feedback`]) and decides what they
+//! get ([`choose`]); of many microphones the loudest are heard ([`speakers`]); [`commands`] are
+//! what the node wants.
 
 mod arrive;
+mod beginning;
 mod choose;
 mod commands;
 mod feedback;

@@ -104,6 +104,23 @@ fn a_line_that_narrows_and_widens_again_is_followed() {
 }
 
 #[test]
+fn a_line_that_narrows_just_after_somebody_joined_is_followed_as_soon() {
+    for seed in seeds(10) {
+        for cut in [0.3, 0.7, 1.0, 1.3, 2.0, 3.0, 5.0] {
+            let rate = vec![(0, 4e6), ((cut * 1e6) as i64, 0.8e6)];
+            let conditions = Conditions { rate, queue_us: 300_000, ..Conditions::steady(4e6) };
+            let seen = alone(conditions, 3_000_000, cut + 20.0, seed);
+            for after in [1.0, 3.0, 10.0, 19.9] {
+                let shown = encoding(&seen, cut + after);
+                assert!(shown <= Some(1), "seed {seed}, cut at {cut}: {shown:?} {after} s later");
+            }
+            let freeze = seen.longest_freeze(0.5);
+            assert!(freeze <= 500, "seed {seed}, cut at {cut}: {freeze} ms");
+        }
+    }
+}
+
+#[test]
 fn five_percent_of_random_loss_costs_no_layer() {
     for seed in seeds(10) {
         for rate in [4e6, 10e6] {

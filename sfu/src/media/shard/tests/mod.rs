@@ -2,6 +2,7 @@
 //! the `rtc` engine as a browser would use it, and decrypt what the packet path seals.
 
 mod allocations;
+mod beginnings;
 mod rtcp;
 mod seeds;
 mod speakers;
