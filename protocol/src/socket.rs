@@ -7,6 +7,7 @@
 
 use crate::command::MemberCommand;
 use crate::event::Event;
+use crate::id::{NodeId, SchoolId};
 use crate::lesson::State;
 use crate::media::{Source, TrackId};
 use crate::member::Member;
@@ -102,6 +103,66 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
+/// How much of a lesson reaches a school over its line, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Everything its members want, as it was sent.
+    Full,
+    /// Moving pictures, some of them smaller or left out.
+    Reduced,
+    /// The screen, moving or as pictures that stand, and sound.
+    Slides,
+    /// Pictures that stand, and sound.
+    Stills,
+    /// Sound alone.
+    Sound,
+}
+
+impl Rung {
+    /// All of them, the best first.
+    pub const ALL: [Rung; 5] = [Rung::Full, Rung::Reduced, Rung::Slides, Rung::Stills, Rung::Sound];
+
+    /// The word in messages and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rung::Full => "full",
+            Rung::Reduced => "reduced",
+            Rung::Slides => "slides",
+            Rung::Stills => "stills",
+            Rung::Sound => "sound",
+        }
+    }
+}
+
+/// Why a school gets no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RungReason {
+    /// It gets all there is.
+    Whole,
+    /// Its line has room again, and that is being made sure of.
+    Settling,
+    /// The site allows lessons no more of its line.
+    Cap,
+    /// Its line carries no more.
+    Line,
+}
+
+/// What reaches one school.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SchoolRung {
+    pub school: SchoolId,
+    /// The school's node.
+    pub node: NodeId,
+    pub rung: Rung,
+    pub reason: RungReason,
+    /// When it came onto this rung, milliseconds since the Unix epoch.
+    pub since_ms: u64,
+}
+
 /// From the node to the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -141,6 +202,10 @@ pub enum ServerMessage {
     /// its offer (RFC 8851): the others may be paused. Sent on change, and after a welcome to
     /// a member that publishes already. A publication begins with all its layers watched.
     Layers { source: Source, active: Vec<String> },
+    /// To who teaches, assists or operates: what reaches each school behind a line of its own,
+    /// all of them, after a welcome and on change. Schools not named get everything, or have no
+    /// node in the lesson.
+    Rungs { schools: Vec<SchoolRung> },
     /// The node closes the socket after this.
     Bye { reason: ByeReason, message: String },
 }
@@ -179,5 +244,20 @@ mod tests {
             serde_json::to_string(&out).unwrap(),
             r#"{"type":"layers","source":"camera","active":["q","h"]}"#
         );
+        let rung = SchoolRung {
+            school: SchoolId::new("school-03").unwrap(),
+            node: NodeId::new("school-03-a").unwrap(),
+            rung: Rung::Slides,
+            reason: RungReason::Line,
+            since_ms: 1_790_000_000_000,
+        };
+        let out = ServerMessage::Rungs { schools: vec![rung] };
+        assert_eq!(
+            serde_json::to_string(&out).unwrap(),
+            r#"{"type":"rungs","schools":[{"school":"school-03","node":"school-03-a","rung":"slides","reason":"line","sinceMs":1790000000000}]}"#
+        );
+        for rung in Rung::ALL {
+            assert_eq!(serde_json::to_value(rung).unwrap(), rung.as_str());
+        }
     }
 }

@@ -29,6 +29,8 @@ pub struct TrackBatch {
     ends: Vec<usize>,
     /// A new mapping of the publisher's clock, if one came.
     pub clock: Option<Clock>,
+    /// These are of pictures that stand until the next one.
+    pub still: bool,
     /// What the track could be sent as, told from time to time to whoever chooses.
     pub offer: Option<Box<Offer>>,
 }
@@ -55,7 +57,7 @@ impl TrackBatch {
     #[must_use]
     pub fn new(track: TrackKey, encoding: u8, codec: Codec) -> Self {
         let (bytes, ends) = (Vec::new(), Vec::new());
-        Self { track, encoding, codec, bytes, ends, clock: None, offer: None }
+        Self { track, encoding, codec, bytes, ends, clock: None, still: false, offer: None }
     }
 
     /// Adds a whole, normalised RTP packet.

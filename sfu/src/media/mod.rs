@@ -45,6 +45,7 @@ mod voice;
 pub use bandwidth::allocation::{Priority, Step};
 pub use batch::{Clock, TrackBatch, TrackKey};
 pub use control::{Announced, Group, Media, MediaConfig, MediaStartError, Stopped};
+pub use layers::Target;
 pub use loudest::PLACES;
 pub use messages::{Counters, MediaEvent, PublishTracks, SessionId, Shown};
 pub use outlet::{Offer, OutletId, STILL_INTERVAL, Showing, Still};

@@ -332,6 +332,7 @@ impl Track {
         let Some(codec) = codec else { return 0 };
         let mut batch = TrackBatch::new(self.key, 0, codec);
         let stills = matches!(showing, Showing::Stills(_));
+        batch.still = stills;
         for fresh in packets {
             line.take(self, fresh, stills, &mut batch, now);
         }

@@ -44,6 +44,8 @@ pub(super) struct Inner {
     pub asked: HashMap<NodeId, (u64, Want)>,
     /// Flows towards each trunk peer.
     pub flows: HashMap<(NodeId, TrackId), super::routing::OutFlow>,
+    /// Tracks that are kept when the campus goes away.
+    pub tapped: Vec<super::spooling::Tapped>,
     /// Tracks whose coming or going is being announced.
     pub announcing: HashSet<TrackId>,
     /// Which encodings of what is published here are wanted.
@@ -58,13 +60,14 @@ pub struct Room {
     inner: Mutex<Inner>,
     speakers: broadcast::Sender<Speakers>,
     pub(super) watched: watch::Sender<super::Watched>,
+    pub(super) rungs: watch::Sender<super::SchoolRungs>,
 }
 
 impl Room {
     pub(super) fn new(handle: Arc<LessonHandle>) -> Self {
         let (speakers, _) = broadcast::channel(SPEAKER_BACKLOG);
-        let watched = watch::Sender::default();
-        Self { handle, inner: Mutex::default(), speakers, watched }
+        let (watched, rungs) = (watch::Sender::default(), watch::Sender::default());
+        Self { handle, inner: Mutex::default(), speakers, watched, rungs }
     }
 
     /// The lesson itself.

@@ -243,7 +243,7 @@ impl Room {
 }
 
 /// How much a track matters to whoever watches.
-fn priority(track: &TrackId, state: &State) -> Priority {
+pub(super) fn priority(track: &TrackId, state: &State) -> Priority {
     let teaches = state.members.get(&track.member).is_some_and(|m| m.role == Role::Teacher);
     match track.source {
         Source::Microphone if teaches => Priority::TeacherAudio,

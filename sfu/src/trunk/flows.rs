@@ -1,14 +1,19 @@
 //! Media flows of one trunk: packets of a track on their way out, frame by frame, and on their
 //! way in, from flow ids to the shards' lanes.
 
+use super::allocator::{News, Teller};
+use super::closing::Closing;
 use crate::media::lane::{ShardLane, TrunkBatches};
-use crate::media::{Clock, TrackBatch, TrackKey};
+use crate::media::{Clock, STILL_INTERVAL, TrackBatch, TrackKey};
 use bytes::Bytes;
 use cloudschool_protocol::media::{Codec, Kind};
-use cloudschool_protocol::rtp::Header;
+use cloudschool_protocol::rtp::{Header, set_sequence, starts_keyframe};
 use cloudschool_protocol::trunk::Control;
-use cloudschool_relay::{FrameOptions, Media, Trunk};
+use cloudschool_relay::{FrameKind, FrameOptions, Media, Trunk};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Packets kept of flows that were not announced yet. Media may overtake its announcement;
@@ -18,65 +23,152 @@ const EARLY_PACKETS: usize = 1024;
 /// Packets of one frame; a longer one is sent in pieces.
 const FRAME_PACKETS: usize = 512;
 
+/// How often a keyframe is asked for because frames were left out: the line that is behind must
+/// carry it.
+const KEYFRAME_AGAIN: Duration = Duration::from_secs(1);
+
+/// A packet of a frame under way.
+#[derive(Debug, PartialEq, Eq)]
+struct Piece {
+    number: u16,
+    packet: Vec<u8>,
+}
+
+/// A frame, whole as far as it came.
+#[derive(Debug, PartialEq, Eq)]
+struct Whole {
+    pieces: Vec<Piece>,
+    kind: FrameKind,
+}
+
 /// Gathers a video track's packets into frames.
 #[derive(Default)]
 struct Frame {
-    packets: Vec<Bytes>,
+    pieces: Vec<Piece>,
     timestamp: Option<u32>,
+    keyframe: bool,
+    discardable: bool,
 }
 
 impl Frame {
     /// Adds a packet; gives the frame before it, or the one it completes.
-    fn push(&mut self, packet: &[u8]) -> [Option<Vec<Bytes>>; 2] {
+    fn push(&mut self, codec: Codec, packet: &[u8]) -> [Option<Whole>; 2] {
         let Some(header) = Header::parse(packet) else { return [None, None] };
         let other = self.timestamp.is_some_and(|t| t != header.timestamp);
-        let before = (other || self.packets.len() >= FRAME_PACKETS).then(|| self.take()).flatten();
+        let before = (other || self.pieces.len() >= FRAME_PACKETS).then(|| self.take()).flatten();
+        if self.timestamp.is_none() {
+            (self.keyframe, self.discardable) = (false, true);
+        }
         self.timestamp = Some(header.timestamp);
-        self.packets.push(Bytes::copy_from_slice(packet));
+        let payload = header.payload(packet);
+        self.keyframe |= starts_keyframe(codec, payload);
+        self.discardable &= discardable(codec, payload);
+        self.pieces.push(Piece { number: header.sequence, packet: packet.to_vec() });
         let complete = header.marker.then(|| self.take()).flatten();
         [before, complete]
     }
 
-    fn take(&mut self) -> Option<Vec<Bytes>> {
+    fn take(&mut self) -> Option<Whole> {
         self.timestamp = None;
-        let packets = std::mem::take(&mut self.packets);
-        (!packets.is_empty()).then_some(packets)
+        let pieces = std::mem::take(&mut self.pieces);
+        let kind = match (self.keyframe, self.discardable) {
+            (true, _) => FrameKind::Keyframe,
+            (false, true) => FrameKind::Discardable,
+            (false, false) => FrameKind::Delta,
+        };
+        (!pieces.is_empty()).then_some(Whole { pieces, kind })
     }
 }
 
-/// Sends a track's packets under `flow` until its outlet is taken off.
-pub async fn send(
-    trunk: Trunk,
-    outbox: mpsc::Sender<Control>,
-    flow: u64,
-    codec: Codec,
-    priority: i32,
-    mut packets: TrunkBatches,
-) {
-    let mut frame = Frame::default();
-    while let Some(batch) = packets.recv().await {
-        for packet in batch.packets() {
-            match codec.kind() {
-                Kind::Audio => {
+/// Whether no other frame needs the one this payload is part of, as far as that can be told.
+fn discardable(codec: Codec, payload: &[u8]) -> bool {
+    match (codec, payload) {
+        // nal_ref_idc, which aggregates and fragments repeat (RFC 6184 §5.3, §5.7, §5.8).
+        (Codec::H264, [first, ..]) => first & 0x60 == 0,
+        // The N bit (RFC 7741 §4.2).
+        (Codec::Vp8, [first, ..]) => first & 0x20 != 0,
+        _ => false,
+    }
+}
+
+/// A flow on its way out.
+pub struct Outward {
+    pub trunk: Trunk,
+    pub outbox: mpsc::Sender<Control>,
+    pub allocator: Teller,
+    pub flow: u64,
+    pub codec: Codec,
+    /// How early its frames go.
+    pub first: Arc<AtomicI32>,
+}
+
+impl Outward {
+    /// Sends a track's packets until its outlet is taken off.
+    pub async fn send(self, mut packets: TrunkBatches) {
+        let Self { trunk, outbox, allocator, flow, codec, first } = self;
+        let (mut frame, mut closing) = (Frame::default(), Closing::default());
+        let mut next_keyframe = Instant::now();
+        while let Some(mut batch) = packets.recv().await {
+            if let Some(offer) = batch.offer.take() {
+                allocator.tell(News::Offers(flow, offer));
+            }
+            for packet in batch.packets() {
+                if codec.kind() == Kind::Audio {
                     trunk.send_packet(flow, Kind::Audio, packet);
+                    continue;
                 }
-                Kind::Video => {
-                    for whole in frame.push(packet).into_iter().flatten() {
-                        let options = FrameOptions { priority, ..FrameOptions::default() };
-                        let _counted_by_the_trunk = trunk.send_frame(flow, options, &whole);
+                for whole in frame.push(codec, packet).into_iter().flatten() {
+                    let priority = first.load(Ordering::Relaxed);
+                    // A picture that stands is worth something until the next one.
+                    let deadline = batch.still.then_some(STILL_INTERVAL);
+                    let options = FrameOptions { priority, kind: whole.kind, deadline };
+                    let sent = put(&trunk, flow, options, &whole, &mut closing);
+                    let now = Instant::now();
+                    if !sent && whole.kind != FrameKind::Discardable && now >= next_keyframe {
+                        next_keyframe = now + KEYFRAME_AGAIN;
+                        allocator.tell(News::KeyframeWanted(flow));
                     }
                 }
             }
+            // Last, as it may wait: the packets go while they are allowed to.
+            if let Some(Clock { ntp, rtp }) = batch.clock
+                && outbox.send(Control::Clock { flow, ntp, rtp }).await.is_err()
+            {
+                break;
+            }
         }
-        // Last, as it may wait: the packets go while they are allowed to.
-        if let Some(Clock { ntp, rtp }) = batch.clock
-            && outbox.send(Control::Clock { flow, ntp, rtp }).await.is_err()
-        {
-            return;
-        }
+        allocator.tell(News::Ends(flow));
+        // Nobody is told when the trunk is gone, and nobody needs to be.
+        let _told = outbox.send(Control::FlowEnd { flow }).await;
     }
-    // Nobody is told when the trunk is gone, and nobody needs to be.
-    let _told = outbox.send(Control::FlowEnd { flow }).await;
+}
+
+/// Sends a frame; one that is left out leaves no gap in the numbers. Returns whether it went.
+fn put(
+    trunk: &Trunk,
+    flow: u64,
+    options: FrameOptions,
+    whole: &Whole,
+    closing: &mut Closing,
+) -> bool {
+    let renumber = |piece: &Piece| {
+        let mut packet = piece.packet.clone();
+        set_sequence(&mut packet, closing.number(piece.number)?);
+        Some(Bytes::from(packet))
+    };
+    let packets: Vec<Bytes> = whole.pieces.iter().filter_map(renumber).collect();
+    if packets.is_empty() {
+        return true;
+    }
+    let sent = trunk.send_frame(flow, options, &packets).is_sent();
+    if !sent {
+        let origin = whole.pieces.first().map_or(0, |p| p.number);
+        let from = |p: &Piece| p.number.wrapping_sub(origin) as i16;
+        let first = whole.pieces.iter().map(from).min().unwrap_or(0);
+        let last = whole.pieces.iter().map(from).max().unwrap_or(0);
+        closing.leave_out(origin.wrapping_add_signed(first), origin.wrapping_add_signed(last));
+    }
+    sent
 }
 
 struct Inlet {
@@ -155,7 +247,7 @@ mod tests {
     use super::*;
     use crate::media::batch::Parts;
 
-    fn packet(timestamp: u32, marker: bool) -> Vec<u8> {
+    fn packet(timestamp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
         let mut batch = TrackBatch::new(TrackKey(0), 0, Codec::H264);
         batch.push(&Parts {
             marker,
@@ -166,7 +258,7 @@ mod tests {
             level: None,
             speaker: None,
             dependencies: &[],
-            payload: b"x",
+            payload,
         });
         batch.packets().next().unwrap().to_vec()
     }
@@ -174,11 +266,34 @@ mod tests {
     #[test]
     fn a_frame_ends_with_its_marker_or_with_the_next_frame() {
         let mut frame = Frame::default();
-        assert_eq!(frame.push(&packet(1, false)), [None, None]);
-        let [before, whole] = frame.push(&packet(1, true));
-        assert_eq!((before, whole.unwrap().len()), (None, 2));
-        assert_eq!(frame.push(&packet(2, false)), [None, None], "its marker is lost");
-        let [before, whole] = frame.push(&packet(3, true));
-        assert_eq!((before.unwrap().len(), whole.unwrap().len()), (1, 1));
+        let mut push = |timestamp, marker| {
+            frame
+                .push(Codec::H264, &packet(timestamp, marker, b"x"))
+                .map(|w| w.map(|w| w.pieces.len()))
+        };
+        assert_eq!(push(1, false), [None, None]);
+        assert_eq!(push(1, true), [None, Some(2)]);
+        assert_eq!(push(2, false), [None, None], "its marker is lost");
+        assert_eq!(push(3, true), [Some(1), Some(1)]);
+    }
+
+    #[test]
+    fn a_frame_is_what_its_packets_say() {
+        let kind = |payloads: &[&[u8]]| {
+            let mut frame = Frame::default();
+            let last = payloads.len() - 1;
+            let whole = payloads.iter().enumerate().map(|(n, payload)| {
+                let [before, whole] = frame.push(Codec::H264, &packet(1, n == last, payload));
+                assert_eq!(before, None);
+                whole
+            });
+            whole.last().flatten().unwrap().kind
+        };
+        // Parameter sets and a slice of an IDR picture; a reference; one that is none.
+        assert_eq!(kind(&[&[0x67, 1], &[0x68, 1], &[0x65, 1]]), FrameKind::Keyframe);
+        assert_eq!(kind(&[&[0x41, 1], &[0x41, 2]]), FrameKind::Delta);
+        assert_eq!(kind(&[&[0x01, 1]]), FrameKind::Discardable);
+        assert_eq!(kind(&[&[0x01, 1], &[0x41, 1]]), FrameKind::Delta);
+        assert!(discardable(Codec::Vp8, &[0x30, 0]) && !discardable(Codec::Vp8, &[0x10, 0]));
     }
 }

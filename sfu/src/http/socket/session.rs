@@ -4,13 +4,13 @@ use super::bucket::Bucket;
 use super::line::{Ending, Line, PING_EVERY, Sentence};
 use crate::http::state::App;
 use crate::lesson::{LessonHandle, Reset, Subscription};
-use crate::node::{MediaError, Watched};
+use crate::node::{MediaError, SchoolRungs, Watched};
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{EventBody, LeaveReason};
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::Source;
-use cloudschool_protocol::member::Member;
+use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, JOIN_WITHIN_MS, ServerMessage, Slot};
 use cloudschool_protocol::token::Claims;
@@ -179,6 +179,11 @@ impl<'a> Session<'a> {
         if let Some(watched) = &mut watched {
             watched.mark_changed();
         }
+        let mut rungs = self.sees_rungs().then(|| node.school_rungs(self.lesson.id()).ok());
+        let mut rungs = rungs.take().flatten();
+        if let Some(rungs) = rungs.as_mut().filter(|r| !r.borrow().is_empty()) {
+            rungs.mark_changed();
+        }
         let mut told = BTreeMap::new();
         let (state, mut news) = self.lesson.follow();
         let welcome = ServerMessage::Welcome {
@@ -215,6 +220,10 @@ impl<'a> Session<'a> {
                         line.send(&ServerMessage::Layers { source, active }).await?;
                     }
                 }
+                all = changed(&mut rungs) => {
+                    let schools = all.values().cloned().collect();
+                    line.send(&ServerMessage::Rungs { schools }).await?;
+                }
                 () = reached(self.close_at) => return Err(over()),
                 _ = pings.tick() => line.ping().await?,
             }
@@ -222,6 +231,11 @@ impl<'a> Session<'a> {
                 self.current = self.waiting.pop_front().map(|request| self.carry_out(request));
             }
         }
+    }
+
+    /// Whether it is this member's to know how schools get the lesson.
+    fn sees_rungs(&self) -> bool {
+        matches!(self.me.role, Role::Teacher | Role::Assistant | Role::Operator)
     }
 
     fn heard(&mut self, message: ClientMessage) -> Result<(), Ending> {
@@ -362,6 +376,17 @@ async fn loud(speakers: &mut Option<broadcast::Receiver<Tracks>>) -> Tracks {
             Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => *speakers = None,
         }
+    }
+    std::future::pending().await
+}
+
+/// What reaches which school, when that has changed.
+async fn changed(rungs: &mut Option<watch::Receiver<SchoolRungs>>) -> SchoolRungs {
+    while let Some(receiver) = rungs {
+        if receiver.changed().await.is_ok() {
+            return receiver.borrow_and_update().clone();
+        }
+        *rungs = None;
     }
     std::future::pending().await
 }
