@@ -9,6 +9,7 @@ pub mod lesson_client;
 pub mod link;
 pub mod media;
 pub mod publisher;
+pub mod relay_cost;
 pub mod services;
 pub mod stack;
 pub mod subscriber;

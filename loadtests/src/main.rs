@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadtests::demo::{self, Plan};
 use loadtests::forward;
 use loadtests::link;
+use loadtests::relay_cost;
 use loadtests::stack::{Ports, Settings, find_configs};
 use loadtests::trunk;
 use loadtests::up;
@@ -75,6 +76,19 @@ enum Command {
         #[command(flatten)]
         options: Box<trunk::Options>,
     },
+    /// Measure what a campus spends on each packet it relays to schools, beside bare quinn.
+    RelayCost {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        options: relay_cost::Options,
+    },
+    /// The bare sender of relay-cost, which starts it itself.
+    #[command(hide = true)]
+    BareSender {
+        #[command(flatten)]
+        sender: relay_cost::Sender,
+    },
     /// Forward UDP over an impaired link, for browsers and nodes to meet on.
     Link {
         #[command(flatten)]
@@ -118,7 +132,8 @@ fn main() -> ExitCode {
         eprintln!("loadtest: {error:#}");
         return ExitCode::FAILURE;
     }
-    if let Command::Trunk { .. } = &command {
+    if let Command::Trunk { .. } | Command::RelayCost { .. } | Command::BareSender { .. } = &command
+    {
         trunk::prepare();
     }
     match run(command) {
@@ -194,6 +209,21 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             print!("{}", report.text());
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::RelayCost { place, options } => {
+            let (programs, configs) = place.find()?;
+            let place = trunk::Place { programs, configs, log_level: place.log_level };
+            let report = relay_cost::relay_cost(&options, &place).await?;
+            if let Some(file) = &options.json {
+                std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
+                    .with_context(|| format!("writing {}", file.display()))?;
+            }
+            print!("{}", report.text());
+            Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::BareSender { sender } => {
+            sender.run().await?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Bench { place, options } => {
             let page = forward::bench(&options, &place.arguments()).await?;

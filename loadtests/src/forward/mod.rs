@@ -19,7 +19,7 @@ mod janus;
 pub(crate) mod journal;
 mod measure;
 pub(crate) mod namespace;
-mod node;
+pub(crate) mod node;
 mod options;
 mod page;
 pub(crate) mod payload;

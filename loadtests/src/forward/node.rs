@@ -35,6 +35,8 @@ pub struct Node {
     tokens: Tokens,
     lesson: LessonId,
     whip: Whip,
+    installation: Installation,
+    trunk: SocketAddr,
 }
 
 impl Node {
@@ -94,7 +96,33 @@ impl Node {
             url.join(&format!("whip/{lesson}"))?,
             url.join(&format!("whep/{lesson}"))?,
         );
-        Ok(Self { process, tokens, lesson, whip })
+        Ok(Self { process, tokens, lesson, whip, installation, trunk: ports.trunk() })
+    }
+
+    /// Where its trunk is dialled.
+    #[must_use]
+    pub fn trunk(&self) -> SocketAddr {
+        self.trunk
+    }
+
+    #[must_use]
+    pub fn lesson(&self) -> &LessonId {
+        &self.lesson
+    }
+
+    /// Issues certificates to as many nodes, all of the campus's own school, which may follow
+    /// its lessons. Gives their directories.
+    ///
+    /// # Errors
+    /// When one can't be issued.
+    pub async fn identities(&self, count: usize) -> Result<Vec<PathBuf>> {
+        let mut directories = Vec::new();
+        for n in 1..=count {
+            let node = format!("edge-{n:03}");
+            self.installation.issue(&node, "edge", CAMPUS).await?;
+            directories.push(PathBuf::from(self.installation.identity(&node)));
+        }
+        Ok(directories)
     }
 
     #[must_use]

@@ -106,6 +106,21 @@ impl Installation {
         Ok(())
     }
 
+    /// Issues a certificate to an edge that nodes of other schools stand behind.
+    pub(crate) async fn issue_carrying(
+        &self,
+        node: &str,
+        school: &str,
+        carries: &[&str],
+    ) -> Result<(), StackError> {
+        let (ca, out) = (self.data.join("ca"), self.data.join("tls").join(node));
+        let (ca, out) = (text(&ca), text(&out));
+        let mut arguments = vec!["ca", "issue", "--dir", &ca, "--node", node];
+        arguments.extend(["--kind", "edge", "--school", school, "--out", &out]);
+        arguments.extend(carries.iter().flat_map(|school| ["--carries", school]));
+        self.sfu(&arguments).await
+    }
+
     /// Issues a certificate to one more node, where it has none yet.
     pub(crate) async fn issue(
         &self,

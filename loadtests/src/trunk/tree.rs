@@ -131,7 +131,8 @@ impl Tree {
                 true => ("school", SCHOOL),
                 false => ("district", DISTRICT),
             };
-            installation.issue(node, "edge", node).await?;
+            let carries: &[&str] = if hop == last { &[] } else { &[SCHOOL] };
+            installation.issue_carrying(node, node, carries).await?;
             let upstream = Some(proxy.address());
             let process = start(name, "school.toml", node, &place, upstream, hop != last)?;
             tree.below.push(process);
