@@ -174,6 +174,20 @@ export const en: Dictionary = {
     ownScreen: "The screen I share",
     people: (rooms, students) => `${plural(rooms, "classroom", "classrooms")}, ${students} at home`,
     enlarge: "Enlarge",
+    reaches: {
+      full: "full picture and sound",
+      reduced: "smaller pictures and sound",
+      slides: "slides and sound",
+      stills: "still pictures and sound",
+      sound: "sound only",
+    },
+    reachedBecause: {
+      whole: "All of it gets there",
+      settling: "The line is coming back; more follows by itself",
+      cap: "The school allows lessons no more of its line",
+      line: "The school’s line carries no more at present",
+    },
+    reachedFor: (text) => `for ${text}`,
   },
 
   classroom: {

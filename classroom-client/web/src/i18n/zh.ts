@@ -162,6 +162,21 @@ export const zh = {
     ownScreen: "我共享的屏幕",
     people: (rooms: number, students: number) => `${rooms} 个教室，${students} 名在家学生`,
     enlarge: "放大",
+    /** What of the lesson reaches a school. */
+    reaches: {
+      full: "画面和声音完整",
+      reduced: "小画面和声音",
+      slides: "幻灯片和声音",
+      stills: "静止画面和声音",
+      sound: "只有声音",
+    },
+    reachedBecause: {
+      whole: "全部都能传到",
+      settling: "线路正在恢复，稳定后自动提高",
+      cap: "学校限定了课堂可用的带宽",
+      line: "学校的线路目前只能传这么多",
+    },
+    reachedFor: (text: string) => `已 ${text}`,
   },
 
   classroom: {

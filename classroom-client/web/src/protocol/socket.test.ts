@@ -312,6 +312,17 @@ describe("the watch connection's requests", () => {
   });
 });
 
+describe("rungs", () => {
+  it("of schools are known until the line breaks, for they are told anew with the next", () => {
+    const one = joined();
+    const rung = { school: "a", node: "n", rung: "sound", reason: "line", sinceMs: 1 } as const;
+    line().say({ type: "rungs", schools: [rung] });
+    expect(one.rungs.value).toEqual([rung]);
+    line().break();
+    expect(one.rungs.value).toEqual([]);
+  });
+});
+
 describe("layers", () => {
   it("that are watched are passed on until nobody listens", () => {
     const one = joined();

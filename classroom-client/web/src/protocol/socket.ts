@@ -16,6 +16,7 @@ import {
   type MemberCommand,
   parseServerMessage,
   type RefusalCode,
+  type SchoolRung,
   type ServerMessage,
   type Slot,
   type Source,
@@ -113,6 +114,8 @@ export class LessonSocket {
   /** For a page that the node can't be reached from directly. */
   iceServers: readonly IceServer[] = [];
   readonly speakers = signal<readonly [TrackId, number][]>([]);
+  /** What reaches each school behind a line of its own, told to who teaches. */
+  readonly rungs = signal<readonly SchoolRung[]>([]);
   /** Commands not yet answered by the lesson because the line or the campus is away. */
   readonly waiting = signal<readonly WaitingCommand[]>([]);
   /** What to add to this machine's clock to have the node's, in ms. */
@@ -238,6 +241,7 @@ export class LessonSocket {
     this.#asks.clear();
     for (const ask of asks) ask.reject(new Disconnected("the line broke"));
     this.speakers.value = [];
+    this.rungs.value = [];
     this.#showWaiting();
   }
 
@@ -284,6 +288,9 @@ export class LessonSocket {
         return;
       case "speakers":
         this.speakers.value = message.tracks;
+        return;
+      case "rungs":
+        this.rungs.value = message.schools;
         return;
       case "layers":
         for (const listener of this.#onLayers) listener(message.source, message.active);

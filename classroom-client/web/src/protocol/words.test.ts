@@ -39,6 +39,11 @@ describe("what a node says", () => {
       source: "camera",
       active: ["q", "h"],
     });
+    const rung = `{"school":"school-03","node":"n","rung":"slides","reason":"line","sinceMs":5}`;
+    expect(parseServerMessage(`{"type":"rungs","schools":[${rung}]}`)).toEqual({
+      type: "rungs",
+      schools: [{ school: "school-03", node: "n", rung: "slides", reason: "line", sinceMs: 5 }],
+    });
     expect(parseServerMessage(`{"type":"speakers","tracks":[["li/microphone",31]]}`)).toEqual({
       type: "speakers",
       tracks: [["li/microphone", 31]],

@@ -170,6 +170,21 @@ export interface IceServer {
   credential?: string;
 }
 
+/** How much of a lesson reaches a school over its line, the best first. */
+export type Rung = "full" | "reduced" | "slides" | "stills" | "sound";
+
+/** Why it gets no more. */
+export type RungReason = "whole" | "settling" | "cap" | "line";
+
+/** What reaches one school behind a line of its own. */
+export interface SchoolRung {
+  school: string;
+  node: string;
+  rung: Rung;
+  reason: RungReason;
+  sinceMs: number;
+}
+
 export type ServerMessage =
   | {
       type: "welcome";
@@ -191,6 +206,8 @@ export type ServerMessage =
   | { type: "speakers"; tracks: [TrackId, number][] }
   /** The layers of an own source that someone watches, by their names in the offer. */
   | { type: "layers"; source: Source; active: string[] }
+  /** To who teaches: what reaches each school, all of them. */
+  | { type: "rungs"; schools: SchoolRung[] }
   | { type: "bye"; reason: ByeReason; message: string };
 
 const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
@@ -204,6 +221,7 @@ const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "campus",
   "speakers",
   "layers",
+  "rungs",
   "bye",
 ]);
 

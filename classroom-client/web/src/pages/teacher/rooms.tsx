@@ -9,6 +9,7 @@ import { IconButton, Level } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Video } from "../../ui/video.tsx";
 import type { Desk } from "./desk.ts";
+import { Reach, reachOf } from "./reach.tsx";
 
 export function Rooms({ desk }: { desk: Desk }) {
   const { state } = desk.session;
@@ -76,6 +77,10 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
           <span class="room-state quiet">
             {room.school} · {condition}
           </span>
+          <Reach
+            rung={reachOf(session.socket.rungs.value, room)}
+            forMs={(rung) => session.now.value + session.socket.clockOffset.value - rung.sinceMs}
+          />
           <Level
             value={muted ? 0 : meterOfLevel(session.levelOf(room.id))}
             name={t.value.check.microphone}
