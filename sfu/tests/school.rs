@@ -1,0 +1,249 @@
+//! A school's node from the box: enrolled with a code, its pages over HTTPS, its line
+//! measured, its certificate renewed. Real programs throughout.
+
+mod common;
+
+use common::{Site, free_address, soon};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio_rustls::TlsConnector;
+
+const NODE: &str = "school-09";
+
+async fn sfu(arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sfu"));
+    let run = command.env("LANG", "en_GB.UTF-8").args(arguments).output();
+    let Output { status, stdout, stderr } = soon("the command's end", run).await.unwrap();
+    (status.success(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+/// What the campus has that issues certificates, and a platform whose tokens count.
+struct Campus {
+    site: Site,
+    _node: common::Node,
+}
+
+impl Campus {
+    async fn start() -> Self {
+        let site = Site::new();
+        let ca = site.path("ca").display().to_string();
+        let key = site.path("issuer").join(cloudschool_service::issuer::PUBLIC_FILE);
+        let issuers = format!("[{{ name = \"city\", public_key = \"{}\" }}]", key.display());
+        let [certificate, key] = ["certificate", "key"].map(|f| site.path(&format!("wild.{f}")));
+        let edge_tls = format!(
+            "{{ name = \"{{node}}.edges.example\", certificate = \"{}\", key = \"{}\" }}",
+            certificate.display(),
+            key.display()
+        );
+        let env = [("ENROLMENT__CA", &*ca), ("AUTH__ISSUERS", &*issuers), ("EDGE_TLS", &*edge_tls)];
+        let node = site.campus(&env).await;
+        Self { site, _node: node }
+    }
+
+    async fn code(&self, node: &str) -> String {
+        let dir = self.site.path("ca").display().to_string();
+        let made = ["ca", "code", "--dir", &dir, "--school", NODE, "--node", node];
+        let (good, said) = sfu(&made).await;
+        assert!(good, "{said}");
+        said.lines().next().unwrap().to_owned()
+    }
+}
+
+/// A machine that is to become a node.
+struct Machine {
+    dir: PathBuf,
+    http: SocketAddr,
+    https: SocketAddr,
+}
+
+impl Machine {
+    fn new(campus: &Campus, name: &str) -> Self {
+        let dir = campus.site.path(name);
+        Self { dir, http: free_address(), https: free_address() }
+    }
+
+    fn config(&self) -> String {
+        self.dir.join("etc/sfu.toml").display().to_string()
+    }
+
+    async fn enrol(&self, campus: &Campus, code: &str, more: &[&str]) -> (bool, String) {
+        let (config, data) = (self.config(), self.dir.join("data").display().to_string());
+        let (http, https) = (self.http.to_string(), self.https.to_string());
+        let (upstream, media) = (campus.site.trunk().to_string(), free_address().port());
+        let media = media.to_string();
+        let all = [
+            "enrol",
+            "--code",
+            code,
+            "--upstream",
+            &upstream,
+            "--config",
+            &config,
+            "--data",
+            &data,
+            "--address",
+            "127.0.0.1",
+            "--http",
+            &http,
+            "--https",
+            &https,
+            "--media",
+            &media,
+            "--no-service",
+        ];
+        sfu(&[&all, more].concat()).await
+    }
+
+    fn run(&self) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sfu"));
+        command.args(["--config", &self.config()]).stderr(Stdio::null()).kill_on_drop(true);
+        command.spawn().unwrap()
+    }
+
+    /// The first line a browser gets that trusts `root` and calls this machine `name`.
+    async fn browse(&self, root: &Path, name: &str) -> Option<String> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(root).ok()?).ok()?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(self.https).await.ok()?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+        let request = "GET /livez HTTP/1.1\r\nhost: school\r\nconnection: close\r\n\r\n";
+        tls.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        tls.read_to_string(&mut answer).await.ok()?;
+        Some(answer.lines().next()?.to_owned())
+    }
+
+    /// Waits until that is a page.
+    async fn serves(&self, root: &Path, name: &str) {
+        let asking = async {
+            while self.browse(root, name).await.as_deref() != Some("HTTP/1.1 200 OK") {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        soon("a page over HTTPS", asking).await;
+    }
+
+    /// What a tablet on the same network is told at the plain address. Its own machine is
+    /// served as it is, and so this looks like one that a proxy passed on.
+    async fn plain(&self) -> String {
+        let client = reqwest::Client::new();
+        let page = client.get(format!("http://{}/campus-ca.crt", self.http));
+        let answer = page.send().await.unwrap();
+        format!("{} {}", answer.status().as_u16(), answer.bytes().await.unwrap().len())
+    }
+}
+
+#[tokio::test]
+async fn a_machine_with_a_code_becomes_a_node_that_serves_https() {
+    let campus = Campus::start().await;
+    let code = campus.code(NODE).await;
+    let machine = Machine::new(&campus, "machine");
+
+    let typed_wrongly = {
+        let last = if code.ends_with('0') { '1' } else { '0' };
+        format!("{}{last}", &code[..code.len() - 1])
+    };
+    let (good, said) = machine.enrol(&campus, &typed_wrongly, &[]).await;
+    assert!(!good && said.contains("The code is not right"), "{said}");
+    assert!(!Path::new(&machine.config()).exists());
+
+    let (good, said) = machine.enrol(&campus, &code.to_lowercase(), &[]).await;
+    assert!(good && said.contains("is now the node school-09"), "{said}");
+    let (good, said) = sfu(&["--config", &machine.config(), "--check-config"]).await;
+    assert!(good, "{said}");
+
+    let before = std::fs::read_to_string(machine.config()).unwrap();
+    let (good, said) = machine.enrol(&campus, &code, &[]).await;
+    assert!(good && said.contains("nothing was changed"), "{said}");
+    assert_eq!(std::fs::read_to_string(machine.config()).unwrap(), before);
+    let (good, said) = machine.enrol(&campus, &code, &["--force"]).await;
+    assert!(!good && said.contains("has been used"), "{said}");
+    let other = Machine::new(&campus, "other");
+    let (good, said) = other.enrol(&campus, &code, &[]).await;
+    assert!(!good && said.contains("has been used"), "{said}");
+
+    let _node = machine.run();
+    let https = machine.dir.join("data/node/https");
+    machine.serves(&https.join("root.pem"), "127.0.0.1").await;
+    machine.serves(&https.join("root.pem"), "school-09.local").await;
+    let (status, size) = machine
+        .plain()
+        .await
+        .split_once(' ')
+        .map(|(a, b)| (a.to_owned(), b.parse::<usize>().unwrap()))
+        .unwrap();
+    assert!(status == "200" && size > 300, "the CA to install: {status}, {size} bytes");
+
+    // The campus's operator gets a certificate that browsers know: nobody restarts anything.
+    let names = vec!["*.edges.example".to_owned()];
+    let public = rcgen::generate_simple_self_signed(names).unwrap();
+    let [certificate, key] = ["certificate", "key"].map(|f| campus.site.path(&format!("wild.{f}")));
+    std::fs::write(&key, public.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, public.cert.pem()).unwrap();
+    machine.serves(&certificate, "school-09.edges.example").await;
+    assert!(!https.join("root.pem").exists());
+
+    let (good, said) = sfu(&["doctor", "--config", &machine.config(), "--json"]).await;
+    assert!(good, "{said}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["udp"]["state"], &said["tcp"]["state"]), (&"open".into(), &"open".into()));
+    assert_eq!((&said["fromCampus"], &said["usable"]), (&"full".into(), &true.into()), "{said}");
+}
+
+#[tokio::test]
+async fn a_certificate_near_its_end_is_renewed_over_the_trunk() {
+    let campus = Campus::start().await;
+    let site = &campus.site;
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    let tls = site.path("tls/school-01");
+    // The same key and names, made long ago.
+    let key = KeyPair::from_pem(&read(tls.join("node.key"))).unwrap();
+    let ca_key = KeyPair::from_pem(&read(site.path("ca/ca.key"))).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&read(site.path("ca/ca.pem")), ca_key).unwrap();
+    let mut params = CertificateParams::default();
+    let uri = "cloudschool://edge/school-01?school=school-01";
+    params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let now = time::OffsetDateTime::now_utc();
+    params.not_before = now - time::Duration::days(300);
+    params.not_after = now + time::Duration::days(60);
+    let old = params.signed_by(&key, &issuer).unwrap().pem();
+    std::fs::write(tls.join("node.pem"), &old).unwrap();
+
+    let node = site.school(&[]).await;
+    let renewed = async {
+        while read(tls.join("node.pem")) == old {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon("a renewed certificate", renewed).await;
+    node.kill().await;
+    // It is good: the node comes back with it.
+    site.school(&[]).await.ready().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_node_is_let_in_no_more() {
+    let campus = Campus::start().await;
+    let dir = campus.site.path("ca").display().to_string();
+    let (good, said) = sfu(&["ca", "withdraw", "--dir", &dir, "--node", "school-01"]).await;
+    assert!(good, "{said}");
+    let mut node = campus.site.school(&[]).await;
+    node.logged("the campus has withdrawn this node").await;
+}
