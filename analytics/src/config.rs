@@ -47,7 +47,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Wrong`] with the key.
-    pub fn check(&self) -> Result<&str, Wrong> {
+    pub fn check(&self) -> Result<&[String], Wrong> {
         if self.trunk.listen.is_some() {
             return Err(Wrong::Listens);
         }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_configuration_shipped_is_good() {
         let config = shipped(&[]);
-        assert_eq!(config.check().unwrap(), "127.0.0.1:8443");
+        assert_eq!(config.check().unwrap(), ["127.0.0.1:8443"]);
         assert_eq!(config.base(), "http://127.0.0.1:8060");
         assert_eq!(config.database(), PathBuf::from("data/analytics/behaviours.sqlite"));
     }

@@ -79,7 +79,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config: Config = service_config::load(&args.config, std::env::vars())?;
-    let upstream = config.check()?.to_owned();
+    let upstreams = config.check()?.to_owned();
     let profile = args.profile.as_ref().or(config.export.profile.as_ref());
     let profile = Arc::new(Profile::load(profile.map(PathBuf::as_path))?);
     if args.check_config {
@@ -88,11 +88,15 @@ async fn main() -> anyhow::Result<()> {
     }
     match args.command {
         Some(Command::Export { lesson, format }) => export(&config, profile, &lesson, format).await,
-        None => serve(config, upstream, profile).await,
+        None => serve(config, upstreams, profile).await,
     }
 }
 
-async fn serve(config: Config, upstream: String, profile: Arc<Profile>) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    upstreams: Vec<String>,
+    profile: Arc<Profile>,
+) -> anyhow::Result<()> {
     cloudschool_service::telemetry::init(&config.log)?;
     let shutdown = shutdown::token()?;
     let auth = Arc::new(Auth::from_section(&config.auth, config.http.bind)?);
@@ -111,7 +115,7 @@ async fn serve(config: Config, upstream: String, profile: Arc<Profile>) -> anyho
     let telemetry = Arc::new(Telemetry::new(store.totals().await?));
 
     let readiness = Readiness::waiting_for(&[TRUNK]);
-    let (subscriber, feed) = Subscriber::start(upstream, identity, SOFTWARE);
+    let (subscriber, feed) = Subscriber::start(upstreams, identity, SOFTWARE);
     let follower = Follower {
         subscriber,
         store: store.clone(),

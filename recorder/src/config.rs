@@ -62,7 +62,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Wrong`] with the key.
-    pub fn check(&self) -> Result<&str, Wrong> {
+    pub fn check(&self) -> Result<&[String], Wrong> {
         if self.trunk.listen.is_some() {
             return Err(Wrong::Listens);
         }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_configuration_shipped_is_good() {
         let config = shipped(&[]);
-        assert_eq!(config.check().unwrap(), "127.0.0.1:8443");
+        assert_eq!(config.check().unwrap(), ["127.0.0.1:8443"]);
         assert_eq!(config.library(), PathBuf::from("data/recorder/library"));
         assert_eq!(config.page("a-1"), "http://127.0.0.1:8070/library?recording=a-1");
         let defaults = RecordingSection::default();

@@ -9,6 +9,7 @@ use cloudschool_recorder::finisher::Finisher;
 use cloudschool_recorder::library::api;
 use cloudschool_recorder::library::store::Store;
 use cloudschool_recorder::manifest::{Manifest, Stage};
+use cloudschool_recorder::merge::merge;
 use cloudschool_recorder::publish::{Again, publish};
 use cloudschool_recorder::recorder::{DISK, Recorder, TRUNK};
 use cloudschool_recorder::telemetry::Telemetry;
@@ -53,7 +54,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config: Config = service_config::load(&args.config, service_config::env())?;
-    let upstream = config.check()?.to_owned();
+    let upstreams = config.check()?.to_owned();
     if args.check_config {
         println!("{} is good", args.config.display());
         return Ok(());
@@ -61,11 +62,11 @@ async fn main() -> anyhow::Result<()> {
     gstreamer::init().context("GStreamer can't be used")?;
     match args.command {
         Some(Command::Finalise { lesson }) => finalise(&config, &lesson).await,
-        None => serve(config, upstream).await,
+        None => serve(config, upstreams).await,
     }
 }
 
-async fn serve(config: Config, upstream: String) -> anyhow::Result<()> {
+async fn serve(config: Config, upstreams: Vec<String>) -> anyhow::Result<()> {
     cloudschool_service::telemetry::init(&config.log)?;
     let shutdown = shutdown::token()?;
     let auth = Arc::new(Auth::from_section(&config.auth, config.http.bind)?);
@@ -79,11 +80,13 @@ async fn serve(config: Config, upstream: String) -> anyhow::Result<()> {
     let readiness = Readiness::waiting_for(&[TRUNK, DISK]);
     let config = Arc::new(config);
 
-    let (subscriber, feed) = Subscriber::start(upstream, identity, SOFTWARE);
+    let (subscriber, feed) = Subscriber::start(upstreams, identity, SOFTWARE);
     let (queue, jobs) = mpsc::unbounded_channel();
     let (done_tx, done) = mpsc::unbounded_channel();
+    let syncer = Syncer::start()?;
     let finisher = Finisher {
         library: config.library(),
+        syncer: syncer.clone(),
         store: store.clone(),
         telemetry: telemetry.clone(),
         done: done_tx,
@@ -92,7 +95,7 @@ async fn serve(config: Config, upstream: String) -> anyhow::Result<()> {
     let (mut recorder, told) = Recorder::new(
         config.clone(),
         subscriber,
-        Syncer::start()?,
+        syncer,
         queue,
         telemetry.clone(),
         readiness.clone(),
@@ -132,11 +135,15 @@ async fn finalise(config: &Config, lesson: &Path) -> anyhow::Result<()> {
         eprintln!("The lesson had no end when it was last saved: it ends with its last picture.");
     }
     let store = open(config).await?;
-    let library = config.library();
-    let (from, of) = (lesson.to_owned(), manifest.clone());
-    let publishing =
-        tokio::task::spawn_blocking(move || publish(&from, &of, &library, Again::Replace));
-    let recording = publishing.await??;
+    let (library, syncer) = (config.library(), Syncer::start()?);
+    let from = lesson.to_owned();
+    let publishing = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        merge(&from, &mut manifest, &syncer)?;
+        manifest.save(&from)?;
+        let recording = publish(&from, &manifest, &library, Again::Replace)?;
+        Ok((manifest, recording))
+    });
+    let (mut manifest, recording) = publishing.await??;
     store.put(&recording).await?;
     store.close().await;
     if manifest.stage < Stage::Published && manifest.state.ended_ms.is_some() {

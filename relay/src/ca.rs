@@ -2,6 +2,12 @@
 //! the recorder and analytics get the certificate they meet each other with. There is no other
 //! trust on a trunk: no public CA, no password.
 
+mod authority;
+mod web;
+
+pub use authority::{Authority, BadRequest, Request, install, keep_key, new_key, request};
+pub use web::WebAuthority;
+
 use crate::files::{self, Access, FileError};
 use crate::peer::Peer;
 use crate::tls::SERVER_NAME;
@@ -95,10 +101,17 @@ pub fn issue(
     school: Option<&SchoolId>,
     out: &Path,
 ) -> Result<(), CaError> {
+    issue_to(dir, &Peer::new(node.clone(), kind, school.cloned()), out)
+}
+
+/// As [`issue`], for any peer: also one that others stand behind.
+///
+/// # Errors
+/// As [`issue`].
+pub fn issue_to(dir: &Path, peer: &Peer, out: &Path) -> Result<(), CaError> {
     let ca = open(dir)?.ok_or_else(|| CaError::Missing(dir.to_path_buf()))?.map_err(bad(dir))?;
-    let peer = Peer::new(node.clone(), kind, school.cloned());
     let key = KeyPair::generate().map_err(bad(dir))?;
-    let certificate = node_params(&peer).and_then(|p| p.signed_by(&key, &ca)).map_err(bad(dir))?;
+    let certificate = node_params(peer).and_then(|p| p.signed_by(&key, &ca)).map_err(bad(dir))?;
     let ca_pem = files::read(&dir.join(CA_CERTIFICATE))?;
     files::make_dir(out)?;
     files::replace(&out.join("ca.pem"), &ca_pem, Access::Everyone)?;
@@ -107,17 +120,21 @@ pub fn issue(
     Ok(())
 }
 
+type Opened = Result<Issuer<'static, KeyPair>, rcgen::Error>;
+
 /// The CA in `dir`: `None` when there is none at all.
-#[allow(clippy::type_complexity)]
-fn open(dir: &Path) -> Result<Option<Result<Issuer<'static, KeyPair>, rcgen::Error>>, CaError> {
-    let (certificate, key) = (dir.join(CA_CERTIFICATE), dir.join(CA_KEY));
+fn open(dir: &Path) -> Result<Option<Opened>, CaError> {
+    open_pair(dir, &dir.join(CA_CERTIFICATE), &dir.join(CA_KEY))
+}
+
+fn open_pair(dir: &Path, certificate: &Path, key: &Path) -> Result<Option<Opened>, CaError> {
     match (certificate.exists(), key.exists()) {
         (false, false) => return Ok(None),
         (true, true) => {}
         _ => return Err(CaError::Incomplete(dir.to_path_buf())),
     }
-    let certificate = String::from_utf8_lossy(&files::read(&certificate)?).into_owned();
-    let key = String::from_utf8_lossy(&files::read(&key)?).into_owned();
+    let certificate = String::from_utf8_lossy(&files::read(certificate)?).into_owned();
+    let key = String::from_utf8_lossy(&files::read(key)?).into_owned();
     let issuer =
         KeyPair::from_pem(&key).and_then(|key| Issuer::from_ca_cert_pem(&certificate, key));
     Ok(Some(issuer))

@@ -12,6 +12,9 @@ pub const PROTOCOL: VarInt = VarInt::from_u32(0x11);
 /// The same node has made a newer connection.
 pub const REPLACED: VarInt = VarInt::from_u32(0x12);
 
+/// The reason of a peer that only looked whether this node is there.
+pub const LOOKED_IN: &str = "only looked whether this node is there";
+
 /// RTP over QUIC's ROQ_PACKET_ERROR: what came on a stream is no RTP.
 pub const ROQ_PACKET_ERROR: VarInt = VarInt::from_u32(3);
 /// RTP over QUIC's ROQ_FRAME_CANCELLED: the frame is too late to be of use.
@@ -38,6 +41,12 @@ pub fn is_lasting(error: &ConnectionError) -> bool {
         ConnectionError::ApplicationClosed(c) => [REFUSED, REPLACED].contains(&c.error_code),
         _ => false,
     }
+}
+
+/// Whether the other end only looked whether this node is there.
+pub fn looked_in(error: &ConnectionError) -> bool {
+    matches!(error, ConnectionError::ApplicationClosed(c)
+        if c.error_code == DONE && c.reason == LOOKED_IN)
 }
 
 /// Whether the TLS handshake failed over a certificate.

@@ -1,16 +1,21 @@
 //! The upstream end: takes trunks of nodes whose certificate is of the campus CA.
 
 use crate::close::{self, DONE, REPLACED};
+use crate::enrol::Office;
 use crate::hello::{self, HelloError};
 use crate::identity::Identity;
+use crate::marking::Dscp;
 use crate::path::Gauge;
+use crate::purpose::Purpose;
+use crate::side::SideDoors;
 use crate::transport;
 use crate::trunk::{Trunk, TrunkReceiver, WeakTrunk};
+use crate::tunnel::{Hub, TunnelStats};
 use cloudschool_protocol::id::NodeId;
 use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -46,13 +51,29 @@ pub struct ListenerStats {
     pub silent: u64,
     /// Broke off on the way.
     pub failed: u64,
+    /// Only looked whether this node is there.
+    pub looked_in: u64,
     /// Came when too many others were at it.
     pub turned_away: u64,
+}
+
+/// What a node does at its trunk's port besides taking trunks.
+#[derive(Default)]
+pub struct Services {
+    /// Issues certificates to machines with a code.
+    pub office: Option<Arc<Office>>,
+    /// TCP address at which trunks come in where UDP is blocked: by rights the same as that
+    /// of UDP, for diallers know no other.
+    pub tunnel: Option<TcpListener>,
+    /// What datagrams are marked with.
+    pub dscp: Option<Dscp>,
 }
 
 /// Listens for trunks. Dropping it closes all of them.
 pub struct Listener {
     endpoint: Endpoint,
+    /// The same over TCP.
+    tunnel: Option<(Endpoint, watch::Receiver<TunnelStats>)>,
     address: SocketAddr,
     accepted: tokio::sync::Mutex<mpsc::Receiver<(Trunk, TrunkReceiver)>>,
     stats: watch::Receiver<ListenerStats>,
@@ -69,29 +90,64 @@ impl Listener {
         identity: &Identity,
         software: impl Into<String>,
     ) -> Result<Self, BindError> {
+        Self::bind_with(address, identity, software, Services::default())
+    }
+
+    /// [`Self::bind`], with services.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind_with(
+        address: SocketAddr,
+        identity: &Identity,
+        software: impl Into<String>,
+        services: Services,
+    ) -> Result<Self, BindError> {
         let error = |source| BindError { address, source };
         let mut config = ServerConfig::with_crypto(identity.server());
         config.max_incoming(HANDSHAKES);
         let socket = transport::bind(address).map_err(error)?;
         let local = socket.local_addr().map_err(error)?;
-        let endpoint = Endpoint::new(
+        let socket = transport::wrap(socket, services.dscp).map_err(error)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
             identity.keys().endpoint_config(),
             Some(config.clone()),
             socket,
             Arc::new(TokioRuntime),
         )
         .map_err(error)?;
+        let unusable = |e: crate::tls::TlsError| error(io::Error::other(e));
+        let tunnel = match services.tunnel {
+            None => None,
+            Some(listener) => {
+                let hub = Hub::start(listener, identity.tunnel_server().map_err(unusable)?);
+                let hub = hub.map_err(error)?;
+                let endpoint = Endpoint::new_with_abstract_socket(
+                    identity.keys().endpoint_config(),
+                    Some(config.clone()),
+                    hub.socket,
+                    Arc::new(TokioRuntime),
+                );
+                Some((endpoint.map_err(error)?, hub.stats))
+            }
+        };
+        let side = SideDoors::new(identity, services.office).map_err(unusable)?;
         let (queue, accepted) = mpsc::channel(ACCEPT_QUEUE);
         let (counts, stats) = watch::channel(ListenerStats::default());
         let door = Door {
+            side: Arc::new(side),
             config,
             identity: identity.clone(),
             software: software.into(),
             counts,
             newest: Mutex::default(),
         };
-        tokio::spawn(Arc::new(door).serve(endpoint.clone(), queue));
-        Ok(Self { endpoint, address: local, accepted: accepted.into(), stats })
+        let door = Arc::new(door);
+        if let Some((tunnel, _)) = &tunnel {
+            tokio::spawn(door.clone().serve(tunnel.clone(), queue.clone()));
+        }
+        tokio::spawn(door.serve(endpoint.clone(), queue));
+        Ok(Self { endpoint, tunnel, address: local, accepted: accepted.into(), stats })
     }
 
     /// Where it listens, with the port the system gave when 0 was asked for.
@@ -112,21 +168,38 @@ impl Listener {
         self.stats.clone()
     }
 
+    /// What came over TCP; `None` where this is not listened for.
+    #[must_use]
+    pub fn tunnel_stats(&self) -> Option<watch::Receiver<TunnelStats>> {
+        self.tunnel.as_ref().map(|(_, stats)| stats.clone())
+    }
+
     /// Closes all trunks with `reason`, one sentence, and waits until the peers know.
     pub async fn close(self, reason: &str) {
-        self.endpoint.close(DONE, reason.as_bytes());
-        self.endpoint.wait_idle().await;
+        for endpoint in self.endpoints() {
+            endpoint.close(DONE, reason.as_bytes());
+        }
+        for endpoint in self.endpoints() {
+            endpoint.wait_idle().await;
+        }
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint).chain(self.tunnel.as_ref().map(|(endpoint, _)| endpoint))
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         // After `close` this does nothing.
-        self.endpoint.close(DONE, b"the node is going away");
+        for endpoint in self.endpoints() {
+            endpoint.close(DONE, b"the node is going away");
+        }
     }
 }
 
 struct Door {
+    side: Arc<SideDoors>,
     config: ServerConfig,
     identity: Identity,
     software: String,
@@ -143,6 +216,11 @@ impl Door {
     ) {
         let places = Arc::new(Semaphore::new(HANDSHAKES));
         while let Some(incoming) = endpoint.accept().await {
+            let purpose = Purpose::of(&incoming.orig_dst_cid());
+            if purpose != Purpose::Trunk {
+                self.side.serve(incoming, purpose);
+                continue;
+            }
             let Ok(place) = places.clone().try_acquire_owned() else {
                 self.counts.send_modify(|c| c.turned_away += 1);
                 incoming.refuse();
@@ -173,6 +251,11 @@ impl Door {
                 self.replace(&trunk);
                 self.counts.send_modify(|c| c.accepted += 1);
                 Some((trunk, receiver))
+            }
+            Err(HelloError::Lost(error)) if close::looked_in(&error) => {
+                tracing::debug!(%from, "a node looked whether this one is there");
+                self.counts.send_modify(|c| c.looked_in += 1);
+                None
             }
             Err(error) => {
                 tracing::warn!(%from, "no trunk: {error}");

@@ -34,6 +34,24 @@ pub enum Carries {
     All,
 }
 
+impl Carries {
+    /// Reads school ids, or one `*` for all.
+    ///
+    /// # Errors
+    /// When one of them is neither, as a sentence.
+    pub fn parse<'a>(said: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let said: Vec<&str> = said.into_iter().collect();
+        if said == [EVERY] {
+            return Ok(Self::All);
+        }
+        let school = |id: &&str| {
+            SchoolId::new(*id)
+                .map_err(|_| format!("{id:?} is no school, and not * for all of them"))
+        };
+        said.iter().map(school).collect::<Result<_, _>>().map(Self::Only)
+    }
+}
+
 impl Default for Carries {
     fn default() -> Self {
         Self::Only(BTreeSet::new())

@@ -92,9 +92,91 @@ async fn another_version_is_told_to_update() {
     let hello = hello("school-01", NodeKind::Edge, VERSION + 1);
     send.write_all(&frame::encode(&hello).unwrap()).await.unwrap();
     let reason = goodbye(recv).await;
-    assert!(reason.contains("bring both to the same release"), "{reason}");
-    assert!(soon(connection.closed()).await.to_string().contains("the same release"));
+    assert!(reason.contains("bring this node to a later release"), "{reason}");
+    assert!(soon(connection.closed()).await.to_string().contains("a later release"));
     counted(&listener, |c| c.refused_hello == 1 && c.accepted == 0).await;
+}
+
+/// A message as its text, whether this release knows it or not.
+fn framed(json: &str) -> Vec<u8> {
+    [&u32::try_from(json.len()).unwrap().to_be_bytes()[..], json.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn a_later_release_that_speaks_ours_too_is_let_in_and_what_only_it_says_is_passed_over() {
+    let campus = Campus::new();
+    let listener = campus.listener();
+    let connection = campus.raw(listener.address(), Some(("school-01", NodeKind::Edge))).await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    let later = VERSION + 1;
+    for message in [
+        format!(
+            r#"{{"type":"hello","version":{later},"oldest":{VERSION},"node":"school-01","kind":"edge","school":"school-01","software":"later","capabilities":["weather"],"rain":1}}"#
+        ),
+        r#"{"type":"weather","rain":{"much":true}}"#.into(),
+        r#"{"type":"keyframe","flow":"the picture of li"}"#.into(),
+        r#"{"type":"keyframe","flow":7,"encoding":2}"#.into(),
+    ] {
+        send.write_all(&framed(&message)).await.unwrap();
+    }
+    let (trunk, mut receiver) = soon(listener.accept()).await.unwrap();
+    assert_eq!(trunk.version(), VERSION);
+    assert!(trunk.peer_can("weather") && !trunk.peer_can("tree"));
+    assert_eq!(soon(receiver.control.recv()).await, Some(Control::Keyframe { flow: 7 }));
+    assert_eq!(trunk.stats().unknown_messages, 2);
+}
+
+#[tokio::test]
+async fn a_message_of_our_own_version_that_cant_be_read_ends_the_trunk() {
+    let campus = Campus::new();
+    let listener = campus.listener();
+    let connection = campus.raw(listener.address(), Some(("school-01", NodeKind::Edge))).await;
+    let (mut send, _recv) = common::raw_hello(&connection, "school-01", NodeKind::Edge).await;
+    let (trunk, _receiver) = soon(listener.accept()).await.unwrap();
+    send.write_all(&framed(r#"{"type":"weather"}"#)).await.unwrap();
+    send.write_all(&framed(r#"{"type":"keyframe","flow":"x"}"#)).await.unwrap();
+    let why = soon(trunk.closed()).await;
+    soon(connection.closed()).await;
+    assert_eq!(trunk.stats().unknown_messages, 1, "{why}");
+}
+
+#[tokio::test]
+async fn before_hello_a_message_is_short() {
+    let campus = Campus::new();
+    let listener = campus.listener();
+    let connection = campus.raw(listener.address(), Some(("school-01", NodeKind::Edge))).await;
+    let (mut send, recv) = connection.open_bi().await.unwrap();
+    send.write_all(&65_537u32.to_be_bytes()).await.unwrap();
+    assert!(goodbye(recv).await.contains("65536 allowed"));
+    counted(&listener, |c| c.refused_hello == 1 && c.accepted == 0).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_waits_and_harms_no_other_trunk() {
+    let campus = Campus::new();
+    let listener = campus.listener();
+    let connection = campus.raw(listener.address(), Some(("school-01", NodeKind::Edge))).await;
+    let _hello = common::raw_hello(&connection, "school-01", NodeKind::Edge).await;
+    let (flooded, _receiver) = soon(listener.accept()).await.unwrap();
+    // Streams that begin and never end, as many as there can be, and more.
+    let mut open = Vec::new();
+    let flood = async {
+        loop {
+            let mut stream = connection.open_uni().await.unwrap();
+            stream.write_all(&[4]).await.unwrap();
+            open.push(stream);
+        }
+    };
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(2), flood).await;
+    assert!(stopped.is_err());
+    assert_eq!(open.len(), 1024, "the rest waits");
+    let other = campus.identity("school-02", NodeKind::Edge);
+    let mut dialer = Dialer::new(listener.address().to_string(), other, "edge 1");
+    let (lower, _media) = soon(dialer.connect()).await;
+    let (upper, mut receiver) = soon(listener.accept()).await.unwrap();
+    lower.send(Control::Keyframe { flow: 1 }).await.unwrap();
+    assert_eq!(soon(receiver.control.recv()).await, Some(Control::Keyframe { flow: 1 }));
+    drop((flooded, upper));
 }
 
 #[tokio::test]

@@ -70,12 +70,110 @@ impl HttpSection {
 pub struct TrunkSection {
     /// Directory with `ca.pem`, `node.pem` and `node.key`.
     pub identity: PathBuf,
-    /// `host:port` to dial. A node with an upstream is an edge.
+    /// `host:port` to dial, or several in order of preference. A node with an upstream is an
+    /// edge.
     #[serde(default)]
-    pub upstream: Option<String>,
+    pub upstream: Option<Upstream>,
+    /// Seconds an upstream that is preferred to the present one must have been there before
+    /// the node goes back to it.
+    #[serde(default = "return_after")]
+    pub return_after_s: u64,
     /// Address (UDP) at which others dial in.
     #[serde(default)]
     pub listen: Option<SocketAddr>,
+    /// Whether others may dial in over TCP too, at the same port, where UDP is blocked. Unless
+    /// it is said, as long as no other program has the port.
+    #[serde(default)]
+    pub tcp: Option<bool>,
+    /// Most that lessons may take of this site's line, in each direction.
+    #[serde(default)]
+    pub cap: Option<BitRate>,
+    /// DSCP of what is sent: a number, or a name as `af41`.
+    #[serde(default)]
+    pub dscp: Option<Mark>,
+}
+
+/// A DSCP as people write it, number or name. What it means is the relay's to say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Mark {
+    Number(u8),
+    Name(String),
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Bit/s, written `"800kbit"`, `"3mbit"` or `"2.5mbit"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BitRate(pub u64);
+
+/// The text is no rate.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no rate: write \"800kbit\" or \"3mbit\"")]
+pub struct NoBitRate(String);
+
+impl TryFrom<String> for BitRate {
+    type Error = NoBitRate;
+
+    fn try_from(text: String) -> Result<Self, NoBitRate> {
+        let unit = [("kbit", 1e3), ("mbit", 1e6)];
+        let parsed = unit.iter().find_map(|(name, unit)| {
+            let number: f64 = text.trim().strip_suffix(name)?.trim().parse().ok()?;
+            Some(number * unit)
+        });
+        match parsed {
+            // A voice is the least a lesson is.
+            Some(rate) if (64e3..1e12).contains(&rate) => Ok(Self(rate as u64)),
+            _ => Err(NoBitRate(text)),
+        }
+    }
+}
+
+fn return_after() -> u64 {
+    60
+}
+
+/// The nodes to dial, the preferred first; in the file one string, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "OneOrMore")]
+pub struct Upstream(Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl TryFrom<OneOrMore> for Upstream {
+    type Error = &'static str;
+
+    fn try_from(said: OneOrMore) -> Result<Self, Self::Error> {
+        let all = match said {
+            OneOrMore::One(upstream) => vec![upstream],
+            OneOrMore::More(upstreams) => upstreams,
+        };
+        match all.is_empty() || all.iter().any(|u| u.trim().is_empty()) {
+            true => Err("an upstream is host:port"),
+            false => Ok(Self(all)),
+        }
+    }
+}
+
+impl std::ops::Deref for Upstream {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// `[auth]`: whose tokens are accepted.
@@ -197,6 +295,20 @@ fn parse_value(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn upstreams_are_one_or_several_and_never_none() {
+        let read = |upstream: &str| {
+            toml::from_str::<TrunkSection>(&format!("identity = \"tls\"\n{upstream}"))
+        };
+        let one = read("upstream = \"a:443\"").unwrap();
+        assert_eq!(*one.upstream.unwrap(), ["a:443"]);
+        assert_eq!(one.return_after_s, 60);
+        let two = read("upstream = [\"a:443\", \"b:443\"]").unwrap().upstream.unwrap();
+        assert_eq!(*two, ["a:443", "b:443"]);
+        assert!(read("upstream = []").is_err() && read("upstream = [\"\"]").is_err());
+        assert!(read("").unwrap().upstream.is_none());
+    }
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

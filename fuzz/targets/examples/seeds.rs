@@ -161,6 +161,28 @@ fn control() {
         all.extend_from_slice(&frame);
     }
     write("trunk", "messages", &all);
+    // As docs/trunk.md has them, and two that only a later release could say.
+    for (name, message) in [
+        (
+            "hello",
+            r#"{"type":"hello","version":3,"oldest":1,"node":"a","kind":"edge","school":"a","software":"s","capabilities":["tree"]}"#,
+        ),
+        ("path", r#"{"type":"path","nodes":["campus","district"],"away":true}"#),
+        ("behind", r#"{"type":"behind","nodes":[{"node":"a","school":"a"},{"node":"b"}]}"#),
+        (
+            "demand",
+            r#"{"type":"demand","lesson":"m","tracks":["li/camera"],"limits":[{"track":"li/camera","encoding":0,"bitrate":1}]}"#,
+        ),
+        (
+            "hand-up",
+            r#"{"type":"hand-up","lesson":"m","entries":[{"id":"0198c7a2-5f00-7000-8000-000000000001","atMs":1,"command":{"kind":"member","by":"w","command":{"do":"raise-hand"}}}]}"#,
+        ),
+        ("later", r#"{"type":"weather","rain":[1,2,{"deep":[]}]}"#),
+        ("later-field", r#"{"type":"keyframe","flow":4,"encoding":2}"#),
+    ] {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        write("trunk", name, &[&[0], &length[..], message.as_bytes()].concat());
+    }
     let hand = br#"{"type":"command","request":7,"command":{"type":"raise-hand"}}"#;
     write("trunk", "socket-command", &[&[1], &hand[..]].concat());
     let packet = bytes("8060123400000009000000010203");

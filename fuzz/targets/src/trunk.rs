@@ -1,9 +1,9 @@
 //! What other nodes send: control messages and media over QUIC.
 
-use cloudschool_protocol::frame::{Decoder, encode};
+use cloudschool_protocol::frame::{Decoder, FrameError, encode};
 use cloudschool_protocol::roq::{self, StreamDecoder};
 use cloudschool_protocol::socket::{ClientMessage, ServerMessage};
-use cloudschool_protocol::trunk::Control;
+use cloudschool_protocol::trunk::{Control, Versions};
 
 /// By the first byte: control messages, lesson socket messages, or media on a stream and in
 /// a datagram.
@@ -11,12 +11,16 @@ pub fn trunk(data: &[u8]) {
     let Some((&kind, data)) = data.split_first() else { return };
     match kind % 3 {
         0 => {
-            let mut decoder = Decoder::default();
+            let mut decoder = Decoder::of_stranger();
             for piece in data.chunks(7) {
                 decoder.push(piece);
                 loop {
                     match decoder.next::<Control>() {
-                        Ok(Some(message)) => written_again(&message),
+                        Ok(Some(Control::Unknown)) | Err(FrameError::Malformed(_)) => {}
+                        Ok(Some(message)) => {
+                            agreed(&message);
+                            written_again(&message);
+                        }
                         Ok(None) => break,
                         Err(_) => return,
                     }
@@ -40,6 +44,17 @@ pub fn trunk(data: &[u8]) {
                 }
             }
         }
+    }
+}
+
+/// Both ends of a hello come to the same version, or to none.
+fn agreed(message: &Control) {
+    let Control::Hello { version, oldest, .. } = message else { return };
+    let theirs = Versions::said(*version, *oldest);
+    match (Versions::OURS.with(theirs), theirs.with(Versions::OURS)) {
+        (Ok(here), Ok(there)) => assert_eq!(here, there),
+        (Err(here), Err(there)) => assert_ne!(here.to_string(), there.to_string()),
+        (here, there) => panic!("{here:?} and {there:?}"),
     }
 }
 

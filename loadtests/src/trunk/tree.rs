@@ -37,6 +37,8 @@ pub struct TreePlan {
     pub data: PathBuf,
     /// One for each link, from the campus down.
     pub links: Vec<Profile>,
+    /// Instead of links: where the campus listens for trunks, and where the school dials it.
+    pub shared: Option<(SocketAddr, SocketAddr)>,
     /// Most members of the lesson.
     pub members: usize,
     pub log_level: Option<String>,
@@ -103,7 +105,8 @@ impl Tree {
         headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
         let http = Client::builder().default_headers(headers).build()?;
 
-        let here = Place::free()?;
+        let mut here = Place::free()?;
+        here.trunk = plan.shared.map_or(here.trunk, |(listen, _)| listen);
         let start = |name, config, node, place: &Place, upstream: Option<SocketAddr>, listens| {
             let spec = spec(plan, &installation, name, config, node, place, upstream, listens);
             Process::start(&spec)
@@ -124,8 +127,16 @@ impl Tree {
         let mut above = here.trunk;
         let last = plan.links.len() - 1;
         for (hop, profile) in plan.links.iter().enumerate() {
-            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let proxy = Proxy::start(above, profile.clone(), any)?;
+            let upstream = match plan.shared {
+                Some((_, upstream)) => upstream,
+                None => {
+                    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                    let proxy = Proxy::start(above, profile.clone(), any)?;
+                    let address = proxy.address();
+                    tree.links.push(proxy);
+                    address
+                }
+            };
             let place = Place::free()?;
             let (name, node) = match hop == last {
                 true => ("school", SCHOOL),
@@ -133,10 +144,8 @@ impl Tree {
             };
             let carries: &[&str] = if hop == last { &[] } else { &[SCHOOL] };
             installation.issue_carrying(node, node, carries).await?;
-            let upstream = Some(proxy.address());
-            let process = start(name, "school.toml", node, &place, upstream, hop != last)?;
+            let process = start(name, "school.toml", node, &place, Some(upstream), hop != last)?;
             tree.below.push(process);
-            tree.links.push(proxy);
             tree.school_url = place.url()?;
             if let Some(process) = tree.below.last_mut() {
                 ready(&tree.http, process, &place.url()?).await?;

@@ -37,6 +37,11 @@ impl Campus {
         Self { dir }
     }
 
+    /// The directory of its CA.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca")
+    }
+
     /// The directory of a node's identity, issued on first use.
     pub fn issued(&self, node: &str, kind: NodeKind) -> PathBuf {
         let out = self.dir.path().join(node);

@@ -2,6 +2,8 @@
 
 use super::Node;
 use crate::media::Counters;
+use crate::trunk::limits::Refused;
+use crate::trunk::{TRACK_WORDS, TrunkRungs};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_relay::{ListenerStats, TrunkStats};
 use prometheus_client::collector::Collector;
@@ -29,6 +31,9 @@ pub struct Snapshot {
     campus: bool,
     trunks: Vec<(NodeId, Option<TrunkStats>, (u64, u64))>,
     knocks: Option<ListenerStats>,
+    refused: [(Refused, u64); Refused::ALL.len()],
+    behind: u64,
+    rungs: Vec<TrunkRungs>,
 }
 
 impl Node {
@@ -50,6 +55,10 @@ impl Node {
     pub fn metrics(&self) -> String {
         let mut registry = Registry::with_prefix("cloudschool");
         registry.register_collector(Box::new(self.snapshot()));
+        registry.register_collector(Box::new(crate::school::metrics::Counts {
+            enrolments: self.papers.enrolments(),
+            tunnels: self.listener.as_ref().and_then(|l| l.tunnel_stats()).map(|s| *s.borrow()),
+        }));
         let mut text = String::new();
         if let Err(error) = prometheus_client::encoding::text::encode(&mut text, &registry) {
             tracing::error!(%error, "metrics could not be written");
@@ -82,6 +91,9 @@ impl Node {
             campus: *self.campus.borrow(),
             trunks,
             knocks: self.listener.as_ref().map(|l| *l.stats().borrow()),
+            rungs: self.trunk_rungs(),
+            refused: self.refused.read(),
+            behind: self.tree.borrow().count() as u64,
         }
     }
 }
@@ -113,6 +125,7 @@ impl Collector for Snapshot {
             ("media_tracks", "Tracks in the packet path", media.tracks),
             ("lessons", "Lessons known", self.lessons),
             ("members", "Members connected to this node", self.members),
+            ("nodes_behind", "Nodes that stand behind this one", self.behind),
             ("campus_reachable", "1 when the campus can be reached", u64::from(self.campus)),
         ] {
             let metric = ConstGauge::new(value);
@@ -120,11 +133,64 @@ impl Collector for Snapshot {
             metric.encode(encoder)?;
         }
         self.encode_knocks(&mut encoder)?;
-        self.encode_trunks(&mut encoder)
+        self.encode_refused(&mut encoder)?;
+        self.encode_trunks(&mut encoder)?;
+        self.encode_rungs(&mut encoder)
     }
 }
 
 impl Snapshot {
+    /// What crosses each trunk, and in which form.
+    fn encode_rungs(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        type Read = fn(&TrunkRungs) -> f64;
+        let gauges: [(&str, &str, Read); 5] = [
+            ("trunk_estimate_bits_per_second", "What may be sent by trunk", |t| t.estimate as f64),
+            ("trunk_granted_bits_per_second", "What is meant to be sent", |t| t.granted as f64),
+            ("trunk_wanted_bits_per_second", "What is tried for", |t| t.wanted as f64),
+            ("trunk_queue_seconds", "Wait before the narrowest part", |t| t.queue.as_secs_f64()),
+            ("trunk_loss_ratio", "Share of packets lost lately", |t| t.loss),
+        ];
+        for (name, help, read) in gauges {
+            let kind = ConstGauge::new(0.0).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for trunk in &self.rungs {
+                let labels = [("peer", trunk.peer.as_str())];
+                ConstGauge::new(read(trunk)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let kind = ConstCounter::new(0u64).metric_type();
+        let help = "Tracks given another form, on this connection";
+        let mut family = encoder.encode_descriptor("trunk_rung_changes", help, None, kind)?;
+        for trunk in &self.rungs {
+            let labels = [("peer", trunk.peer.as_str())];
+            ConstCounter::new(trunk.changes).encode(family.encode_family(&labels)?)?;
+        }
+        let kind = ConstGauge::new(0u64).metric_type();
+        let help = "Tracks that cross, by form";
+        let mut family = encoder.encode_descriptor("trunk_tracks", help, None, kind)?;
+        for trunk in &self.rungs {
+            let tracks = || trunk.lessons.values().flat_map(|l| &l.tracks);
+            for word in TRACK_WORDS {
+                let count = tracks().filter(|t| t.word() == word).count() as u64;
+                let labels = [("peer", trunk.peer.as_str()), ("form", word)];
+                ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "1 for the rung a lesson is on at the other end";
+        let mut family = encoder.encode_descriptor("trunk_lesson_rung", help, None, kind)?;
+        for trunk in &self.rungs {
+            for (id, lesson) in &trunk.lessons {
+                let labels = [
+                    ("peer", trunk.peer.as_str()),
+                    ("lesson", id.as_str()),
+                    ("rung", lesson.rung.as_str()),
+                ];
+                ConstGauge::new(1u64).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn encode_knocks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let Some(knocks) = self.knocks else { return Ok(()) };
         let kind = ConstCounter::new(0u64).metric_type();
@@ -136,6 +202,7 @@ impl Snapshot {
             ("refused_hello", knocks.refused_hello),
             ("silent", knocks.silent),
             ("failed", knocks.failed),
+            ("looked_in", knocks.looked_in),
             ("turned_away", knocks.turned_away),
         ] {
             ConstCounter::new(value).encode(family.encode_family(&[("outcome", outcome)])?)?;
@@ -143,9 +210,20 @@ impl Snapshot {
         Ok(())
     }
 
+    fn encode_refused(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let kind = ConstCounter::new(0u64).metric_type();
+        let help = "What trunk peers sent and may not, by what it was";
+        let mut family = encoder.encode_descriptor("trunk_refused", help, None, kind)?;
+        for (what, value) in self.refused {
+            let what = [("what", what.as_str())];
+            ConstCounter::new(value).encode(family.encode_family(&what)?)?;
+        }
+        Ok(())
+    }
+
     fn encode_trunks(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         type Read = fn(&Option<TrunkStats>, (u64, u64)) -> u64;
-        let counters: [(&str, &str, Read); 8] = [
+        let counters: [(&str, &str, Read); 9] = [
             ("trunk_ip_bytes_sent", "IP bytes sent by trunk", |s, (sent, _)| {
                 sent + s.as_ref().map_or(0, |s| s.ip_bytes_sent)
             }),
@@ -166,6 +244,9 @@ impl Snapshot {
             }),
             ("trunk_malformed", "Datagrams and streams that were no RTP over QUIC", |s, _| {
                 s.as_ref().map_or(0, |s| s.malformed)
+            }),
+            ("trunk_messages_unknown", "Control messages of a later release", |s, _| {
+                s.as_ref().map_or(0, |s| s.unknown_messages)
             }),
             ("trunk_packets_unread", "Packets this node was too slow for", |s, _| {
                 s.as_ref().map_or(0, |s| s.packets_unread)

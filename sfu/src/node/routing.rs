@@ -3,36 +3,91 @@
 //! acts on the difference, so calling it once too often costs nothing.
 
 use super::room::{Inner, Room};
+use super::watching;
 use super::{Node, Want};
-use crate::media::TrackKey;
-use crate::media::lane::{OutletId, TrunkLane};
+use crate::media::lane::TrunkLane;
+use crate::media::{OutletId, Priority, TrackKey};
+use crate::trunk::limits::RefusedCounts;
+use crate::trunk::tree::{NoPath, Tree};
 use crate::trunk::{LinkCommand, LinkHandle, priority};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
 use cloudschool_protocol::media::{Codec, TrackId};
-use cloudschool_protocol::trunk::MAX_DEMAND;
+use cloudschool_protocol::trunk::{MAX_DEMAND, Standing};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+use tokio::sync::watch;
 
 /// A flow of a track down a trunk.
 pub(super) struct OutFlow {
     key: TrackKey,
     outlet: OutletId,
     codec: Codec,
+    matters: Priority,
     /// The connection it goes by: after a reconnect it must be announced again.
     link: u64,
 }
 
 impl Node {
-    /// The trunk a track comes by, when it isn't published here.
-    pub(crate) fn supplier(&self, track: &PublishedTrack) -> Option<LinkHandle> {
+    /// The trunks a track comes by, when it isn't published here: the one its node stands
+    /// behind, and while that isn't heard also the one upwards, as the node may have gone
+    /// another way.
+    pub(crate) fn suppliers(&self, track: &PublishedTrack) -> Vec<LinkHandle> {
         if track.node == self.name {
-            return None;
+            return Vec::new();
         }
-        match self.upstream {
-            Some(_) => self.uplink(),
-            None => self.link(&track.node),
+        let way = {
+            let tree = self.tree.borrow();
+            tree.ways_to(&track.node).first().map(|(peer, heard)| ((*peer).clone(), *heard))
+        };
+        let heard = way.as_ref().is_some_and(|(_, heard)| *heard);
+        let below = way.and_then(|(peer, _)| self.trunks.get(&peer).map(|l| l.clone()));
+        below.into_iter().chain(self.uplink().filter(|_| !heard)).collect()
+    }
+
+    /// Where this node is in the tree of nodes, and a way to hear of changes.
+    pub(crate) fn tree(&self) -> watch::Receiver<Tree> {
+        self.tree.subscribe()
+    }
+
+    fn change_tree(&self, change: impl FnOnce(&mut Tree)) -> bool {
+        self.tree.send_if_modified(|tree| {
+            let before = tree.clone();
+            change(tree);
+            *tree != before
+        })
+    }
+
+    /// The node above says which nodes lie between the origin and itself.
+    ///
+    /// # Errors
+    /// [`NoPath`], when its lessons are not to be taken.
+    pub(crate) fn set_path(&self, nodes: Vec<NodeId>, away: bool) -> Result<(), NoPath> {
+        let mut taken = Ok(());
+        self.change_tree(|tree| taken = tree.set_path(nodes, away));
+        taken
+    }
+
+    /// A trunk from below is heard again, or isn't any more.
+    pub(crate) fn link_heard(self: &Arc<Self>, link: &LinkHandle, heard: bool) {
+        if self.change_tree(|tree| tree.set_reachable(&link.peer, heard)) {
+            self.route_all();
         }
+    }
+
+    /// The other end of a trunk from below says which nodes stand behind it. Returns how many
+    /// of them it may not speak for.
+    pub(crate) fn link_behind(self: &Arc<Self>, link: &LinkHandle, nodes: Vec<Standing>) -> usize {
+        let mut refused = 0;
+        if self.change_tree(|tree| refused = tree.set_behind(&link.peer, nodes)) {
+            self.route_all();
+        }
+        refused
+    }
+
+    /// What of trunk peers' was refused.
+    pub(crate) fn refused(&self) -> &RefusedCounts {
+        &self.refused
     }
 
     /// The trunk upwards, if there is one now.
@@ -42,7 +97,7 @@ impl Node {
     }
 
     /// The trunk to `peer`, whichever end dialled.
-    fn link(&self, peer: &NodeId) -> Option<LinkHandle> {
+    pub(crate) fn link(&self, peer: &NodeId) -> Option<LinkHandle> {
         let up = self.uplink().filter(|l| l.peer == *peer);
         up.or_else(|| self.trunks.get(peer).map(|l| l.clone()))
     }
@@ -54,7 +109,10 @@ impl Node {
                 *up.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
             }
             _ => {
-                self.trunks.insert(link.peer.clone(), link);
+                let peer = link.identity().clone();
+                self.trunks.insert(link.peer.clone(), link.clone());
+                self.change_tree(|tree| tree.joined(peer));
+                self.tell_spooled_to(&link);
             }
         }
         self.route_all();
@@ -70,7 +128,9 @@ impl Node {
                 }
             }
             _ => {
-                self.trunks.remove_if(&link.peer, |_, l| l.id == link.id);
+                if self.trunks.remove_if(&link.peer, |_, l| l.id == link.id).is_some() {
+                    self.change_tree(|tree| tree.parted(&link.peer));
+                }
             }
         }
         let rooms: Vec<_> = self.rooms.iter().map(|r| r.clone()).collect();
@@ -81,6 +141,8 @@ impl Node {
 
     /// Whether the campus can be reached.
     pub(crate) fn set_campus(self: &Arc<Self>, reachable: bool) {
+        self.lessons.set_campus(reachable);
+        self.change_tree(|tree| tree.set_away(!reachable));
         let changed =
             self.campus.send_if_modified(|now| std::mem::replace(now, reachable) != reachable);
         if changed && reachable {
@@ -100,8 +162,10 @@ impl Node {
         let Some((lesson, track)) = self.tracks.get(&key).map(|t| t.clone()) else { return };
         let Ok(room) = self.room(&lesson) else { return };
         let state = room.handle().state();
-        let Some(link) = state.tracks.get(&track).and_then(|t| self.supplier(t)) else { return };
-        link.send(LinkCommand::Keyframe { lesson, track });
+        let Some(published) = state.tracks.get(&track) else { return };
+        for link in self.suppliers(published) {
+            link.send(LinkCommand::Keyframe { lesson: lesson.clone(), track: track.clone() });
+        }
     }
 }
 
@@ -158,6 +222,7 @@ impl Room {
             self.hear_loudest(node, &mut inner, &state);
         }
         self.flow(node, &mut inner, &state, going_on);
+        self.spool(node, &mut inner, &state);
     }
 
     /// Asks each trunk for the union of what is wanted and comes by it.
@@ -165,14 +230,17 @@ impl Room {
         let mut wanted: HashMap<NodeId, (LinkHandle, Want)> = HashMap::new();
         let voices = Self::wanted_voices(inner, state);
         for (track, published) in state.tracks.iter().filter(|_| going_on) {
-            let Some(link) = node.supplier(published) else { continue };
-            let shown = inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
-            let here = shown || voices.contains(track);
-            let below =
-                inner.demands.iter().any(|(peer, want)| *peer != link.peer && want.contains(track));
-            let entry = wanted.entry(link.peer.clone()).or_insert_with(|| (link, Want::new()));
-            if here || below {
-                entry.1.insert(track.clone());
+            let shown = || inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
+            for link in node.suppliers(published) {
+                let here = voices.contains(track) || shown();
+                let below = |(peer, want): (&NodeId, &Want)| {
+                    *peer != link.peer && *peer != published.node && want.contains(track)
+                };
+                let below = inner.demands.iter().any(below);
+                let entry = wanted.entry(link.peer.clone()).or_insert_with(|| (link, Want::new()));
+                if here || below {
+                    entry.1.insert(track.clone());
+                }
             }
         }
         // A trunk asked before and not needed any more is told so.
@@ -206,7 +274,7 @@ impl Room {
         for (peer, want) in inner.demands.iter().filter(|_| going_on) {
             for track in want {
                 let Some(published) = state.tracks.get(track) else { continue };
-                let from_there = node.supplier(published).is_some_and(|l| l.peer == *peer);
+                let from_there = node.suppliers(published).iter().any(|l| l.peer == *peer);
                 if published.node != *peer && !from_there {
                     due.insert((peer.clone(), track.clone()));
                 }
@@ -232,7 +300,15 @@ impl Room {
         }
         for (peer, track) in due {
             let place = (peer, track);
-            if inner.flows.contains_key(&place) {
+            let matters = watching::priority(&place.1, state);
+            if let Some(flow) = inner.flows.get_mut(&place) {
+                let before = std::mem::replace(&mut flow.matters, matters);
+                if before != matters
+                    && let Some(link) = node.link(&place.0)
+                {
+                    let (lesson, track) = (self.handle().id().clone(), place.1);
+                    link.send(LinkCommand::Matters { lesson, track, matters });
+                }
                 continue;
             }
             let (Some(link), Some(published)) = (node.link(&place.0), state.tracks.get(&place.1))
@@ -241,15 +317,18 @@ impl Room {
             };
             let key = self.track(node, inner, &place.1);
             let (lane, packets) = TrunkLane::new();
-            let outlet = node.media().add_outlet(key, lane);
+            // What of it goes is for the trunk's allocator to say.
+            let outlet = node.media().add_waiting_outlet(key, lane);
             link.send(LinkCommand::Start {
                 lesson: self.handle().id().clone(),
                 track: place.1.clone(),
                 codec: published.codec,
-                priority: priority(&place.1, state),
+                matters,
+                at: (key, outlet),
                 packets,
             });
-            let flow = OutFlow { key, outlet, codec: published.codec, link: link.id };
+            let codec = published.codec;
+            let flow = OutFlow { key, outlet, codec, matters, link: link.id };
             inner.flows.insert(place, flow);
         }
     }

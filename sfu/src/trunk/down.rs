@@ -1,19 +1,25 @@
 //! Serves the edges, recorders and analytics that dial in: the lessons they may follow, the
 //! events of those they do, and answers to their commands.
 
+use super::hand_up;
+use super::limits::Refused;
 use super::link::Link;
 use crate::lesson::{LessonHandle, Subscription};
 use crate::node::Node;
+use crate::school::papers::Attending;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::lesson::LessonInfo;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::trunk::{Control, LessonLine, NodeKind, RequestId};
+use cloudschool_protocol::trunk::{
+    Control, HandUpEntry, HandUpOutcome, LessonLine, MAX_HAND_UP, NodeKind, RequestId, Standing,
+    capability,
+};
 use cloudschool_relay::{Listener, Peer, Trunk, TrunkReceiver};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Packets taken from a trunk at once.
@@ -30,18 +36,23 @@ const EVENTS_FIRST: Duration = Duration::from_secs(5);
 pub async fn serve(node: Arc<Node>, listener: Arc<Listener>) {
     while let Some((trunk, receiver)) = listener.accept().await {
         let Peer { node: name, kind, .. } = trunk.peer().clone();
+        if node.papers().withdrawn(&name) {
+            tracing::warn!(peer = %name, "a withdrawn node came and was refused");
+            trunk.refuse("the campus has withdrawn this node: ask there for a new code");
+            continue;
+        }
         tracing::info!(peer = %name, kind = kind.as_str(), "a trunk is up");
         tokio::spawn(run(node.clone(), trunk, receiver));
     }
 }
 
-/// Whether a peer may follow a lesson: services follow all, a school's node those its school
-/// is invited to.
+/// Whether a peer may follow a lesson: services follow all, a node those its school is invited
+/// to, or a school that may stand behind it.
 fn admits(info: &LessonInfo, peer: &Peer) -> bool {
     match peer.kind {
         NodeKind::Recorder | NodeKind::Analytics => true,
         NodeKind::Edge | NodeKind::Origin => {
-            peer.school.as_ref().is_some_and(|s| info.schools.contains(s) || info.campus == *s)
+            info.schools.iter().chain([&info.campus]).any(|school| peer.speaks_for(school))
         }
     }
 }
@@ -61,15 +72,21 @@ struct Down {
     link: Link,
     followers: HashMap<LessonId, Follower>,
     deciding: Arc<tokio::sync::Semaphore>,
+    /// What the peer was last told of the nodes above it.
+    path: Option<Control>,
+    /// Gives it certificates.
+    attending: Option<Attending>,
 }
 
 async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
     let mut changes = node.lessons().changes();
+    let (mut tree, mut reachable) = (node.tree(), trunk.reachable());
     let (link, mut commands) = Link::new(node.clone(), trunk.clone());
     let handle = link.handle.clone();
     let deciding = Arc::new(tokio::sync::Semaphore::new(COMMANDS_AT_ONCE));
-    let mut down = Down { link, followers: HashMap::new(), deciding };
+    let mut down = Down { link, followers: HashMap::new(), deciding, path: None, attending: None };
     node.link_up(handle.clone(), false);
+    down.say_path();
     down.list();
     let mut packets = Vec::with_capacity(PACKETS_AT_ONCE);
     loop {
@@ -86,6 +103,11 @@ async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
             }
             Some(command) = commands.recv() => down.link.command(command),
             Ok(()) = changes.changed() => down.list(),
+            Ok(()) = tree.changed() => down.say_path(),
+            Ok(()) = reachable.changed() => {
+                let heard = *reachable.borrow_and_update();
+                node.link_heard(&handle, heard);
+            }
         }
     }
     let reason = trunk.closed().await;
@@ -97,6 +119,21 @@ async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
 impl Down {
     fn peer(&self) -> &Peer {
         self.link.trunk.peer()
+    }
+
+    /// Says which nodes lie between the origin and this one, when that has changed.
+    fn say_path(&mut self) {
+        let path = self.link.node.tree().borrow().path();
+        if self.path.as_ref() == Some(&path) || !self.link.trunk.peer_can(capability::TREE) {
+            return;
+        }
+        let was_away = matches!(self.path, Some(Control::Path { away: true, .. }));
+        self.path = Some(path.clone());
+        self.link.tell(path);
+        if was_away {
+            // What was listed without the origin is not the last word.
+            self.list();
+        }
     }
 
     /// Sends the list of lessons the peer may follow.
@@ -120,20 +157,76 @@ impl Down {
     }
 
     fn message(&mut self, message: Control) {
+        if !self.link.limits.message(Instant::now()) {
+            self.link.refuse(Refused::Rate, 1);
+            return self.link.trunk.refuse("more control messages came than any node has to say");
+        }
         if let Control::Demand { lesson, .. } | Control::Flow { lesson, .. } = &message
             && let Err(refusal) = self.lesson(lesson)
         {
-            tracing::warn!(peer = %self.peer().node, %lesson, %refusal, "media was not allowed");
-            return;
+            tracing::debug!(peer = %self.peer().node, %lesson, %refusal, "media was not allowed");
+            return self.link.refuse(Refused::Lesson, 1);
         }
         let Some(message) = self.link.media_message(message) else { return };
+        let message = match self.link.node.papers().answer(&self.link.trunk, message) {
+            Ok(attending) => return self.attending = attending.or(self.attending.take()),
+            Err(message) => message,
+        };
         match message {
             Control::Follow { lesson, after } => self.follow(lesson, after),
             Control::Unfollow { lesson } => self.unfollow(&lesson),
-            Control::Command { request, lesson, command, .. } => {
-                self.decide(request, &lesson, command);
+            Control::Command { request, lesson, from, command } => {
+                let from = from.unwrap_or_else(|| self.peer().node.clone());
+                self.decide(request, &lesson, command, from);
             }
-            other => tracing::debug!(?other, "a message that only goes down came up"),
+            Control::Behind { nodes } => self.behind(nodes),
+            Control::HandUp { lesson, mut entries } => {
+                // One too many comes again.
+                if let Ok(permit) = self.deciding.clone().try_acquire_owned() {
+                    if entries.len() > MAX_HAND_UP {
+                        self.link.refuse(Refused::HandUp, 1);
+                    }
+                    self.answer_for_others(&lesson, &mut entries);
+                    let delivered = self.followers.get(&lesson).map(|f| f.delivered.clone());
+                    let handle = self.lesson(&lesson);
+                    hand_up::take(&self.link, lesson, handle, entries, delivered, permit);
+                }
+            }
+            _ => self.link.refuse(Refused::Misplaced, 1),
+        }
+    }
+
+    fn behind(&mut self, nodes: Vec<Standing>) {
+        if !self.link.limits.telling(Instant::now()) {
+            self.link.refuse(Refused::Rate, 1);
+            return self.link.trunk.refuse("the nodes behind it change faster than nodes can");
+        }
+        let refused = self.link.node.link_behind(&self.link.handle, nodes);
+        if refused > 0 {
+            tracing::warn!(peer = %self.peer().node, refused,
+                "it may not speak for these nodes: its certificate names the schools it carries");
+            self.link.refuse(Refused::Node, refused as u64);
+        }
+    }
+
+    fn speaks_for(&self, node: &NodeId) -> bool {
+        self.link.node.tree().borrow().speaks_for(&self.peer().node, node)
+    }
+
+    /// Takes out, and refuses, what was handed up in the name of nodes it may not speak for.
+    fn answer_for_others(&self, lesson: &LessonId, entries: &mut Vec<HandUpEntry>) {
+        let mut outcomes = Vec::new();
+        entries.retain(|entry| {
+            let may = entry.from.as_ref().is_none_or(|from| self.speaks_for(from));
+            if !may {
+                let refusal = Some(Refusal::NotAllowed);
+                outcomes.push(HandUpOutcome { id: entry.id, refusal });
+            }
+            may
+        });
+        if !outcomes.is_empty() {
+            self.link.refuse(Refused::Node, outcomes.len() as u64);
+            self.link.tell(Control::HandUpTaken { lesson: lesson.clone(), outcomes });
         }
     }
 
@@ -141,6 +234,7 @@ impl Down {
         let lesson = match self.lesson(&id) {
             Ok(lesson) => lesson,
             Err(refusal) => {
+                self.link.refuse(Refused::Lesson, 1);
                 self.link.tell(Control::FollowRefused { lesson: id, refusal });
                 return;
             }
@@ -158,11 +252,15 @@ impl Down {
         }
     }
 
-    fn decide(&mut self, request: RequestId, id: &LessonId, command: Command) {
+    fn decide(&mut self, request: RequestId, id: &LessonId, command: Command, from: NodeId) {
         let refused = |refusal| Control::Outcome { request, refusal: Some(refusal) };
+        if !self.speaks_for(&from) {
+            self.link.refuse(Refused::Node, 1);
+            return self.link.tell(refused(Refusal::NotAllowed));
+        }
         let allowed = match &command {
             Command::Archived { .. } => self.link.peer_is(NodeKind::Recorder),
-            Command::Join { member } => member.node == self.peer().node,
+            Command::Join { member } => member.node == from,
             _ => true,
         };
         let lesson = match self.lesson(id) {
@@ -171,16 +269,16 @@ impl Down {
             Err(refusal) => return self.link.tell(refused(refusal)),
         };
         let Ok(permit) = self.deciding.clone().try_acquire_owned() else {
+            self.link.refuse(Refused::Command, 1);
             return self.link.tell(refused(Refusal::CampusAway));
         };
         let delivered = self.followers.get(id).map(|f| f.delivered.clone());
-        let (outbox, from): (mpsc::Sender<Control>, NodeId) =
-            (self.link.outbox.clone(), self.peer().node.clone());
+        let outbox = self.link.outbox.clone();
         tokio::spawn(async move {
             let _permit = permit;
             let refusal = lesson.submit(command, &from).await.err();
             if let Some(mut delivered) = delivered {
-                let seq = lesson.state().seq;
+                let seq = lesson.decided_seq();
                 let caught_up = delivered.wait_for(|d| *d >= seq);
                 if tokio::time::timeout(EVENTS_FIRST, caught_up).await.is_err() {
                     tracing::warn!(peer = %from, "events are read slowly");

@@ -1,16 +1,19 @@
 //! One connected trunk, as this node uses it: what both directions have in common.
 
-use super::flows::{self, Inlets};
-use crate::media::Clock;
+use super::allocator::{self, News, Teller, frames_first};
+use super::flows::{Inlets, Outward};
+use super::limits::{Limits, Refused};
 use crate::media::lane::TrunkBatches;
+use crate::media::{Clock, OutletId, Priority, TrackKey};
 use crate::node::{Node, Want};
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::trunk::{Control, MAX_DEMAND, NodeKind};
-use cloudschool_relay::{Trunk, TrunkStats};
+use cloudschool_relay::{PathState, Peer, Trunk, TrunkStats};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Control messages waiting for the trunk. A peer that reads none for so long is broken.
@@ -22,9 +25,21 @@ pub enum LinkCommand {
     /// Ask the other end for these tracks of the lesson, and no others.
     Demand { lesson: LessonId, tracks: Vec<TrackId> },
     /// Send a track.
-    Start { lesson: LessonId, track: TrackId, codec: Codec, priority: i32, packets: TrunkBatches },
+    Start {
+        lesson: LessonId,
+        track: TrackId,
+        codec: Codec,
+        matters: Priority,
+        /// Where its packets come from.
+        at: (TrackKey, OutletId),
+        packets: TrunkBatches,
+    },
+    /// A track that is sent matters more or less from now on.
+    Matters { lesson: LessonId, track: TrackId, matters: Priority },
     /// Send it no more.
     Stop { lesson: LessonId, track: TrackId },
+    /// Say this to the other end.
+    Say(Control),
     /// Ask the other end for a keyframe of a track it sends.
     Keyframe { lesson: LessonId, track: TrackId },
 }
@@ -53,6 +68,18 @@ impl LinkHandle {
         self.trunk.close(reason);
     }
 
+    /// Who is at the other end, by its certificate.
+    #[must_use]
+    pub fn identity(&self) -> &Peer {
+        self.trunk.peer()
+    }
+
+    /// What the path carries now.
+    #[must_use]
+    pub fn path(&self) -> PathState {
+        self.trunk.path()
+    }
+
     /// What the trunk has carried.
     #[must_use]
     pub fn stats(&self) -> TrunkStats {
@@ -67,6 +94,10 @@ pub struct Link {
     pub handle: LinkHandle,
     /// Messages to the other end, in order.
     pub outbox: mpsc::Sender<Control>,
+    /// What the other end may still send.
+    pub limits: Limits,
+    /// Decides in which form flows go.
+    allocator: Teller,
     inlets: Inlets,
     /// Flows that come in, by what they carry.
     incoming: HashMap<u64, (LessonId, TrackId)>,
@@ -87,16 +118,22 @@ impl Link {
             commands,
             trunk: trunk.clone(),
         };
+        let allocator = allocator::start(node.clone(), trunk.clone(), handle.id);
         let link = Self {
+            limits: Limits::of(trunk.peer(), Instant::now()),
             node,
             trunk,
             handle,
             outbox,
+            allocator,
             inlets: Inlets::default(),
             incoming: HashMap::new(),
             outgoing: HashMap::new(),
             next_flow: 1,
         };
+        if let Some(bits_per_second) = link.node.trunk_cap() {
+            link.tell(Control::Cap { bits_per_second });
+        }
         (link, received)
     }
 
@@ -107,19 +144,40 @@ impl Link {
         }
     }
 
+    /// Counts what of the other end's was refused.
+    pub fn refuse(&self, what: Refused, more: u64) {
+        tracing::debug!(peer = %self.handle.peer, what = what.as_str(), more, "refused");
+        self.node.refused().add(what, more);
+    }
+
     /// Carries out what the node asks.
     pub fn command(&mut self, command: LinkCommand) {
         match command {
+            LinkCommand::Say(message) => self.tell(message),
             LinkCommand::Demand { lesson, tracks } => {
                 self.tell(Control::Demand { lesson, tracks, limits: Vec::new() });
             }
-            LinkCommand::Start { lesson, track, codec, priority, packets } => {
+            LinkCommand::Start { lesson, track, codec, matters, at, packets } => {
                 let flow = self.next_flow;
                 self.next_flow += 1;
                 self.outgoing.insert(flow, (lesson.clone(), track.clone()));
+                let first = Arc::new(AtomicI32::new(frames_first(matters)));
+                let starts = allocator::Flow {
+                    lesson: lesson.clone(),
+                    track: track.clone(),
+                    matters,
+                    at,
+                    first: first.clone(),
+                };
+                self.allocator.tell(News::Starts(flow, starts));
                 self.tell(Control::Flow { flow, lesson, track, codec });
                 let (trunk, outbox) = (self.trunk.clone(), self.outbox.clone());
-                tokio::spawn(flows::send(trunk, outbox, flow, codec, priority, packets));
+                let allocator = self.allocator.clone();
+                let outward = Outward { trunk, outbox, allocator, flow, codec, first };
+                tokio::spawn(outward.send(packets));
+            }
+            LinkCommand::Matters { lesson, track, matters } => {
+                self.allocator.tell(News::Matters(lesson, track, matters));
             }
             // The flow's task ends, and says so, when its outlet is taken off.
             LinkCommand::Stop { lesson, track } => {
@@ -138,16 +196,23 @@ impl Link {
 
     /// Takes a message about media. Gives back one that is about something else.
     pub fn media_message(&mut self, message: Control) -> Option<Control> {
+        let message = self.node.backfill_message(&self.handle, message)?;
         match message {
             Control::Demand { lesson, tracks, .. } => {
+                if tracks.len() > MAX_DEMAND {
+                    self.refuse(Refused::Demand, 1);
+                }
                 if let Ok(room) = self.node.room(&lesson) {
                     let wanted: Want = tracks.into_iter().take(MAX_DEMAND).collect();
                     room.demand(&self.node, &self.handle.peer, wanted);
                 }
             }
             Control::Flow { flow, lesson, track, codec } => {
-                if self.incoming.len() >= 4 * MAX_DEMAND {
-                    self.trunk.close("more flows were opened than lessons have tracks");
+                if self.incoming.len() >= self.limits.flows() {
+                    self.refuse(Refused::Flow, 1);
+                    self.trunk.refuse("more flows were opened than lessons have tracks");
+                } else if self.incoming.contains_key(&flow) {
+                    self.refuse(Refused::Flow, 1);
                 } else if let Ok(room) = self.node.room(&lesson)
                     && codec.kind() == track.kind()
                     && room.asked(&self.handle.peer, self.handle.id, &track)
@@ -162,13 +227,14 @@ impl Link {
                 self.incoming.remove(&flow);
                 self.inlets.close(flow);
             }
+            Control::Keyframe { .. } if !self.limits.keyframe(Instant::now()) => {
+                self.refuse(Refused::Keyframe, 1);
+            }
             Control::Keyframe { flow } => {
-                let place = self.outgoing.get(&flow);
-                let room = place.and_then(|(lesson, _)| self.node.room(lesson).ok());
-                let key = room.zip(place).and_then(|(room, (_, track))| room.key(track));
-                if let Some(key) = key {
-                    self.node.media().want_keyframe(key);
-                }
+                self.allocator.tell(News::KeyframeWanted(flow));
+            }
+            Control::Cap { bits_per_second } => {
+                self.allocator.tell(News::Cap(Some(bits_per_second)));
             }
             Control::Clock { flow, ntp, rtp } => self.inlets.clock(flow, Clock { ntp, rtp }),
             other => return Some(other),

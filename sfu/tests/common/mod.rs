@@ -11,9 +11,10 @@ use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, ServerMessage};
 use cloudschool_protocol::token::Claims;
 use cloudschool_protocol::trunk::NodeKind;
-use cloudschool_relay::ca;
+use cloudschool_relay::{Carries, Peer, ca};
 use cloudschool_service::{clock, issuer};
 use futures_util::{SinkExt, StreamExt};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -54,6 +55,13 @@ impl Site {
         };
         issue("campus", NodeKind::Origin);
         issue("school-01", NodeKind::Edge);
+        issue("school-02", NodeKind::Edge);
+        for district in ["district-1", "district-2"] {
+            let carries = Carries::parse(["school-01", "school-02"]).unwrap();
+            let peer = Peer::new(NodeId::new(district).unwrap(), NodeKind::Edge, None);
+            let peer = Peer { carries, ..peer };
+            ca::issue_to(&at("ca"), &peer, &at("tls").join(district)).unwrap();
+        }
         issuer::init(&at("issuer")).unwrap();
         Self { dir, trunk: free_port() }
     }
@@ -116,6 +124,13 @@ impl Site {
         self.start("school-01", "school.toml", env).await
     }
 
+    /// A district's node: it dials the campus, or `upstream`, and listens at `listen`.
+    pub async fn district(&self, name: &str, listen: SocketAddr, env: &[(&str, &str)]) -> Node {
+        let listen = listen.to_string();
+        let own = [("NODE__NAME", name), ("NODE__SCHOOL", name), ("TRUNK__LISTEN", &listen)];
+        self.start(name, "school.toml", &[&own, env].concat()).await
+    }
+
     async fn start(&self, name: &str, config: &str, env: &[(&str, &str)]) -> Node {
         let http = free_port();
         let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
@@ -143,6 +158,11 @@ impl Site {
         node.logged("serving").await;
         node
     }
+}
+
+/// An address that nobody has.
+pub fn free_address() -> SocketAddr {
+    ([127, 0, 0, 1], free_port()).into()
 }
 
 fn free_port() -> u16 {
