@@ -83,6 +83,9 @@ enum Command {
         #[command(flatten)]
         options: relay_cost::Options,
     },
+    /// The far end of a shared line, which `trunk --beside` starts itself.
+    #[command(hide = true)]
+    FarEnd,
     /// The bare sender of relay-cost, which starts it itself.
     #[command(hide = true)]
     BareSender {
@@ -132,9 +135,11 @@ fn main() -> ExitCode {
         eprintln!("loadtest: {error:#}");
         return ExitCode::FAILURE;
     }
-    if let Command::Trunk { .. } | Command::RelayCost { .. } | Command::BareSender { .. } = &command
+    if let Command::Trunk { place, options } = &command
+        && let Err(error) = place.find().and_then(|(_, configs)| trunk::prepare(options, &configs))
     {
-        trunk::prepare();
+        eprintln!("loadtest: {error:#}");
+        return ExitCode::FAILURE;
     }
     match run(command) {
         Ok(code) => code,
@@ -202,6 +207,14 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Trunk { place, options } => {
             let (programs, configs) = place.find()?;
             let place = trunk::Place { programs, configs, log_level: place.log_level };
+            if let Some(shares) = trunk::beside(&options, &place).await? {
+                if let Some(file) = &options.json {
+                    std::fs::write(file, serde_json::to_string_pretty(&shares)? + "\n")
+                        .with_context(|| format!("writing {}", file.display()))?;
+                }
+                print!("{}", shares.text());
+                return Ok(if shares.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
             let report = trunk::trunk(&options, &place).await?;
             if let Some(file) = &options.json {
                 std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
@@ -220,6 +233,10 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             print!("{}", report.text());
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::FarEnd => {
+            trunk::far_end().await?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::BareSender { sender } => {
             sender.run().await?;

@@ -185,6 +185,7 @@ impl<'a> Bench<'a> {
             media: self.ip,
             shards: self.options.shards,
             members: self.work.subscribers + self.work.microphones + 100,
+            trunk: None,
             log_level: self.place.log_level.clone(),
         };
         Ok(Server::Node(Node::start(&plan, &self.http).await.context("our server")?))

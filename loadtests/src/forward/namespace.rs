@@ -17,7 +17,7 @@ const INTERFACE: &str = "media0";
 /// # Errors
 /// Without root, and on systems that have no such thing.
 pub fn enter() -> Result<()> {
-    unshare().context(
+    leave().context(
         "a comparison with Janus needs a network namespace, and making one needs root \
          (CAP_SYS_ADMIN): run it as root, or leave janus out of --against",
     )?;
@@ -40,8 +40,12 @@ pub fn enter() -> Result<()> {
     Ok(())
 }
 
+/// Moves the calling thread, and what it starts from now on, into a new and empty network.
+///
+/// # Errors
+/// Without root, and on systems that have no such thing.
 #[allow(unsafe_code)]
-fn unshare() -> std::io::Result<()> {
+pub fn leave() -> std::io::Result<()> {
     // SAFETY: it changes which network the thread sees and touches no memory.
     match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
         0 => Ok(()),

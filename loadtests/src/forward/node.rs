@@ -26,6 +26,8 @@ pub struct NodePlan {
     pub shards: usize,
     /// Most members of a lesson.
     pub members: usize,
+    /// Where it listens for trunks, if not at any free port of the loopback interface.
+    pub trunk: Option<SocketAddr>,
     pub log_level: Option<String>,
 }
 
@@ -60,11 +62,12 @@ impl Node {
         let installation = Installation::campus(&settings)?;
         installation.prepare().await?;
         let tokens = Tokens::load(&installation.issuer())?;
+        let trunk = plan.trunk.unwrap_or_else(|| ports.trunk());
         let media = SocketAddr::new(plan.media, ports.media("campus").port());
         let environment = [
             ("NODE__DATA", installation.data(CAMPUS)),
             ("TRUNK__IDENTITY", installation.identity(CAMPUS)),
-            ("TRUNK__LISTEN", ports.trunk().to_string()),
+            ("TRUNK__LISTEN", trunk.to_string()),
             ("AUTH__LOCAL", installation.issuer().display().to_string()),
             ("HTTP__BIND", ports.http("campus").to_string()),
             ("MEDIA__BIND", media.to_string()),
@@ -96,7 +99,7 @@ impl Node {
             url.join(&format!("whip/{lesson}"))?,
             url.join(&format!("whep/{lesson}"))?,
         );
-        Ok(Self { process, tokens, lesson, whip, installation, trunk: ports.trunk() })
+        Ok(Self { process, tokens, lesson, whip, installation, trunk })
     }
 
     /// Where its trunk is dialled.

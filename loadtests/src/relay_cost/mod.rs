@@ -14,9 +14,6 @@ mod bare;
 mod report;
 mod schools;
 
-pub use bare::Sender;
-pub use report::{Report, Run, Side};
-
 use crate::forward::engine::Identity;
 use crate::forward::node::{Node, NodePlan};
 use crate::forward::payload::VideoCodec;
@@ -27,8 +24,10 @@ use crate::forward::viewers::Loudest;
 use crate::forward::work::Work;
 use crate::up::Stop;
 use anyhow::{Context, Result, bail, ensure};
+pub use bare::Sender;
+pub use report::{Report, Run, Side};
 use reqwest::Client;
-use schools::Schools;
+pub use schools::Schools;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,6 +133,7 @@ async fn campus(options: &Options, place: &crate::trunk::Place, work: &Work) -> 
         media: ip,
         shards: 1,
         members: 100,
+        trunk: None,
         log_level: place.log_level.clone(),
     };
     let node = Node::start(&plan, &http).await?;

@@ -21,6 +21,8 @@ pub struct Schools {
 #[derive(Default)]
 struct Counts {
     packets: AtomicU64,
+    /// Of RTP, for each.
+    bytes: Vec<AtomicU64>,
     begun: AtomicU64,
     changed: Notify,
 }
@@ -31,9 +33,10 @@ impl Schools {
     /// # Errors
     /// When a certificate can't be read.
     pub fn dial(identities: &[PathBuf], trunk: SocketAddr, lesson: &LessonId) -> Result<Self> {
-        let counts = Arc::new(Counts::default());
+        let bytes = identities.iter().map(|_| AtomicU64::new(0)).collect();
+        let counts = Arc::new(Counts { bytes, ..Counts::default() });
         let (mut subscribers, mut tasks) = (Vec::new(), JoinSet::new());
-        for dir in identities {
+        for (n, dir) in identities.iter().enumerate() {
             let identity = Identity::load(dir)?;
             let (subscriber, mut feed) = Subscriber::start(trunk.to_string(), identity, "loadtest");
             let track = |source| anyhow::Ok(TrackId::new(MemberId::new("teacher")?, source));
@@ -43,10 +46,11 @@ impl Schools {
             tasks.spawn(async move {
                 let mut first = true;
                 while let Some(fed) = feed.recv().await {
-                    if !matches!(fed, Feed::Packet { .. }) {
-                        continue;
-                    }
+                    let Feed::Packet { packet, .. } = fed else { continue };
                     counts.packets.fetch_add(1, Ordering::Relaxed);
+                    if let Some(bytes) = counts.bytes.get(n) {
+                        bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
+                    }
                     if std::mem::take(&mut first) {
                         counts.begun.fetch_add(1, Ordering::Relaxed);
                         counts.changed.notify_waiters();
@@ -66,6 +70,12 @@ impl Schools {
             }
             changed.await;
         }
+    }
+
+    /// Bytes of RTP that came to each.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u64> {
+        self.counts.bytes.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect()
     }
 
     /// RTP packets that came to all of them.

@@ -5,21 +5,25 @@
 //! Nodes are real processes, the line is `link`'s UDP proxy, and publishers and viewers are
 //! `forward`'s light peers: every packet says when it was sent, so that one clock judges.
 
+mod beside;
 mod judge;
 mod members;
 mod options;
 mod report;
 mod run;
 mod schedule;
+mod shared;
 mod tree;
 mod verdict;
 
+pub use beside::Shares;
 pub use options::Options;
 pub use report::Report;
+pub use shared::far_end;
 
 use crate::up::Stop;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where programs and configuration files are.
 #[derive(Debug, Clone)]
@@ -30,8 +34,30 @@ pub struct Place {
 }
 
 /// Prepares this process; to be called before it has any threads.
-pub fn prepare() {
+///
+/// # Errors
+/// When a line is to be shared and there can't be one.
+pub fn prepare(options: &Options, configs: &Path) -> Result<()> {
     crate::forward::process::raise_open_files();
+    if options.beside.is_some() {
+        shared::prepare(&options.line(configs)?)?;
+    }
+    Ok(())
+}
+
+/// The trunk on a line that it shares.
+///
+/// # Errors
+/// When it does not come about; nothing is left running.
+pub async fn beside(options: &Options, place: &Place) -> Result<Option<Shares>> {
+    let Some(beside) = options.beside else { return Ok(None) };
+    let mut stop = Stop::new()?;
+    let Place { programs, configs, log_level } = place;
+    let plan = options.plan(programs, configs, log_level.clone(), options.seed)?;
+    tokio::select! {
+        shares = beside::beside(&plan, beside, &options.profile) => Ok(Some(shares?)),
+        () = stop.asked() => bail!("interrupted"),
+    }
 }
 
 /// Does all runs.

@@ -1,6 +1,8 @@
 //! `loadtest trunk` on the command line.
 
+use super::beside::Beside;
 use super::run::RunPlan;
+use super::shared;
 use super::verdict::Kind;
 use crate::link::Profile;
 use anyhow::{Result, ensure};
@@ -48,6 +50,10 @@ pub struct Options {
     /// Without the same lesson over plain WebRTC beside it.
     #[arg(long)]
     pub no_plain: bool,
+    /// Instead: on a line shared with a TCP download, or with three more trunks. Needs root;
+    /// the profile needs a rate.
+    #[arg(long, value_enum)]
+    pub beside: Option<Beside>,
     /// Also measure the campus's CPU time with one viewer behind the school's node.
     #[arg(long)]
     pub compare_viewers: bool,
@@ -60,6 +66,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// The line, as it is named.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn line(&self, configs: &Path) -> Result<Profile> {
+        let mut profile = Profile::named(&self.profile, &configs.join("links"))?;
+        profile.seed = self.seed;
+        Ok(profile)
+    }
+
     /// What is measured in the run with this seed.
     ///
     /// # Errors
@@ -74,7 +90,7 @@ impl Options {
         ensure!(self.viewers > 0, "--viewers must be more than 0");
         let rate = self.bitrate_mbps;
         ensure!(rate.is_finite() && rate >= 0.05, "--bitrate-mbps must be 0.05 or more");
-        let profile = Profile::named(&self.profile, &configs.join("links"))?;
+        let profile = self.line(configs)?;
         let changes = [&profile.up.changes, &profile.down.changes].into_iter().flatten();
         let changes = changes.map(|(at, _)| *at).max().unwrap_or_default();
         let outage_s = self.outage_s.map(seconds("--outage-s")).transpose()?;
@@ -96,7 +112,8 @@ impl Options {
             hops: usize::from(self.hops),
             viewers: self.viewers,
             alone_for: self.compare_viewers.then_some(length / 2),
-            plain: !self.no_plain,
+            plain: !self.no_plain && self.beside.is_none(),
+            shared: self.beside.map(|beside| (beside == Beside::Tcp).then(shared::download)),
             outage,
             warm_up: seconds("--warm-up-s")(self.warm_up_s)?,
             length,

@@ -1,10 +1,12 @@
 //! One lesson over one trunk, measured from its beginning to its end.
 
+use super::beside::Download;
 use super::judge::{
     Got, Published, Span, TEACHER, judge, layers_shown, longest_freeze, longest_silence,
 };
 use super::members::{Kept, Worker, compare};
 use super::schedule::Schedule;
+use super::shared;
 use super::tree::{Tree, TreePlan};
 use crate::forward::clock::wall_ns;
 use crate::forward::engine::Identity;
@@ -67,6 +69,8 @@ pub struct RunPlan {
     pub layers: usize,
     pub screen: bool,
     pub seed: u64,
+    /// The line is the one of [`shared`], and this is downloaded over it meanwhile.
+    pub shared: Option<Option<SocketAddr>>,
     pub log_level: Option<String>,
 }
 
@@ -109,6 +113,9 @@ pub struct Run {
     /// Latency of the teacher's frames behind the edge over time, s and ms, for a plot.
     pub frame_latency: Vec<(f64, f64)>,
     pub link: Vec<LinkReport>,
+    /// What was downloaded over the same line meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_bytes: Option<u64>,
     /// 99th percentile of how late the tool itself sent, ms.
     pub sent_late_p99_ms: f64,
 }
@@ -157,6 +164,7 @@ pub async fn run(plan: &RunPlan) -> Result<Run> {
         configs: plan.configs.clone(),
         data: plan.data.clone(),
         links,
+        shared: plan.shared.map(|_| (shared::campus_trunk(), shared::upstream())),
         members: plan.viewers + 100,
         log_level: plan.log_level.clone(),
     })
@@ -357,9 +365,12 @@ impl<'a> Lesson<'a> {
         let (campus, school) = (self.tree.campus_url(), self.tree.school_url());
         let at_campus = [start(campus, CAMPUS, "zhang")?, start(campus, CAMPUS, "zhao")?];
         let at_school = [start(school, SCHOOL, "wang")?, start(school, SCHOOL, "wu")?];
+        let download = plan.shared.flatten().map(Download::start);
+        let downloaded = || download.as_ref().map(Download::bytes);
         tokio::time::sleep(plan.warm_up).await;
 
         self.publishers.begin()?;
+        let downloaded_before = downloaded();
         let pid = self.tree.campus_pid().context("the campus is gone")?;
         let cpu = Cpu::of(pid)?;
         let before: Vec<Counters> = self.tree.links.iter().map(|l| l.stats().down).collect();
@@ -369,6 +380,7 @@ impl<'a> Lesson<'a> {
         let cuts = self.schedule.carry_out(began, &links).await?;
         tokio::time::sleep_until((began + plan.length).into()).await;
         let until = wall_ns();
+        let download_bytes = downloaded().zip(downloaded_before).map(|(a, b)| a - b);
         let ran = Cpu::of(pid)?.since(&cpu);
         let after: Vec<Counters> = self.tree.links.iter().map(|l| l.stats().down).collect();
         let late = self.publishers.late().await?;
@@ -404,6 +416,7 @@ impl<'a> Lesson<'a> {
         let mut run = figures.of(events, bytes.first().copied().unwrap_or(0));
         run.campus_cpu_us_per_packet = Some(ran as f64 / 1000.0 / self.relayed(&near, from, until));
         run.campus_cpu_us_per_packet_one_viewer = alone;
+        run.download_bytes = download_bytes;
         run.link = self
             .tree
             .links
@@ -418,7 +431,8 @@ impl<'a> Lesson<'a> {
     }
 }
 
-fn work(plan: &RunPlan) -> Work {
+/// The teacher's camera and microphone.
+pub fn work(plan: &RunPlan) -> Work {
     Work {
         subscribers: plan.viewers,
         bitrate: plan.bitrate,
@@ -494,6 +508,7 @@ impl Figures<'_> {
             screen_freeze_ms: lines,
             frame_latency: self.latency(first),
             link: Vec::new(),
+            download_bytes: None,
             sent_late_p99_ms: 0.0,
         }
     }
