@@ -91,6 +91,12 @@ pub struct Outlook {
 /// What a line shows is kept as long as this share of its rate fits, in percent.
 const KEEP: u64 = 95;
 
+/// For so long after it went over to something else, this share will do: the keyframe it began
+/// with is in what was measured of it, and in the queue it met. Where the line takes it, that is
+/// what is left after a queue was drained.
+const YOUNG: Duration = Duration::from_secs(2);
+const KEEP_YOUNG: u64 = 85;
+
 /// What it does not show yet must fit with so much to spare, in percent …
 const SPARE: u64 = 115;
 /// … for so long, or for so long when it shows nothing.
@@ -121,6 +127,9 @@ struct Line {
     /// Since when more has fitted.
     fits: Option<Instant>,
     raised: Option<Instant>,
+    /// When it went over to what it shows, and whether that was a moment ago.
+    turned: Option<Instant>,
+    young: bool,
     mistakes: u8,
     /// Steps of this rate or more were a mistake, and count as one until then.
     barred: Option<(u64, Instant)>,
@@ -139,6 +148,8 @@ impl Line {
             granted: false,
             fits: None,
             raised: None,
+            turned: None,
+            young: false,
             mistakes: 0,
             barred: None,
             current: 0,
@@ -153,6 +164,7 @@ impl Line {
         let share = match step.cmp(&self.current) {
             _ if !self.granted => 100,
             Ordering::Less => 100,
+            Ordering::Equal if self.young => KEEP_YOUNG,
             Ordering::Equal => KEEP,
             Ordering::Greater => return self.price(steps, step),
         };
@@ -184,6 +196,7 @@ impl Line {
         }
         if self.chosen != self.current {
             self.fits = None;
+            self.turned = Some(now);
         }
         self.target = target;
     }
@@ -252,6 +265,7 @@ impl Allocation {
                 *line = Line::new(wish.source);
             }
             line.barred = line.barred.filter(|(_, until)| now < *until);
+            line.young = line.turned.is_some_and(|at| now - at < YOUNG);
             line.current = match line.target {
                 None => 0,
                 Some(target) => match wish.steps.iter().position(|s| s.target == target) {

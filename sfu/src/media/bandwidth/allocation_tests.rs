@@ -118,6 +118,29 @@ fn down_is_at_once_and_up_only_after_it_has_fitted_for_a_while() {
 }
 
 #[test]
+fn what_just_began_is_not_given_up_for_its_keyframe() {
+    let camera = steps(&CAMERA);
+    let wishes = [wish(1, Priority::TeacherCamera, &camera)];
+    let mut viewer = Viewer::new();
+    viewer.at(600_000, &wishes);
+    viewer.keep(3, 2_400_000, &wishes);
+    assert_eq!(viewer.shown(), [Some(2)]);
+    viewer.keep(1, 600_000, &wishes);
+    assert_eq!(viewer.shown(), [Some(1)]);
+    let with_keyframe = steps(&[150_000, 570_000, 2_000_000]);
+    let inflated = [wish(1, Priority::TeacherCamera, &with_keyframe)];
+    viewer.keep(1, 500_000, &inflated);
+    assert_eq!(viewer.shown(), [Some(1)], "it fits but for its keyframe");
+    viewer.keep(1, 500_000, &inflated);
+    assert_eq!(viewer.shown(), [Some(0)], "it was more than a keyframe");
+    viewer.at(2_400_000, &wishes);
+    viewer.keep(1, 550_000, &wishes);
+    viewer.keep(1, 550_000, &wishes);
+    viewer.at(400_000, &wishes);
+    assert_eq!(viewer.shown(), [Some(0)], "what is far too much goes at once");
+}
+
+#[test]
 fn a_mistake_is_not_repeated_soon_and_each_further_one_later() {
     let camera = steps(&CAMERA);
     let wishes = [wish(1, Priority::TeacherCamera, &camera)];
@@ -205,13 +228,18 @@ proptest! {
         let mut wishes = wishes_of(&lines, &ladders);
         wishes.push(wish(99, Priority::TeacherAudio, &VOICE));
         let mut viewer = Viewer::new();
+        let (mut shown, mut turned) = (viewer.shown(), viewer.now);
         for (estimate, pause) in estimates {
             viewer.now += Duration::from_millis(pause);
+            let share = if viewer.now - turned < YOUNG { KEEP_YOUNG } else { KEEP };
             let outlook = viewer.at(estimate, &wishes);
+            if viewer.shown() != shown {
+                (shown, turned) = (viewer.shown(), viewer.now);
+            }
             let voice = viewer.grants.last().unwrap();
             prop_assert!(voice.target.is_some());
             let rest = outlook.granted - voice.rate;
-            prop_assert!(rest * KEEP / 100 <= estimate + 100);
+            prop_assert!(rest * share / 100 <= estimate + 100);
             prop_assert!(outlook.wanted.is_none_or(|w| w.next * 21 / 20 + 1 > estimate));
         }
     }
