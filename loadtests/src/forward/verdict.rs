@@ -117,6 +117,14 @@ fn lines() -> Vec<Line> {
             "%",
             2,
         )),
+        share(line(
+            "Frames decodable while the line narrows",
+            "narrowing",
+            "/runs/0/server/frames/decodable",
+            AtLeast(99.0),
+            "%",
+            2,
+        )),
         line(
             "Longest freeze while the line narrows",
             "narrowing",
