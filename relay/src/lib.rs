@@ -16,12 +16,15 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod attempt;
 mod backoff;
 pub mod ca;
 mod close;
 mod congestion;
 mod controller;
+mod conversation;
 mod dialer;
+pub mod enrol;
 mod files;
 mod flows;
 mod follow;
@@ -31,22 +34,33 @@ mod identity;
 mod incoming;
 mod interest;
 mod listener;
+mod marking;
+pub mod measure;
 mod outgoing;
+mod pacer;
 mod path;
 mod peer;
+mod purpose;
+mod reach;
+mod side;
+mod redundancy;
 mod stats;
 mod tls;
 mod transport;
 mod trunk;
+mod tunnel;
 
-pub use dialer::{DialError, DialStatus, Dialer};
+pub use attempt::DialError;
+pub use dialer::{DialStatus, Dialer, Found, RETURN_AFTER, Upstreams};
 pub use follow::{Feed, Subscriber, SubscriberStats};
 pub use frame::{FrameKind, FrameOptions, Skip, Verdict};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Validity};
 pub use incoming::Media;
-pub use listener::{BindError, Listener, ListenerStats};
+pub use listener::{BindError, Listener, ListenerStats, Services};
+pub use marking::{BadDscp, Dscp};
 pub use outgoing::{AUDIO_PRIORITY, MEDIA_DEADLINE};
 pub use path::PathState;
 pub use peer::{Carries, Peer};
 pub use stats::TrunkStats;
+pub use tunnel::TunnelStats;
 pub use trunk::{Closed, SendError, Trunk, TrunkReceiver};

@@ -3,17 +3,22 @@
 //! on every connection.
 
 use aws_lc_rs::hmac;
-use cloudschool_protocol::trunk::ALPN;
 use quinn::ConnectionIdGenerator;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn_proto::HashedConnectionIdGenerator;
-use rustls::client::Resumption;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError,
+    WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use std::sync::Arc;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The name a dialled node's certificate must bear. It is not resolved: nodes are found by
 /// the address in a configuration file and known by their certificate.
@@ -42,35 +47,180 @@ fn root_store(roots: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, r
     Ok(Arc::new(store))
 }
 
+/// A certificate with its key, which may be renewed while connections are made with it.
+#[derive(Debug)]
+pub struct Credentials(RwLock<Arc<CertifiedKey>>);
+
+impl Credentials {
+    /// Key and certificate must belong together.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
+        let pair = CertifiedKey::from_der(chain, key, &provider())?;
+        Ok(Self(RwLock::new(Arc::new(pair))))
+    }
+
+    /// From now on new connections show this one.
+    pub fn replace(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<(), TlsError> {
+        let pair = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(())
+    }
+
+    /// What is shown now, the node's own certificate first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.pair().cert.clone()
+    }
+
+    fn pair(&self) -> Arc<CertifiedKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ResolvesServerCert for Credentials {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.pair())
+    }
+}
+
+impl ResolvesClientCert for Credentials {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.pair())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// For who shows a certificate of the CA in `roots`, and nobody else.
 pub fn server_config(
     roots: &[CertificateDer<'static>],
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    own: &Arc<Credentials>,
+    alpn: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(root_store(roots)?, provider()).build()?;
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(QuicServerConfig::try_from(config)?)
+        .with_cert_resolver(own.clone());
+    Ok(QuicServerConfig::try_from(unresumed(config, alpn))?)
 }
 
+/// For whoever comes: whoever is behind it must be known by other means.
+pub fn open_server_config(
+    own: &Arc<Credentials>,
+    alpn: &[u8],
+) -> Result<QuicServerConfig, TlsError> {
+    Ok(QuicServerConfig::try_from(open_server(own, alpn)?)?)
+}
+
+/// The same over TCP.
+pub fn open_server(own: &Arc<Credentials>, alpn: &[u8]) -> Result<ServerConfig, TlsError> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(own.clone());
+    Ok(unresumed(config, alpn))
+}
+
+fn unresumed(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config
+}
+
+/// For a server with a certificate of the CA in `roots`.
 pub fn client_config(
     roots: &[CertificateDer<'static>],
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    own: &Arc<Credentials>,
+    alpn: &[u8],
 ) -> Result<QuicClientConfig, TlsError> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(root_store(roots)?)
-        .with_client_auth_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+        .with_client_cert_resolver(own.clone());
+    config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(QuicClientConfig::try_from(config)?)
+}
+
+/// For a server that can't be known by its certificate: it must be by what is said.
+pub fn stranger_config(alpn: &[u8]) -> Result<quinn::ClientConfig, TlsError> {
+    let config = QuicClientConfig::try_from(stranger(alpn)?)?;
+    Ok(quinn::ClientConfig::new(Arc::new(config)))
+}
+
+/// The same over TCP.
+pub fn stranger(alpn: &[u8]) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let anyone = Arc::new(Anyone(provider.signature_verification_algorithms));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(anyone)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Whether the first of `chain` is a certificate of the CA in `roots` for a trunk's client.
+pub fn is_of(
+    roots: &[CertificateDer<'static>],
+    chain: &[CertificateDer<'static>],
+) -> Result<(), TlsError> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(root_store(roots)?, provider()).build()?;
+    let (leaf, rest) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+    verifier.verify_client_cert(leaf, rest, UnixTime::now())?;
+    Ok(())
+}
+
+/// Takes any certificate; only its signature under the handshake is checked.
+#[derive(Debug)]
+struct Anyone(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
 }
 
 /// Keys that QUIC makes connection ids and reset tokens with. They follow from the node's

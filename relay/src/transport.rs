@@ -2,8 +2,11 @@
 //! measured or follows from one that was.
 
 use crate::congestion::MediaControllerFactory;
+use crate::marking::{Dscp, MarkingSocket};
 use crate::path::Gauge;
-use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::{
+    AsyncUdpSocket, IdleTimeout, MtuDiscoveryConfig, Runtime, TokioRuntime, TransportConfig, VarInt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -81,4 +84,16 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// The socket as QUIC takes it, its datagrams marked where that is wanted. Needs a tokio
+/// runtime.
+pub fn wrap(socket: UdpSocket, dscp: Option<Dscp>) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    match dscp {
+        Some(dscp) => {
+            socket.set_nonblocking(true)?;
+            MarkingSocket::new(socket, dscp)
+        }
+        None => TokioRuntime.wrap_udp_socket(socket),
+    }
 }

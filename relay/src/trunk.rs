@@ -1,6 +1,6 @@
 //! One end of a trunk: control messages that must arrive, media that may drop.
 
-use crate::close::{self, DONE, PROTOCOL};
+use crate::close::{self, DONE, PROTOCOL, REFUSED};
 use crate::frame::{FrameOptions, Verdict};
 use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
@@ -79,7 +79,11 @@ impl Trunk {
     pub(crate) fn start(greeted: Greeted, gauge: Arc<Gauge>) -> (Self, TrunkReceiver) {
         let Greeted { connection, heard, send, recv, decoder } = greeted;
         let counters = Arc::new(Counters::default());
-        let ending = Ending { connection: connection.clone(), goodbye: Arc::default() };
+        let ending = Ending {
+            connection: connection.clone(),
+            goodbye: Arc::default(),
+            refused: Arc::default(),
+        };
         let outgoing = Outgoing::new(connection.clone(), counters.clone(), gauge.clone());
         let (sink, media) = Sink::new(counters.clone());
         let (to_peer, queued) = mpsc::channel(CONTROL_QUEUE);
@@ -91,8 +95,8 @@ impl Trunk {
         tokio::spawn(reader.run(ending.clone(), recv, decoder, from_peer));
         tokio::spawn(incoming::datagrams(connection.clone(), sink.clone()));
         tokio::spawn(incoming::streams(connection.clone(), sink));
-        tokio::spawn(outgoing.clone().give_up_late());
-        tokio::spawn(take_pulse(connection.clone(), gauge.clone(), seen, pulse));
+        tokio::spawn(outgoing.clone().run());
+        tokio::spawn(take_pulse(connection.clone(), gauge.clone(), outgoing.clone(), seen, pulse));
         let control_out = to_peer;
         let inner = Inner {
             connection,
@@ -202,6 +206,15 @@ impl Trunk {
         self.close_with(DONE, reason);
     }
 
+    /// Closes the trunk because of what the other end does or is. Whichever end dials comes
+    /// again only after a while. `reason` is one sentence for people at both ends.
+    pub fn refuse(&self, reason: &str) {
+        if self.0.connection.close_reason().is_none() {
+            self.0.ending.refused.get_or_init(|| reason.to_owned());
+        }
+        self.close_with(REFUSED, reason);
+    }
+
     pub(crate) fn close_with(&self, code: VarInt, reason: &str) {
         close::close(&self.0.connection, code, reason);
     }
@@ -226,6 +239,8 @@ pub(crate) struct Ending {
     connection: Connection,
     /// What the other end said before it closed.
     goodbye: Arc<OnceLock<String>>,
+    /// What this end said when it would have no more of the other.
+    refused: Arc<OnceLock<String>>,
 }
 
 impl Ending {
@@ -238,12 +253,19 @@ impl Ending {
     /// is open.
     pub fn reason(&self) -> Option<(String, bool)> {
         let error = self.connection.close_reason()?;
-        let lasting = self.goodbye.get().is_some() || close::is_lasting(&error);
+        let lasting = self.goodbye.get().or(self.refused.get()).is_some();
+        let lasting = lasting || close::is_lasting(&error);
         Some((self.sentence(&error), lasting))
     }
 
+    /// Ends the trunk from this side.
+    pub fn close(&self, reason: &str) {
+        close::close(&self.connection, DONE, reason);
+    }
+
     fn sentence(&self, error: &ConnectionError) -> String {
-        self.goodbye.get().cloned().unwrap_or_else(|| close::sentence(error))
+        let said = self.goodbye.get().or(self.refused.get());
+        said.cloned().unwrap_or_else(|| close::sentence(error))
     }
 }
 
@@ -340,6 +362,7 @@ impl Reader {
 async fn take_pulse(
     connection: Connection,
     gauge: Arc<Gauge>,
+    outgoing: Arc<Outgoing>,
     path: watch::Sender<PathState>,
     reachable: watch::Sender<bool>,
 ) {
@@ -357,6 +380,7 @@ async fn take_pulse(
         let now_reachable = heard.1.elapsed() < SILENCE;
         reachable.send_if_modified(|r| std::mem::replace(r, now_reachable) != now_reachable);
         path.send_replace(gauge.set_reachable(now_reachable));
+        outgoing.nudge();
     }
     path.send_replace(gauge.set_reachable(false));
     reachable.send_replace(false);

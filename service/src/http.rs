@@ -80,12 +80,20 @@ pub async fn serve_on(
     let app = layered(router).into_make_service_with_connect_info::<SocketAddr>();
     let asked = shutdown.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(asked.cancelled_owned());
+    finishing(server.into_future(), shutdown).await
+}
+
+/// Waits for `server`, and after `shutdown` not much longer.
+pub(crate) async fn finishing(
+    server: impl Future<Output = io::Result<()>>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let late = async {
         shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = server.into_future() => served?,
+        served = server => served?,
         () = late => tracing::info!("some requests did not finish in time"),
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod config;
 mod cors;
 pub mod health;
 pub mod http;
+pub mod https;
 pub mod issuer;
 pub mod pages;
 pub mod ports;

@@ -2,15 +2,18 @@
 //! key to an operator; this is what the program reads.
 
 mod media;
+mod school;
 mod turn;
 
 pub use media::MediaSection;
+pub use school::{EdgeTlsSection, EnrolmentSection, HttpsSection};
 pub use turn::{Secret, TurnSection, needs_credentials};
 
 use crate::lesson::Limits;
 use cloudschool_protocol::id::{LessonId, SchoolId};
 use cloudschool_protocol::lesson::LessonInfo;
 use cloudschool_protocol::trunk::NodeKind;
+use cloudschool_relay::{BadDscp, Dscp};
 use cloudschool_service::config::{
     AuthSection, ConfigError, HttpSection, LogSection, NodeSection, TrunkSection,
 };
@@ -30,9 +33,17 @@ pub struct Config {
     pub trunk: TrunkSection,
     pub auth: AuthSection,
     #[serde(default)]
+    pub https: Option<HttpsSection>,
+    #[serde(default)]
+    pub enrolment: EnrolmentSection,
+    #[serde(default)]
+    pub edge_tls: Option<EdgeTlsSection>,
+    #[serde(default)]
     pub links: LinksSection,
     #[serde(default)]
     pub limits: LimitsSection,
+    #[serde(default)]
+    pub spool: SpoolSection,
     #[serde(default)]
     pub turn: TurnSection,
     #[serde(default)]
@@ -122,6 +133,27 @@ impl LimitsSection {
     }
 }
 
+/// `[spool]`: what a school's node keeps of its own class for the archive while the campus is away.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolSection {
+    /// Most MiB on disk. The oldest part gives way to a newer one.
+    pub max_mb: u64,
+}
+
+impl Default for SpoolSection {
+    fn default() -> Self {
+        Self { max_mb: 2048 }
+    }
+}
+
+impl SpoolSection {
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.max_mb.saturating_mul(1 << 20)
+    }
+}
+
 /// `[[lessons]]`: a lesson the origin opens when it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +231,14 @@ pub enum InvalidConfig {
     TurnSecretUnreadable { file: PathBuf, source: std::io::Error },
     #[error("[turn] ttl_s must be more than 0")]
     TurnTtl,
+    #[error("[trunk] dscp: {0}")]
+    Dscp(#[from] BadDscp),
+    #[error("[https] has one of certificate and key: give both, or neither")]
+    HttpsHalf,
+    #[error("[https] needs certificate and key: only a school's node is given them by its campus")]
+    HttpsNothing,
+    #[error("[enrolment] and [edge_tls] belong to the campus's node; this one has [trunk] upstream")]
+    CampusAtEdge,
 }
 
 impl Config {
@@ -227,6 +267,15 @@ impl Config {
         self.trunk.upstream.is_some()
     }
 
+    /// What the trunk's datagrams are marked with.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::Dscp`].
+    pub fn dscp(&self) -> Result<Option<Dscp>, InvalidConfig> {
+        let mark = self.trunk.dscp.as_ref().map(|mark| mark.to_string().parse());
+        Ok(mark.transpose()?)
+    }
+
     fn check(&self) -> Result<(), InvalidConfig> {
         self.media.check()?;
         self.turn.check()?;
@@ -235,6 +284,13 @@ impl Config {
         }
         if self.is_edge() && !self.lessons.is_empty() {
             return Err(InvalidConfig::LessonsAtEdge);
+        }
+        if let Some(https) = &self.https {
+            https.check(self.is_edge())?;
+        }
+        self.dscp()?;
+        if self.is_edge() && (self.enrolment.ca.is_some() || self.edge_tls.is_some()) {
+            return Err(InvalidConfig::CampusAtEdge);
         }
         for (n, seed) in self.lessons.iter().enumerate() {
             if self.lessons.iter().take(n).any(|s| s.id == seed.id) {
@@ -316,6 +372,9 @@ mod tests {
             (("TURN__URLS", r#"["https://turn.example"]"#), "[turn] urls"),
             (("TURN__SECRET_FILE", "/nowhere/secret"), "/nowhere/secret"),
             (("TURN__TTL_S", "0"), "ttl_s"),
+            (("HTTPS__BIND", "127.0.0.1:1"), "[https] needs certificate"),
+            (("TRUNK__DSCP", "64"), "[trunk] dscp"),
+            (("TRUNK__DSCP", "best"), "[trunk] dscp"),
         ] {
             let err = load(CAMPUS, &[env]).unwrap_err().to_string();
             assert!(err.contains(part), "{env:?}: {err}");

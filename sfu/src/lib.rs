@@ -3,10 +3,12 @@
 //!
 //! Arrows point down only: `main → node → http, trunk → lesson, media → peer → protocol`.
 
+pub mod bucket;
 pub mod config;
 pub mod http;
 pub mod lesson;
 pub mod media;
 pub mod node;
 pub mod peer;
+pub mod school;
 pub mod trunk;

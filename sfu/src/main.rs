@@ -6,9 +6,9 @@ use anyhow::Context;
 use clap::Parser;
 use cloudschool_relay::Identity;
 use cloudschool_service::auth::Auth;
-use cloudschool_service::{config, health::Readiness, http, shutdown, telemetry};
+use cloudschool_service::{config, health::Readiness, http, https, shutdown, telemetry};
 use cloudschool_sfu::config::Config;
-use cloudschool_sfu::http::{App, router};
+use cloudschool_sfu::http::{App, beside, router};
 use cloudschool_sfu::node::Node;
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,7 +59,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let app = App::new(node.clone(), &config, shutdown.clone())?;
     tracing::info!(node = %config.node.name, url = %config.http.url(), "serving");
-    http::serve_on(listener, router(app.clone(), readiness), shutdown).await?;
+    let router = router(app.clone(), readiness);
+    match node.papers().https().cloned() {
+        None => http::serve_on(listener, router, shutdown).await?,
+        Some(own) => {
+            let secure = http::bind(own.bind).await?;
+            let plain = beside(router.clone(), own.clone());
+            tokio::select! {
+                served = async {
+                    tokio::try_join!(
+                        http::serve_on(listener, plain, shutdown.clone()),
+                        https::serve_on(secure, router, own.certificates.clone(), shutdown),
+                    )
+                } => drop(served?),
+                () = own.follow_files() => {}
+            }
+        }
+    }
 
     app.drained().await;
     node.stop().await;

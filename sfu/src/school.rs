@@ -4,6 +4,7 @@
 
 pub mod doctor;
 pub mod enrol;
+pub(crate) mod metrics;
 pub mod papers;
 mod unit;
 mod welcome;

@@ -71,7 +71,12 @@ impl Connector {
         let connect = async {
             let stream = TcpStream::connect(self.address).await?;
             hub::prepare(&stream)?;
-            self.tls.connect(self.name.clone(), stream).await
+            let stream = self.tls.connect(self.name.clone(), stream).await?;
+            // A web server that has the port would make nothing of what follows.
+            match stream.get_ref().1.alpn_protocol() {
+                Some(ALPN) => Ok(stream),
+                _ => Err(io::Error::other("what answers over TCP takes no trunks")),
+            }
         };
         timeout(LIMIT, connect).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }

@@ -7,15 +7,18 @@
 mod ice_servers;
 mod lessons;
 mod metrics;
+mod node;
 mod problems;
 mod sdp;
 mod session;
 mod socket;
 mod state;
+mod trust;
 mod whep;
 mod whip;
 
 pub use state::App;
+pub use trust::beside;
 
 use axum::Router;
 use cloudschool_service::health::{self, Readiness};
@@ -26,6 +29,7 @@ pub fn router(app: App, readiness: Readiness) -> Router {
     Router::new()
         .merge(lessons::routes())
         .merge(metrics::routes())
+        .merge(node::routes())
         .merge(socket::routes())
         .merge(whep::routes())
         .merge(whip::routes())

@@ -11,6 +11,7 @@ use cloudschool_relay::{Identity, ca, enrol};
 use cloudschool_service::config::env;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The port school networks let out.
@@ -63,6 +64,7 @@ pub async fn enrol(plan: &Plan) -> anyhow::Result<String> {
         Err(error) => return Err(error.into()),
     };
     ca::install(&tls, &applied.ca, &applied.certificate, &key)?;
+    hand_over(&tls, &plan.data).context("the owner of the identity's files")?;
     let identity = Identity::load_as(&tls, NodeKind::Edge, &applied.node)
         .context("what the campus issued can't be used")?;
     let welcome: Welcome = serde_json::from_str(&applied.settings)
@@ -118,10 +120,32 @@ fn existing(plan: &Plan, upstream: &str) -> anyhow::Result<String> {
         same && known.is_ok(),
         "{there} makes this machine the node {name} already: --force replaces it"
     );
-    Ok(format!(
+    let mut said = format!(
         "{there} makes this machine the node {name} with this campus already; nothing was \
-         changed, and the code was not used"
-    ))
+         changed, and the code was not used\n"
+    );
+    if plan.service && unit::is_missing() {
+        said.push_str(&service(plan)?);
+    }
+    Ok(said)
+}
+
+/// Gives what was written as root to whoever owns the data: once the node runs as a user of
+/// its own, systemd looks at the directory's owner and no deeper.
+fn hand_over(tls: &Path, data: &Path) -> std::io::Result<()> {
+    let owner = std::fs::metadata(data)?;
+    let give = |path: &Path| {
+        let now = std::fs::metadata(path)?;
+        match (now.uid(), now.gid()) == (owner.uid(), owner.gid()) {
+            true => Ok(()),
+            false => std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())),
+        }
+    };
+    give(tls)?;
+    for file in std::fs::read_dir(tls)? {
+        give(&file?.path())?;
+    }
+    Ok(())
 }
 
 fn service(plan: &Plan) -> anyhow::Result<String> {

@@ -17,7 +17,7 @@ use campus::Giver;
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::trunk::{Control, capability};
 use cloudschool_relay::ca::{CaError, WebAuthority};
-use cloudschool_relay::enrol::Office;
+use cloudschool_relay::enrol::{Office, OfficeStats};
 use cloudschool_relay::{Identity, Trunk};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -67,6 +67,13 @@ impl Papers {
     #[must_use]
     pub fn https(&self) -> Option<&Arc<Https>> {
         self.https.as_ref()
+    }
+
+    /// What came to this node's counter, where it has one.
+    #[must_use]
+    pub fn enrolments(&self) -> Option<OfficeStats> {
+        let office = self.giver.as_ref()?.office.as_ref()?;
+        Some(*office.stats().borrow())
     }
 
     /// Whether the campus wants no more of this node.
@@ -126,7 +133,11 @@ impl Papers {
     /// At the campus: answers what a node asks over its trunk. Gives back what is something
     /// else.
     pub fn answer(&self, trunk: &Trunk, message: Control) -> Result<Option<Attending>, Control> {
-        let Some(giver) = &self.giver else { return Err(message) };
+        let asked = matches!(message, Control::Renew { .. } | Control::Https { .. });
+        let Some(giver) = &self.giver else {
+            // A district's node has no certificates to give.
+            return if asked { Ok(None) } else { Err(message) };
+        };
         match message {
             Control::Renew { csr } => {
                 let (giver, trunk) = (giver.clone(), trunk.clone());

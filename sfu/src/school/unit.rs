@@ -58,6 +58,11 @@ pub fn install(text: &str, config: &Path) -> io::Result<Unit> {
     Ok(Unit::Written(beside))
 }
 
+/// Whether systemd runs this machine, may be told, and has no such unit.
+pub fn is_missing() -> bool {
+    Path::new(BOOTED).exists() && is_root() && !Path::new(UNITS).join(NAME).exists()
+}
+
 fn systemctl(args: &[&str]) -> io::Result<()> {
     let done = Command::new("systemctl").args(args).output()?;
     if done.status.success() {
