@@ -1,10 +1,9 @@
 //! The lesson socket: a member's page, connected to its node for as long as it is in a lesson.
 //!
 //! [`session`] is the conversation, [`seats`] says which socket a member sits behind and when
-//! a broken one counts as gone, [`line`] is the WebSocket with its time-outs, [`bucket`]
+//! a broken one counts as gone, [`line`] is the WebSocket with its time-outs, [`crate::bucket`]
 //! bounds how much a page may ask.
 
-mod bucket;
 mod line;
 mod seats;
 mod session;

@@ -1,7 +1,7 @@
 //! The conversation over a lesson socket: join, welcome, then events out and requests in.
 
-use super::bucket::Bucket;
 use super::line::{Ending, Line, PING_EVERY, Sentence};
+use crate::bucket::Bucket;
 use crate::http::state::App;
 use crate::lesson::{LessonHandle, Reset, Subscription};
 use crate::node::{MediaError, SchoolRungs, Watched};
