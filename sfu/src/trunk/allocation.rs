@@ -79,16 +79,23 @@ pub struct Outlook {
     pub wanted: u64,
 }
 
-/// What is sent already may fill the estimate. What begins leaves a tenth of it for bursts and
-/// for what is sent again; in percent.
-const KEEP: u64 = 100;
+/// What is sent already may take a little more than the estimate, which wavers; in percent.
+/// What begins leaves a tenth of it for bursts and for what is sent again, and so does the
+/// smallest picture that moves.
+const KEEP: u64 = 108;
 const BEGIN: u64 = 90;
 
-/// What is not sent yet must fit into so much of it …
-const GAIN: u64 = 78;
+/// Any other form that is not sent yet must fit into so much of it …
+const GAIN: u64 = 80;
 /// … for so long, or for so long when nothing of the track is sent.
 const SETTLE: Duration = Duration::from_millis(1500);
 const SETTLE_OFF: Duration = Duration::from_millis(500);
+
+/// A line that has just become narrow is underestimated for a moment, until what stood before it
+/// is through. So long the smallest moving picture is kept that fits into so much of the
+/// estimate.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENTLY: u64 = 250;
 
 /// A step up that was taken back within this was a mistake …
 const MISTAKE: Duration = Duration::from_secs(20);
@@ -104,10 +111,11 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 /// What a form took lately is what is expected of it: half of a peak is forgotten in so long.
 const PEAK_HALF: Duration = Duration::from_secs(5);
 
-/// A voice takes so much when it speaks, whatever it takes while it is silent (Opus, bit/s).
-const VOICE: u64 = 40_000;
-/// What sound takes on a trunk more than in RTP, in percent: small packets, sent twice.
-const SOUND_ON_LINE: u64 = 130;
+/// A voice takes so much when it speaks, whatever it takes while it is silent (Opus with its
+/// headers, bit/s).
+const VOICE: u64 = 50_000;
+/// What sound takes on a trunk more than to a viewer, in percent: some of it is sent twice.
+const SOUND_ON_LINE: u64 = 110;
 
 /// What is assumed of an encoding that was not measured yet: of the humblest, and of the best.
 const ASSUMED: [u64; 2] = [150_000, 1_000_000];
@@ -158,8 +166,9 @@ struct Line {
     /// What it is; meaningless before the first grant.
     showing: Option<Showing>,
     granted: bool,
-    /// Since when more has fitted.
+    /// Since when more has fitted, and since when not even the smallest moving picture has.
     fits: Option<Instant>,
+    short: Option<Instant>,
     raised: Option<Instant>,
     mistakes: usize,
     /// Forms of this rate or more were a mistake, and are barred so long from then on.
@@ -171,6 +180,9 @@ struct Line {
     current: usize,
     chosen: usize,
     allowed: usize,
+    /// Counted like those, the smallest form that moves; and whether it is kept for now.
+    moving: usize,
+    patient: bool,
 }
 
 impl Line {
@@ -181,12 +193,14 @@ impl Line {
             return Some(BEGIN);
         }
         if form <= self.current {
-            return Some(KEEP);
+            let patient = self.patient && form == self.moving;
+            return Some(if patient { PATIENTLY } else { KEEP });
         }
         match self.barred {
             Some((least, since, penalty)) if rate(forms, form) >= least => {
                 (now - since >= penalty / 2).then_some(PLENTY)
             }
+            _ if form == self.moving => Some(BEGIN),
             _ => Some(GAIN),
         }
     }
@@ -216,6 +230,8 @@ impl Line {
                 }
             },
         };
+        self.moving = stills(forms) + 1;
+        self.patient = false;
         let kept = 0.5f64.powf(passed.as_secs_f64() / PEAK_HALF.as_secs_f64());
         self.peaks = forms
             .iter()
@@ -271,8 +287,7 @@ struct Raise {
 /// that stand; then the screen as it moves; then each who matters a small moving picture, and
 /// last the large ones.
 fn tier(priority: Priority, forms: &[Form], form: usize) -> u8 {
-    let still = |f: &Form| matches!(f.showing, Showing::Stills(_));
-    let stills = forms.iter().take_while(|f| still(f)).count();
+    let stills = stills(forms);
     let (stands, first) = (form <= stills, form == stills + 1);
     match priority {
         Priority::TeacherAudio | Priority::Audio => 0,
@@ -330,6 +345,9 @@ impl Allocation {
             let free = !line.granted || line.settled(now);
             if free { wish.forms.len() } else { line.current }
         });
+        if division.lose_patience(now) {
+            division.fill(rate, |line, _| line.allowed);
+        }
         let capped = cap <= budget.estimate;
         let wanted = if capped { 0 } else { division.wanted().min(cap) };
         let wanted = if wanted > rate { wanted } else { 0 };
@@ -465,6 +483,22 @@ impl<'a> Division<'a> {
         spent.saturating_sub(saved)
     }
 
+    /// Finds the pictures that would stop moving only now. Returns whether there are any.
+    fn lose_patience(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for (line, wish) in self.lines.iter_mut().zip(self.wishes) {
+            let moved = line.granted && line.current >= line.moving && !is_sound(wish);
+            if !moved || line.chosen >= line.moving {
+                line.short = None;
+                continue;
+            }
+            let short = *line.short.get_or_insert(now);
+            line.patient = now - short < PATIENCE;
+            any |= line.patient;
+        }
+        any
+    }
+
     /// What the path must be known to take before the most important track that could be better
     /// gets its next form; 0 when none could, or none should now.
     fn wanted(&self) -> u64 {
@@ -477,10 +511,16 @@ impl<'a> Division<'a> {
                 return None;
             }
             let total = all - rate(wish.forms, line.chosen) + line.rate(wish.forms, raise.form);
-            Some((*raise, total))
+            let share = if raise.form == line.moving { BEGIN } else { GAIN };
+            Some((*raise, total.saturating_mul(100) / share + 1))
         });
-        open.min().map_or(0, |(_, total)| total.saturating_mul(100) / GAIN + 1)
+        open.min().map_or(0, |(_, total)| total)
     }
+}
+
+/// How many of the forms stand.
+fn stills(forms: &[Form]) -> usize {
+    forms.iter().take_while(|f| matches!(f.showing, Showing::Stills(_))).count()
 }
 
 fn is_sound(wish: &Wish<'_>) -> bool {
