@@ -122,7 +122,11 @@ impl Follower {
                     self.speech(over.into_iter().collect()).await?;
                 }
             }
-            Feed::Track { .. } | Feed::TrackEnd { .. } | Feed::Clock { .. } => {}
+            Feed::Track { .. }
+            | Feed::TrackEnd { .. }
+            | Feed::Clock { .. }
+            | Feed::Spooled { .. }
+            | Feed::SpoolPiece { .. } => {}
         }
         self.telemetry.following.set(count(lessons.len()));
         Ok(())

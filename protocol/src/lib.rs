@@ -18,5 +18,6 @@ pub mod roq;
 pub mod rtcp;
 pub mod rtp;
 pub mod socket;
+pub mod spool;
 pub mod token;
 pub mod trunk;

@@ -17,6 +17,7 @@ use crate::id::{LessonId, NodeId, SchoolId};
 use crate::lesson::{LessonInfo, Phase};
 use crate::media::{Codec, TrackId};
 use crate::refusal::Refusal;
+use crate::spool::{Piece, SpoolPart};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -115,6 +116,30 @@ pub struct HandUpOutcome {
     pub refusal: Option<Refusal>,
 }
 
+/// What a node serves its pages with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpsCertificate {
+    /// The name it is for, where it is one that every browser trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Certificates, PEM, the server's first.
+    pub chain: String,
+    /// Private key, PEM; left out when it is that of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The CA to install on devices, PEM, where browsers don't know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+}
+
+impl std::fmt::Debug for HttpsCertificate {
+    /// Without the key: messages are logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpsCertificate").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// The request number of a [`Control::Command`], unique on one connection.
 pub type RequestId = u64;
 
@@ -184,6 +209,15 @@ pub enum Control {
     HandUp { lesson: LessonId, entries: Vec<HandUpEntry> },
     /// Down: these are dealt with. The events, if any, come before it.
     HandUpTaken { lesson: LessonId, outcomes: Vec<HandUpOutcome> },
+    /// Towards the recorder: what of a lesson the sender and the nodes behind it kept while the
+    /// campus was away, whole, on change.
+    Spooled { lesson: LessonId, parts: Vec<SpoolPart> },
+    /// Towards the node that has part `id`: its bytes from `offset` on, one piece.
+    SpoolFetch { lesson: LessonId, id: Uuid, offset: u64 },
+    /// Towards the recorder: the piece.
+    SpoolPiece { lesson: LessonId, id: Uuid, offset: u64, data: Piece },
+    /// Towards the node that has part `id`: the recorder has it on its disk.
+    SpoolTaken { lesson: LessonId, id: Uuid },
     /// Either way: all tracks of the lesson that this end wants from the other now. Replaces
     /// the demand before it. A track the other end doesn't have yet is remembered.
     Demand {
@@ -203,6 +237,18 @@ pub enum Control {
     /// §4) of the RTP timestamp, so that lip sync and the recording's time line hold behind
     /// any number of hops.
     Clock { flow: u64, ntp: u64, rtp: u32 },
+    /// Up: a request (PKCS #10, PEM) for a new certificate of the sender's, whose old one
+    /// nears its end.
+    Renew { csr: String },
+    /// Down: the new certificate, PEM, for the same node and the key of the request.
+    Renewed { certificate: String },
+    /// Up: the sender serves pages over HTTPS and needs a certificate. `csr` and `names`,
+    /// where browsers reach it, are for a campus that has none to hand out and issues one.
+    Https { csr: String, names: Vec<String> },
+    /// Down: what to serve pages with, again whenever it changes.
+    HttpsCertificate(HttpsCertificate),
+    /// Either way: the sender's site allows lessons so much of its line, in each direction.
+    Cap { bits_per_second: u64 },
     /// A message this release does not know. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -193,6 +193,9 @@ impl Capture {
         let Some(open) = &mut self.open else { return };
         let media = ticks_to_nanos(timestamp - open.base, rate);
         open.last = (media, arrival);
+        if let Some(entry) = self.entry.parts.last_mut() {
+            entry.reaches(media);
+        }
         let pushed = packets.into_iter().try_for_each(|p| {
             if let Some(entry) = self.entry.parts.last_mut() {
                 out.changed |= entry.timing.packet(media, p.arrival);
@@ -222,6 +225,8 @@ impl Capture {
             height: format.height,
             ssrc: self.ssrc.unwrap_or_default(),
             timing: Default::default(),
+            end_ns: 0,
+            gaps: Vec::new(),
             lost_packets: 0,
             dropped_frames: 0,
         };

@@ -130,6 +130,17 @@ impl Timing {
         true
     }
 
+    /// Media time at lesson time `at`, as far as is known.
+    #[must_use]
+    pub fn media(&self, at: Nanos) -> Option<Nanos> {
+        match (self.ntp_zero, self.anchors.last()) {
+            (Some(zero), Some(anchor)) => {
+                Some(anchor.media_ns + ntp_between(anchor.ntp, ntp_add(zero, at)))
+            }
+            _ => Some(at - self.arrival_offset_ns?),
+        }
+    }
+
     /// NTP time of `media` by the latest report.
     fn ntp_of(&self, media: Nanos) -> Option<u64> {
         self.anchors.last().map(|a| ntp_add(a.ntp, media - a.media_ns))

@@ -2,9 +2,11 @@
 
 use crate::library::store::Store;
 use crate::manifest::{Manifest, Stage};
+use crate::merge::merge;
 use crate::publish::{Again, publish};
 use crate::published::Recording;
 use crate::telemetry::Telemetry;
+use crate::writer::Syncer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub struct Job {
     pub manifest: Manifest,
     /// Files still being closed.
     pub closing: Vec<JoinHandle<()>>,
+    /// Whether what may be published of it already is good enough.
+    pub again: Again,
 }
 
 /// A lesson that is in the library.
@@ -33,6 +37,7 @@ pub struct Done {
 /// The worker. Runs until its queue is closed and empty.
 pub struct Finisher {
     pub library: PathBuf,
+    pub syncer: Syncer,
     pub store: Store,
     pub telemetry: Arc<Telemetry>,
     pub done: mpsc::UnboundedSender<Done>,
@@ -60,7 +65,7 @@ impl Finisher {
                     tracing::error!(%error, "closing a recorded file failed");
                 }
             }
-            let (dir, id) = (job.dir.clone(), job.manifest.id());
+            let (dir, id, again) = (job.dir.clone(), job.manifest.id(), job.again);
             let began = Instant::now();
             match self.publish(job).await {
                 Ok(done) => {
@@ -78,23 +83,25 @@ impl Finisher {
                         "a lesson could not be published; what was captured is kept"
                     );
                     self.telemetry.publish_failures.inc();
-                    self.later(Job { dir, manifest, closing: Vec::new() }, pause);
+                    self.later(Job { dir, manifest, closing: Vec::new(), again }, pause);
                 }
             }
         }
     }
 
     async fn publish(&self, job: Job) -> Result<Done, (Manifest, anyhow::Error)> {
-        let Job { dir, manifest, .. } = job;
-        let library = self.library.clone();
+        let Job { dir, manifest, again, .. } = job;
+        let (library, syncer) = (self.library.clone(), self.syncer.clone());
         let kept = manifest.clone();
-        let (from, of) = (dir.clone(), manifest.clone());
-        let work = move || -> anyhow::Result<Recording> {
+        let (from, mut of) = (dir.clone(), manifest);
+        let work = move || -> anyhow::Result<(Manifest, Recording)> {
+            merge(&from, &mut of, &syncer)?;
             of.save(&from)?;
-            Ok(publish(&from, &of, &library, Again::Keep)?)
+            let recording = publish(&from, &of, &library, again)?;
+            Ok((of, recording))
         };
         let published = tokio::task::spawn_blocking(work).await.map_err(anyhow::Error::from);
-        let recording = published.and_then(|r| r).map_err(|e| (kept.clone(), e))?;
+        let (manifest, recording) = published.and_then(|r| r).map_err(|e| (kept.clone(), e))?;
         let stored = self.store.put(&recording).await;
         stored.map_err(|e| (kept.clone(), e.into()))?;
         if let Ok(count) = self.store.count().await {

@@ -1,6 +1,7 @@
 //! The recorder: a trunk subscriber that captures lessons, publishes them and keeps the
 //! library. Split so that everything that decides is a value: see each module.
 
+pub mod backfill;
 pub mod bitstream;
 pub mod capture;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod gate;
 pub mod lesson;
 pub mod library;
 pub mod manifest;
+pub mod merge;
 pub mod mkv;
 pub mod part;
 pub mod publish;

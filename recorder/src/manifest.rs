@@ -2,7 +2,7 @@
 //! Written whole and atomically beside the media, so that a killed recorder, or another one,
 //! can go on from it.
 
-use crate::clock::{Nanos, Timing};
+use crate::clock::{MILLI, Nanos, SECOND, Timing};
 use crate::writer::replace;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::media::{Codec, TrackId};
@@ -42,11 +42,43 @@ pub struct PartEntry {
     pub height: u32,
     pub ssrc: u32,
     pub timing: Timing,
+    /// Media time of its last frame.
+    #[serde(default)]
+    pub end_ns: Nanos,
+    /// Media times between which nothing came, longer than [`GAP`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<(Nanos, Nanos)>,
     /// Packets that never came and frames not kept, while this part was written.
     #[serde(default)]
     pub lost_packets: u64,
     #[serde(default)]
     pub dropped_frames: u64,
+}
+
+/// A pause this long is noted: it may be an interrupted line, and a school may have kept what
+/// is missing.
+pub const GAP: Nanos = SECOND;
+
+/// Most pauses noted of a part: a shared screen that stands still has many.
+const GAPS: usize = 1024;
+
+impl PartEntry {
+    /// A frame of media time `media` follows the one of [`end_ns`](Self::end_ns).
+    pub fn reaches(&mut self, media: Nanos) {
+        if media - self.end_ns > GAP && self.gaps.len() < GAPS {
+            self.gaps.push((self.end_ns, media));
+        }
+        self.end_ns = self.end_ns.max(media);
+    }
+
+    /// Whether there is media at lesson time `at`, or so near that it is the same packet.
+    #[must_use]
+    pub fn covers(&self, at: Nanos) -> bool {
+        const NEAR: Nanos = 15 * MILLI;
+        let Some(media) = self.timing.media(at) else { return false };
+        let missing = |(from, to): &(Nanos, Nanos)| (from + NEAR..to - NEAR).contains(&media);
+        (-NEAR..=self.end_ns + NEAR).contains(&media) && !self.gaps.iter().any(missing)
+    }
 }
 
 /// A track and its files, in the order they were begun.

@@ -1,11 +1,13 @@
 //! The recorder at work: follows lessons over the trunk, records those that are live, hands
 //! those that are over to the finisher, and tells them where they are in the library.
 
+use crate::backfill::{Backfills, Next};
 use crate::config::Config;
 use crate::disk::{self, Guard, Room};
 use crate::finisher::{Done, Job, Queue, enqueue};
 use crate::lesson::{LessonRecording, Report, every, wanted, zero_wall};
-use crate::manifest::{Manifest, Stage};
+use crate::manifest::{self, Manifest, Stage};
+use crate::publish::Again;
 use crate::telemetry::Telemetry;
 use crate::writer::Syncer;
 use cloudschool_protocol::command::Command;
@@ -41,6 +43,10 @@ const ROUND: Duration = Duration::from_secs(1);
 /// recording.
 const AGAIN: Duration = Duration::from_secs(20);
 
+/// How long a lesson that is over waits for what schools kept of it before it is published
+/// without; then it is published again.
+const BACKFILL_WITHIN: Duration = Duration::from_secs(60);
+
 /// A lesson being followed.
 struct Followed {
     state: State,
@@ -72,6 +78,10 @@ pub struct Recorder {
     told: mpsc::UnboundedSender<(PathBuf, Result<(), Refusal>)>,
     guard: Guard,
     up: bool,
+    /// What schools kept of lessons, on its way here.
+    backfills: Backfills,
+    /// Lessons that are over and wait for that, until so late.
+    held: BTreeMap<PathBuf, (Job, Instant)>,
 }
 
 struct Untold {
@@ -108,6 +118,8 @@ impl Recorder {
             told,
             guard,
             up: false,
+            backfills: Backfills::default(),
+            held: BTreeMap::new(),
         };
         (recorder, answers)
     }
@@ -133,7 +145,8 @@ impl Recorder {
                 }
                 Stage::Ended => {
                     tracing::info!(%lesson, "publishing a lesson that ended before");
-                    enqueue(&self.queue, &self.telemetry, Job { dir, manifest, closing: vec![] });
+                    let job = Job { dir, manifest, closing: vec![], again: Again::Keep };
+                    enqueue(&self.queue, &self.telemetry, job);
                 }
                 Stage::Published => {
                     let duration = manifest.duration().unwrap_or_default();
@@ -212,6 +225,7 @@ impl Recorder {
                 self.telemetry.trunk_up.set(0);
                 self.readiness.not_ready(TRUNK, reason);
                 self.lessons.values_mut().for_each(|f| f.caught_up = false);
+                self.backfills.disconnected();
             }
             Feed::Lessons(lines) => self.listed(lines),
             Feed::Events { lesson, events } => self.events(&lesson, &events),
@@ -223,6 +237,19 @@ impl Recorder {
             Feed::Packet { lesson, track, packet } => {
                 self.telemetry.packets.inc();
                 self.with(&lesson, |r| r.packet(&track, packet));
+            }
+            Feed::Spooled { lesson, parts } => {
+                let root = self.config.lessons();
+                let dir_of = |session: uuid::Uuid| {
+                    let dir = root.join(format!("{lesson}-{}", session.simple()));
+                    dir.join(manifest::FILE).exists().then_some(dir)
+                };
+                let next = self.backfills.told(&lesson, parts, dir_of, Instant::now());
+                self.fetch(next);
+            }
+            Feed::SpoolPiece { id, offset, data, .. } => {
+                let next = self.backfills.piece(id, offset, &data, Instant::now());
+                self.fetch(next);
             }
             Feed::Clock { lesson, track, ntp, rtp } => {
                 self.with(&lesson, |r| r.report(&track, ntp, rtp));
@@ -342,7 +369,73 @@ impl Recorder {
         manifest.stage = Stage::Ended;
         tracing::info!(%lesson, "the lesson is over; publishing it");
         self.subscriber.demand(lesson, Vec::new());
-        enqueue(&self.queue, &self.telemetry, Job { dir, manifest, closing });
+        let mut job = Job { dir, manifest, closing, again: Again::Keep };
+        if self.backfills.awaited(&job.dir) {
+            tracing::info!(%lesson, "what a school kept of it is waited for");
+            // So that it is published also when this is all that is left of it.
+            if let Err(error) = job.manifest.save(&job.dir) {
+                tracing::error!(%error, "a manifest could not be saved");
+            }
+            job.again = Again::Replace;
+            self.held.insert(job.dir.clone(), (job, Instant::now() + BACKFILL_WITHIN));
+        } else {
+            enqueue(&self.queue, &self.telemetry, job);
+        }
+    }
+
+    /// Asks for what is to be fetched of what schools kept, and publishes what is whole by it.
+    fn fetch(&mut self, next: Vec<Next>) {
+        for next in next {
+            match next {
+                Next::Fetch { lesson, id, offset } => {
+                    self.subscriber.fetch_spooled(&lesson, id, offset);
+                }
+                Next::Taken { lesson, id } => self.subscriber.spooled_is_taken(&lesson, id),
+                Next::Whole { dir } => self.whole(dir),
+            }
+        }
+    }
+
+    /// Nothing of the lesson in `dir` is on its way any more.
+    fn whole(&mut self, dir: PathBuf) {
+        if let Some((job, _)) = self.held.remove(&dir) {
+            enqueue(&self.queue, &self.telemetry, job);
+            return;
+        }
+        let goes_on = |f: &Followed| f.recording.as_ref().is_some_and(|r| r.dir() == dir);
+        if self.lessons.values().any(goes_on) {
+            return;
+        }
+        // It came after the lesson was published: that is done anew.
+        match Manifest::load(&dir) {
+            Ok(manifest) => {
+                let job = Job { dir, manifest, closing: Vec::new(), again: Again::Replace };
+                enqueue(&self.queue, &self.telemetry, job);
+            }
+            Err(error) => tracing::error!(%error, "a school's part came for a lesson that is gone"),
+        }
+    }
+
+    /// Asks again for what did not come, and waits no longer than it should.
+    fn hurry(&mut self) {
+        let now = Instant::now();
+        if self.up {
+            let next = self.backfills.poll(now);
+            self.fetch(next);
+        }
+        let late: Vec<PathBuf> = self
+            .held
+            .iter()
+            .filter(|(_, (_, until))| *until <= now)
+            .map(|(d, _)| d.clone())
+            .collect();
+        for dir in late {
+            if let Some((job, _)) = self.held.remove(&dir) {
+                tracing::warn!(id = %job.manifest.id(), "published without what a school kept; \
+                    it is published again when that is here");
+                enqueue(&self.queue, &self.telemetry, job);
+            }
+        }
     }
 
     fn refused(&mut self, lesson: &LessonId, refusal: Refusal) {
@@ -377,6 +470,7 @@ impl Recorder {
 
     /// Once a second: the disk, manifests, gauges.
     fn round(&mut self) {
+        self.hurry();
         match disk::free(&self.config.lessons()) {
             Ok(free) => {
                 self.telemetry.disk_free.set(i64::try_from(free).unwrap_or(i64::MAX));

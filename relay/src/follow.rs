@@ -1,7 +1,7 @@
 //! A program that listens: the recorder, analytics. It says which lessons and tracks it wants
 //! and gets one feed of what happens, whatever becomes of the connection meanwhile.
 
-use crate::dialer::{DialStatus, Dialer};
+use crate::dialer::{DialStatus, Dialer, Upstreams};
 use crate::flows::Flows;
 use crate::identity::Identity;
 use crate::interest::Interest;
@@ -13,6 +13,7 @@ use cloudschool_protocol::event::Event;
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::spool::{PartId, SpoolPart};
 use cloudschool_protocol::trunk::{Control, LessonLine, RequestId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +56,10 @@ pub enum Feed {
     TrackEnd { lesson: LessonId, track: TrackId },
     /// An RTP packet. Frames may overtake each other: order packets by sequence number.
     Packet { lesson: LessonId, track: TrackId, packet: Bytes },
+    /// What nodes kept of a lesson while the campus was away, whole, on change.
+    Spooled { lesson: LessonId, parts: Vec<SpoolPart> },
+    /// A piece of a part that was [fetched](Subscriber::fetch_spooled).
+    SpoolPiece { lesson: LessonId, id: PartId, offset: u64, data: Vec<u8> },
     /// The publisher's clock: `ntp` (32.32) was the time of RTP timestamp `rtp`.
     Clock { lesson: LessonId, track: TrackId, ntp: u64, rtp: u32 },
 }
@@ -97,15 +102,15 @@ struct State {
 }
 
 impl Subscriber {
-    /// Dials `upstream` (`host:port`) for ever and feeds what comes. `software` is program
-    /// and version, for people. Needs a tokio runtime.
+    /// Dials the `upstreams` (`host:port`), in order of preference, for ever and feeds what
+    /// comes. `software` is program and version, for people. Needs a tokio runtime.
     #[must_use]
     pub fn start(
-        upstream: impl Into<String>,
+        upstreams: impl Into<Upstreams>,
         identity: Identity,
         software: impl Into<String>,
     ) -> (Self, mpsc::Receiver<Feed>) {
-        let dialer = Dialer::new(upstream, identity, software);
+        let dialer = Dialer::new(upstreams, identity, software);
         let status = dialer.status();
         let shared = Arc::new(Shared::default());
         let (feed, receiver) = mpsc::channel(FEED);
@@ -139,6 +144,19 @@ impl Subscriber {
                 state.interest.keyframe(flow);
             }
         });
+    }
+
+    /// Asks for the bytes of part `id` from `offset` on. They come as [`Feed::SpoolPiece`] or,
+    /// when the line or a node is away, not at all.
+    pub fn fetch_spooled(&self, lesson: &LessonId, id: PartId, offset: u64) {
+        let lesson = lesson.clone();
+        self.wish(|state| state.interest.say(Control::SpoolFetch { lesson, id, offset }));
+    }
+
+    /// Part `id` is on the disk here: whoever kept it need not any longer.
+    pub fn spooled_is_taken(&self, lesson: &LessonId, id: PartId) {
+        let lesson = lesson.clone();
+        self.wish(|state| state.interest.say(Control::SpoolTaken { lesson, id }));
     }
 
     /// Gives a command to `lesson`'s origin and waits for what becomes of it. Take the feed
@@ -322,6 +340,10 @@ impl Session<'_> {
                     }
                     None => Ok(()),
                 }
+            }
+            Control::Spooled { lesson, parts } => self.tell(Feed::Spooled { lesson, parts }).await,
+            Control::SpoolPiece { lesson, id, offset, data } => {
+                self.tell(Feed::SpoolPiece { lesson, id, offset, data: data.0 }).await
             }
             // Nothing is asked of a program that only listens, nobody stands behind it, and
             // hello and goodbye end in the trunk.

@@ -17,6 +17,8 @@ pub struct Interest {
     unfollow: BTreeSet<LessonId>,
     keyframes: BTreeSet<u64>,
     commands: VecDeque<(RequestId, LessonId, Command)>,
+    /// To be said once, to this connection.
+    words: VecDeque<Control>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +87,11 @@ impl Interest {
         self.commands.push_back((request, lesson, command));
     }
 
+    /// Something to be said that is forgotten with the connection.
+    pub fn say(&mut self, message: Control) {
+        self.words.push_back(message);
+    }
+
     /// A new connection, to a node that has been told nothing.
     pub fn connected(&mut self) {
         self.connected = true;
@@ -102,6 +109,7 @@ impl Interest {
         self.unfollow.clear();
         self.keyframes.clear();
         self.commands.clear();
+        self.words.clear();
     }
 
     /// The next message to say, if any.
@@ -126,8 +134,10 @@ impl Interest {
         if let Some(flow) = self.keyframes.pop_first() {
             return Some(Control::Keyframe { flow });
         }
-        let (request, lesson, command) = self.commands.pop_front()?;
-        Some(Control::Command { request, lesson, from: None, command })
+        if let Some((request, lesson, command)) = self.commands.pop_front() {
+            return Some(Control::Command { request, lesson, from: None, command });
+        }
+        self.words.pop_front()
     }
 
     /// Of the events that came, those to deliver: every one once, in order, without a gap.

@@ -13,10 +13,12 @@ pub mod capability {
     pub const HAND_UP: &str = "hand-up";
     /// Serves nodes behind it and takes commands they report.
     pub const TREE: &str = "tree";
+    /// Asks for certificates, or answers who does.
+    pub const CERTIFICATES: &str = "certificates";
 }
 
 /// What this release can do beyond [`VERSION`].
-pub const CAPABILITIES: &[&str] = &[capability::HAND_UP, capability::TREE];
+pub const CAPABILITIES: &[&str] = &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES];
 
 /// The versions a release speaks, from `oldest` to `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,17 +8,26 @@ mod metrics;
 mod publishing;
 mod room;
 mod routing;
+mod rungs;
 mod speaking;
+mod spooling;
 mod watching;
 
 pub use layers::Watched;
 pub use metrics::Snapshot;
 pub use room::{Room, Speakers, Want};
+pub use rungs::SchoolRungs;
 
-use crate::config::{Config, LinksSection};
+use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::lesson::{Lessons, LessonsError, Settings};
 use crate::media::{Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey};
 use crate::peer::{Condition, FragmentError, OfferError, Patched};
+use crate::school::Welcome;
+use crate::school::papers::Papers;
+use crate::trunk::backfill::{self, Backfill};
+use crate::trunk::limits::RefusedCounts;
+use crate::trunk::spool::Spool;
+use crate::trunk::tree::Tree;
 use crate::trunk::{LinkHandle, SOFTWARE, down, up};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
@@ -29,10 +38,15 @@ use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{Links, Slot};
 use cloudschool_protocol::token::Claims;
-use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener};
+use cloudschool_relay::ca::CaError;
+use cloudschool_relay::enrol::Office;
+use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, Services};
 use cloudschool_service::auth::{Auth, AuthError};
 use dashmap::DashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// The answer to an offer.
@@ -109,6 +123,14 @@ pub enum StartError {
     Identity(#[from] IdentityError),
     #[error("[trunk] listen: {0}")]
     Listen(#[from] BindError),
+    #[error("[trunk] tcp = true, but TCP {address} can't be listened at: {source}")]
+    Tunnel { address: SocketAddr, source: std::io::Error },
+    #[error("[enrolment] ca: {0}")]
+    Ca(#[from] CaError),
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    #[error("[spool]: {} can't be used: {source}", dir.display())]
+    Spool { dir: PathBuf, source: std::io::Error },
     #[error("[[lessons]] {lesson} can't be opened: {refusal}")]
     Seed { lesson: LessonId, refusal: Refusal },
 }
@@ -132,13 +154,45 @@ pub struct Node {
     tracks: DashMap<TrackKey, (LessonId, TrackId)>,
     /// Which room a peer connection belongs to.
     sessions: DashMap<SessionId, LessonId>,
+    /// Trunks from below, by the node at their other end.
     trunks: DashMap<NodeId, LinkHandle>,
+    /// Where this node is in the tree of nodes.
+    tree: watch::Sender<Tree>,
+    /// What of trunk peers' was refused.
+    refused: RefusedCounts,
     /// The trunk upwards, at an edge.
     upstream: Option<Mutex<Option<LinkHandle>>>,
     campus: watch::Sender<bool>,
     counters: Mutex<metrics::Totals>,
+    /// What crosses trunks, and what of its line the site allows for that, bit/s.
+    rungs: rungs::Rungs,
+    trunk_cap: Option<u64>,
     /// Trunks from below.
     listener: Option<Arc<Listener>>,
+    papers: Arc<Papers>,
+    /// What is kept of lessons while the campus is away.
+    backfill: Backfill,
+}
+
+/// The counter at which machines become nodes, at a campus that has one.
+fn office(config: &Config) -> Result<Option<Arc<Office>>, StartError> {
+    let Some(ca) = &config.enrolment.ca else { return Ok(None) };
+    let welcome = serde_json::json!(Welcome::of(config)).to_string();
+    Ok(Some(Arc::new(Office::open(ca, welcome)?)))
+}
+
+/// The TCP port beside the trunk's, unless it is not wanted. One that is in use by another
+/// program is an error only where it was asked for.
+fn tunnel(config: &Config, address: SocketAddr) -> Result<Option<TcpListener>, StartError> {
+    match (TcpListener::bind(address), config.trunk.tcp) {
+        (_, Some(false)) => Ok(None),
+        (Ok(listener), _) => Ok(Some(listener)),
+        (Err(source), Some(true)) => Err(StartError::Tunnel { address, source }),
+        (Err(error), None) => {
+            tracing::warn!(%address, %error, "no trunks over TCP, for schools without UDP");
+            Ok(None)
+        }
+    }
 }
 
 impl Node {
@@ -177,7 +231,23 @@ impl Node {
             tcp: config.media.tcp,
             shards: config.media.shards.get(),
         };
-        let listen = |address| Listener::bind(address, &identity, SOFTWARE).map(Arc::new);
+        let spool = match config.is_edge() {
+            true => {
+                let dir = config.node.data.join("spool");
+                let opened = Spool::open(&dir, config.node.name.clone(), config.spool.max_bytes());
+                Some(opened.map_err(|source| StartError::Spool { dir, source })?)
+            }
+            false => None,
+        };
+        let (backfill, fetches) = Backfill::new(spool);
+        let office = office(config)?;
+        let papers = Papers::new(config, identity.clone(), office.clone())?;
+        let dscp = config.dscp()?;
+        let listen = |address| {
+            let services = Services { office, tunnel: tunnel(config, address)?, dscp };
+            let listener = Listener::bind_with(address, &identity, SOFTWARE, services);
+            Ok::<_, StartError>(Arc::new(listener?))
+        };
         let listener = config.trunk.listen.map(listen).transpose()?;
         let node = Arc::new(Self {
             name: config.node.name.clone(),
@@ -189,17 +259,29 @@ impl Node {
             tracks: DashMap::new(),
             sessions: DashMap::new(),
             trunks: DashMap::new(),
+            tree: watch::Sender::new(match config.is_edge() {
+                true => Tree::of_edge(config.node.name.clone()),
+                false => Tree::of_origin(config.node.name.clone()),
+            }),
+            refused: RefusedCounts::default(),
             campus: watch::Sender::new(!config.is_edge()),
             upstream: config.is_edge().then(Mutex::default),
             counters: Mutex::default(),
+            rungs: rungs::Rungs::default(),
+            trunk_cap: config.trunk.cap.map(|cap| cap.0),
             listener: listener.clone(),
+            papers: Arc::new(papers),
+            backfill,
         });
+        tokio::spawn(backfill::run(Arc::downgrade(&node), fetches));
         tokio::spawn(events::run(Arc::downgrade(&node), received));
         if let Some(listener) = listener {
             tokio::spawn(down::serve(node.clone(), listener));
         }
         if let (Some(upstream), Some(forwards)) = (&config.trunk.upstream, forwards) {
-            let dialer = Dialer::new(upstream.clone(), identity, SOFTWARE);
+            let dialer = Dialer::new(&**upstream, identity, SOFTWARE)
+                .return_after(Duration::from_secs(config.trunk.return_after_s))
+                .marked(dscp);
             tokio::spawn(up::run(node.clone(), dialer, forwards));
         }
         Ok(node)
@@ -229,9 +311,20 @@ impl Node {
         &self.auth
     }
 
+    /// Its certificates.
+    #[must_use]
+    pub fn papers(&self) -> &Arc<Papers> {
+        &self.papers
+    }
+
     #[must_use]
     pub(crate) fn media(&self) -> &Media {
         &self.media
+    }
+
+    #[must_use]
+    pub(crate) fn backfill(&self) -> &Backfill {
+        &self.backfill
     }
 
     /// The addresses media is received on.

@@ -4,12 +4,22 @@
 //! analytics that dial in; what both have in common, media and wishes, is a [`link`]. Which
 //! track goes where is decided by `node::routing`.
 
+mod allocation;
+mod allocator;
+mod closing;
+pub mod backfill;
 pub mod down;
 mod flows;
+mod hand_up;
+pub mod limits;
 mod link;
+pub mod spool;
+pub mod tree;
+mod rungs;
 pub mod up;
 
 pub use link::{LinkCommand, LinkHandle};
+pub use rungs::{TRACK_WORDS, TrunkRungs};
 
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::media::{Source, TrackId};
