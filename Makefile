@@ -70,6 +70,13 @@ bench: ## What forwarding costs, beside the floor and Janus. Page in target/benc
 	cargo build --release -p cloudschool-sfu -p cloudschool-loadtests
 	@target/release/loadtest bench --out target/bench
 
+.PHONY: bench-trunk
+bench-trunk: ## A lesson over bad lines, judged by what viewers got. Page in target/bench-trunk/index.html.
+	@scripts/setup.sh --tests
+	@$(MAKE) --no-print-directory web
+	cargo build --release -p cloudschool-sfu -p cloudschool-loadtests
+	@target/release/loadtest bench-trunk --out target/bench-trunk
+
 .PHONY: debug-build
 debug-build: web
 	cargo build --workspace

@@ -6,7 +6,7 @@ use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::{Lang, Refusal};
-use cloudschool_protocol::socket::{ByeReason, ClientMessage, ServerMessage, Slot};
+use cloudschool_protocol::socket::{ByeReason, ClientMessage, SchoolRung, ServerMessage, Slot};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use std::collections::HashMap;
@@ -53,7 +53,11 @@ pub struct LessonClient {
     ask: mpsc::UnboundedSender<Ask>,
     state: watch::Receiver<State>,
     events: broadcast::Sender<Event>,
+    rungs: RungsTold,
 }
+
+/// What a teacher's page was told of what reaches schools, and when.
+type RungsTold = Arc<Mutex<Vec<(Instant, Vec<SchoolRung>)>>>;
 
 enum Ask {
     Request { message: ClientMessage, id: u64, answer: oneshot::Sender<ServerMessage> },
@@ -90,15 +94,17 @@ impl LessonClient {
         let (ask, asked) = mpsc::unbounded_channel();
         let (state_tx, state) = watch::channel(state);
         let (events, _) = broadcast::channel(EVENTS);
+        let rungs = RungsTold::default();
         let follower = Follower {
             socket,
             asked,
             state: state_tx,
             events: events.clone(),
+            rungs: rungs.clone(),
             waiting: HashMap::new(),
         };
         tokio::spawn(follower.run());
-        Ok(Self { you, ask, state, events })
+        Ok(Self { you, ask, state, events, rungs })
     }
 
     /// The member as the node sees it.
@@ -117,6 +123,12 @@ impl LessonClient {
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    /// What the node has said reaches schools, and when it did.
+    #[must_use]
+    pub fn rungs(&self) -> Vec<(Instant, Vec<SchoolRung>)> {
+        self.rungs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the lesson's state is as wanted.
@@ -205,6 +217,7 @@ struct Follower {
     asked: mpsc::UnboundedReceiver<Ask>,
     state: watch::Sender<State>,
     events: broadcast::Sender<Event>,
+    rungs: RungsTold,
     waiting: HashMap<u64, oneshot::Sender<ServerMessage>>,
 }
 
@@ -269,6 +282,11 @@ impl Follower {
             }
             ServerMessage::State { state } => {
                 self.state.send_replace(*state);
+                Ok(())
+            }
+            ServerMessage::Rungs { schools } => {
+                let mut told = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+                told.push((Instant::now(), schools));
                 Ok(())
             }
             ServerMessage::Bye { reason, message } => Err(LessonError::Bye { reason, message }),

@@ -83,6 +83,13 @@ enum Command {
         #[command(flatten)]
         options: relay_cost::Options,
     },
+    /// The standard set of lessons over trunks, and a page about them.
+    BenchTrunk {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        options: trunk::BenchOptions,
+    },
     /// The far end of a shared line, which `trunk --beside` starts itself.
     #[command(hide = true)]
     FarEnd,
@@ -233,6 +240,11 @@ async fn run(command: Command) -> Result<ExitCode> {
             }
             print!("{}", report.text());
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::BenchTrunk { place, options } => {
+            let (page, holds) = trunk::bench(&options, &place.arguments()).await?;
+            println!("the page is {}", page.display());
+            Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::FarEnd => {
             trunk::far_end().await?;

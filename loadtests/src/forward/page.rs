@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-const STYLE: &str = "
+pub const STYLE: &str = "
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; background: #fff; max-width: 60rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
@@ -31,7 +31,7 @@ pub fn html(results: &Results) -> Result<String> {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Cloudschool: what forwarding costs</title>\n<style>{STYLE}</style>\n</head>\n\
          <body>\n<h1>What forwarding costs</h1>\n<p>{}</p>\n",
-        escape(&machine(results))
+        escape(&machine(results.0.values()))
     );
     targets(&mut page, results);
     figures(&mut page, results);
@@ -77,8 +77,9 @@ pub fn html(results: &Results) -> Result<String> {
     Ok(page)
 }
 
-fn machine(results: &Results) -> String {
-    let Some(machine) = results.0.values().find_map(|r| r.get("machine")) else {
+/// Where reports say they were measured.
+pub fn machine<'a>(mut reports: impl Iterator<Item = &'a Value>) -> String {
+    let Some(machine) = reports.find_map(|r| r.get("machine")) else {
         return "Nothing was measured.".to_owned();
     };
     let text = |key: &str| machine.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -148,7 +149,8 @@ fn figures(page: &mut String, results: &Results) {
     page.push_str("</tbody>\n</table>\n");
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

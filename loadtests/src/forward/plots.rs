@@ -6,10 +6,10 @@ use plotters::prelude::*;
 use serde_json::Value;
 
 const SIZE: (u32, u32) = (840, 320);
-const OURS: RGBColor = RGBColor(0x0b, 0x6e, 0x99);
+pub const OURS: RGBColor = RGBColor(0x0b, 0x6e, 0x99);
 const FLOOR: RGBColor = RGBColor(0x8a, 0x94, 0x9e);
-const JANUS: RGBColor = RGBColor(0xc4, 0x5a, 0x1b);
-const GOOD: RGBColor = RGBColor(0x3c, 0x80, 0x4b);
+pub const JANUS: RGBColor = RGBColor(0xc4, 0x5a, 0x1b);
+pub const GOOD: RGBColor = RGBColor(0x3c, 0x80, 0x4b);
 
 fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("a plot failed: {error}")
@@ -125,7 +125,7 @@ pub fn layers(results: &Results) -> Result<Option<String>> {
 }
 
 /// Corners of a line that stays until it changes.
-fn steps(changes: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
+pub fn steps(changes: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     let mut corners = Vec::new();
     for (n, (at, value)) in changes.iter().enumerate() {
         let until = changes.get(n + 1).map_or(end, |(next, _)| *next).min(end);
@@ -134,17 +134,21 @@ fn steps(changes: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     corners
 }
 
-struct Axes {
-    x: &'static str,
-    y: &'static str,
-    from_zero: bool,
+/// What a plot shows.
+pub struct Axes {
+    pub x: &'static str,
+    pub y: &'static str,
+    pub from_zero: bool,
 }
 
 /// Points of one kind, with their name in the legend.
-type Series<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
+pub type Series<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
 
 /// A line for each series that has points; `None` when none has.
-fn lines(axes: &Axes, series: &[Series<'_>]) -> Result<Option<String>> {
+///
+/// # Errors
+/// When it can't be drawn.
+pub fn lines(axes: &Axes, series: &[Series<'_>]) -> Result<Option<String>> {
     let points = || series.iter().flat_map(|(_, _, points)| points);
     if points().next().is_none() {
         return Ok(None);

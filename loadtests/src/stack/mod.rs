@@ -148,7 +148,7 @@ impl Stack {
             if name == "campus" {
                 environment.push(("TRUNK__LISTEN", ports.trunk().to_string()));
             } else {
-                environment.push(("TRUNK__UPSTREAM", ports.trunk().to_string()));
+                environment.push(("TRUNK__UPSTREAM", ports.upstream(name).to_string()));
             }
             if let Some(level) = log_level {
                 environment.push(("LOG__LEVEL", level.to_owned()));

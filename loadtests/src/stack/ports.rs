@@ -16,6 +16,8 @@ pub struct Ports {
     http: BTreeMap<&'static str, u16>,
     media: BTreeMap<&'static str, u16>,
     trunk: u16,
+    /// The way to it, from a process that does not dial it directly.
+    lines: BTreeMap<&'static str, SocketAddr>,
 }
 
 /// A port can't be had.
@@ -55,6 +57,7 @@ impl Default for Ports {
                 .into(),
             media: [("campus", 8081), ("school", 8091)].into(),
             trunk: 8443,
+            lines: BTreeMap::new(),
         }
     }
 }
@@ -76,6 +79,7 @@ impl Ports {
             http: http?,
             media: [("campus", media()?), ("school", media()?)].into(),
             trunk: one()?,
+            lines: BTreeMap::new(),
         })
     }
 
@@ -95,6 +99,19 @@ impl Ports {
     #[must_use]
     pub fn trunk(&self) -> SocketAddr {
         loopback(self.trunk)
+    }
+
+    /// The same, where `process` reaches the campus node by `line`.
+    #[must_use]
+    pub fn by_line(mut self, process: &'static str, line: SocketAddr) -> Self {
+        self.lines.insert(process, line);
+        self
+    }
+
+    /// What a process dials to reach the campus node.
+    #[must_use]
+    pub fn upstream(&self, process: &str) -> SocketAddr {
+        self.lines.get(process).copied().unwrap_or_else(|| self.trunk())
     }
 
     /// Looks whether every port is free, so that the one who starts it is told what is in the

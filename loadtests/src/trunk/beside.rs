@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 /// What else is on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Beside {
-    /// One download over TCP, by the system's own congestion control.
+    /// One download over TCP Cubic.
     Tcp,
     /// Three more trunks.
     Trunks,
@@ -51,9 +51,9 @@ pub struct Shares {
     pub lesson: Option<Run>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download_mbps: Option<f64>,
-    /// The system's congestion control of the download.
+    /// Its congestion control.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub download_control: Option<String>,
+    pub download_control: Option<&'static str>,
     /// RTP that came by each trunk.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trunks_mbps: Vec<f64>,
@@ -128,7 +128,6 @@ impl Drop for Download {
 
 async fn tcp(plan: &RunPlan, profile: &str) -> Result<Shares> {
     let line = line_mbps(plan)?;
-    let control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?;
     let lesson = run(plan).await?;
     let seconds = plan.length.as_secs_f64();
     let bytes = lesson.download_bytes.filter(|bytes| *bytes > 0);
@@ -146,7 +145,7 @@ async fn tcp(plan: &RunPlan, profile: &str) -> Result<Shares> {
     Ok(Shares {
         lesson: Some(lesson),
         download_mbps: Some(download),
-        download_control: Some(control.trim().to_owned()),
+        download_control: Some(shared::CONTROL),
         ..shares
     })
 }

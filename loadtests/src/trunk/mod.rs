@@ -5,10 +5,12 @@
 //! Nodes are real processes, the line is `link`'s UDP proxy, and publishers and viewers are
 //! `forward`'s light peers: every packet says when it was sent, so that one clock judges.
 
+mod bench;
 mod beside;
 mod judge;
 mod members;
 mod options;
+mod page;
 mod report;
 mod run;
 mod schedule;
@@ -16,6 +18,7 @@ mod shared;
 mod tree;
 mod verdict;
 
+pub use bench::{Options as BenchOptions, bench};
 pub use beside::Shares;
 pub use options::Options;
 pub use report::Report;

@@ -26,6 +26,7 @@ use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::Role;
+use cloudschool_protocol::socket::Rung;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -102,6 +103,8 @@ pub struct Run {
     /// When which layer of the teacher's picture was shown behind the edge, s.
     pub layers_shown: Vec<(f64, u8)>,
     pub layer_changes: usize,
+    /// What the teacher's page was told reaches the school, and when, s.
+    pub rungs_told: Vec<(f64, Rung)>,
     /// When the line's rate became what, s and bit/s.
     pub rates: Vec<(f64, Option<u64>)>,
     /// Since a rate came: when the smallest layer, or all of it, was shown to stay, and how
@@ -352,6 +355,19 @@ impl<'a> Lesson<'a> {
         (within.count() * copies).max(1) as f64
     }
 
+    /// What the teacher was told reaches the first school, in seconds since `began`.
+    fn rungs_told(&self, began: Instant) -> Vec<(f64, Rung)> {
+        let mut told: Vec<(f64, Rung)> = Vec::new();
+        for (at, schools) in self.teacher.rungs() {
+            let Some(school) = schools.first() else { continue };
+            if told.last().is_none_or(|(_, rung)| *rung != school.rung) {
+                let before = began.saturating_duration_since(at).as_secs_f64();
+                told.push((at.saturating_duration_since(began).as_secs_f64() - before, school.rung));
+            }
+        }
+        told
+    }
+
     async fn measure(self) -> Result<Run> {
         let plan = self.plan;
         let mut alone = None;
@@ -424,6 +440,7 @@ impl<'a> Lesson<'a> {
             .map(|l| l.stats())
             .map(|s| LinkReport { up: s.up, down: s.down })
             .collect();
+        run.rungs_told = self.rungs_told(began);
         run.sent_late_p99_ms = late.value_at_percentile(99.0) as f64 / 1000.0;
         self.teacher.command(MemberCommand::End).await.context("ending the lesson")?;
         self.teacher.leave().await;
@@ -504,6 +521,7 @@ impl Figures<'_> {
             layer_changes: shown.len().saturating_sub(1),
             narrowing: self.stages(&rates, &shown, first, &teacher),
             layers_shown: shown,
+            rungs_told: Vec::new(),
             rates: rates.iter().map(|(at, rate)| (seconds(*at), *rate)).collect(),
             screen_freeze_ms: lines,
             frame_latency: self.latency(first),

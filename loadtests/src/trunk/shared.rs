@@ -25,6 +25,10 @@ const FAR: Ipv4Addr = Ipv4Addr::new(10, 98, 0, 2);
 const CAMPUS: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 1);
 const CAMPUS_FROM_FAR: &str = "10.97.0.2";
 
+/// Congestion control of downloads, whatever the system's own choice is: it is the one most
+/// servers use (RFC 9438).
+pub const CONTROL: &str = "cubic";
+
 const TRUNK_PORT: u16 = 8443;
 const DOWNLOAD_PORT: u16 = 8080;
 
@@ -84,6 +88,8 @@ fn lay(profile: &Profile) -> Result<()> {
     ] {
         run("nsenter", &[&["-t", &pid, "-n", "ip"], arguments].concat())?;
     }
+    let cubic = format!("echo {CONTROL} > /proc/sys/net/ipv4/tcp_congestion_control");
+    run("nsenter", &["-t", &pid, "-n", "sh", "-c", &cubic])?;
     let line = |course, way| Line::new(course, None, profile.seed, way, Instant::now());
     let lines = [line(&profile.up, 0), line(&profile.down, 1)];
     let emulator = Emulator { devices: [near, far], lines, poll: Poll::new()? };
