@@ -276,9 +276,9 @@ mod tests {
         let socket = MarkingSocket::new(sender, Dscp(46)).unwrap();
         let transmit = transmit(to);
         let count = transmit.contents.len().div_ceil(transmit.segment_size.unwrap_or(usize::MAX));
-        std::future::poll_fn(|cx| socket.clone().create_io_poller().as_mut().poll_writable(cx))
-            .await
-            .unwrap();
+        // One poller for all polls: another each time would forget who is to be woken.
+        let mut poller = socket.clone().create_io_poller();
+        std::future::poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
         socket.try_send(&transmit).unwrap();
         (0..count).map(|_| receive(&receiver)).collect()
     }
