@@ -10,7 +10,8 @@ use cloudschool_protocol::socket::{ByeReason, ClientMessage, SchoolRung, ServerM
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_tungstenite::tungstenite::Message;

@@ -362,7 +362,10 @@ impl<'a> Lesson<'a> {
             let Some(school) = schools.first() else { continue };
             if told.last().is_none_or(|(_, rung)| *rung != school.rung) {
                 let before = began.saturating_duration_since(at).as_secs_f64();
-                told.push((at.saturating_duration_since(began).as_secs_f64() - before, school.rung));
+                told.push((
+                    at.saturating_duration_since(began).as_secs_f64() - before,
+                    school.rung,
+                ));
             }
         }
         told
