@@ -16,11 +16,13 @@ pub struct MediaControllerFactory {
 
 impl ControllerFactory for MediaControllerFactory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let controller = MediaController::new(now, current_mtu);
-        self.gauge.measured(controller.state());
+        let mut controller = MediaController::new(now, current_mtu);
+        controller.on_want(self.gauge.want() as f64 / 8.0);
+        self.gauge.measured(controller.state(), controller.orders());
         Box::new(Adapter {
             initial_window: controller.window(now),
             controller,
+            ways: self.gauge.ways(),
             gauge: self.gauge.clone(),
         })
     }
@@ -30,6 +32,8 @@ impl ControllerFactory for MediaControllerFactory {
 struct Adapter {
     controller: MediaController,
     gauge: Arc<Gauge>,
+    /// The changes of way the controller knows of.
+    ways: u64,
     initial_window: u64,
 }
 
@@ -56,8 +60,14 @@ impl Controller for Adapter {
         _app_limited: bool,
         _largest_packet_num_acked: Option<u64>,
     ) {
+        let ways = self.gauge.ways();
+        if ways != self.ways {
+            self.ways = ways;
+            self.controller.on_new_way(now);
+        }
         self.controller.on_acks_end(now, in_flight);
-        self.gauge.measured(self.controller.state());
+        self.controller.on_want(self.gauge.want() as f64 / 8.0);
+        self.gauge.measured(self.controller.state(), self.controller.orders());
     }
 
     fn on_congestion_event(

@@ -1,24 +1,38 @@
-//! Congestion control for live media on a lossy line, as a pure value: what was sent, acked
-//! and lost goes in with the time, a window comes out.
+//! Congestion control for live media on a lossy and shared line, as a pure value: what was
+//! sent, acked and lost goes in with the time, a rate and a window come out.
 //!
 //! quinn's own controllers take every loss for congestion and starve at the 3 % a mobile line
 //! loses anyway, or flood when the source doesn't adapt. Live media needs neither the last bit
 //! of the line nor to fill its queue: it needs the rate it has, with little delay. So a *rate*
-//! is kept, and the window is what that rate puts in flight over the path's shortest round
-//! trip plus a small queue. The rate goes down slowly, and only when much is lost for a whole
-//! second or the queue stays long; it goes up slowly, and only while it is used.
+//! is kept, that of the line as it showed when we last filled it:
+//!
+//! - **Alone** (or among others who behave like us) a queue that stays is the sign of too much.
+//!   The rate becomes nine tenths of what arrives, and the queue is let drain. Without a queue,
+//!   and only while it is used, the rate climbs: by the same few kbit/s each second for
+//!   everyone, which is what makes several trunks equal, and faster the longer it goes well.
+//! - **Sharing** with a download that fills any queue, a queue says nothing: when it does not
+//!   drain although we send less than arrives, somebody else keeps it full. Then loss above the
+//!   line's usual is the sign, as it is for the download, until the queue is seen empty.
+//! - Loss alone is congestion only when it is far above what the line always loses.
+//! - What is not sent is not known, so the controller asks for padding when more is wanted than
+//!   it has seen the line carry.
 
-use crate::path::PathState;
+mod meter;
+mod min_rtt;
+mod outage;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use crate::path::{Orders, PathState};
+use meter::{Meter, Sums};
+use min_rtt::{Minimum, SPAN};
+use outage::Outage;
 use std::time::{Duration, Instant};
 
 /// How often the rate is decided on.
-const STEP: Duration = Duration::from_millis(500);
-
-/// Queue allowed for in the window: what a keyframe may stand in line.
-const QUEUE_ALLOWED: Duration = Duration::from_millis(100);
-
-/// Room over the rate, so that the window is not what limits a steady stream.
-const HEADROOM: f64 = 1.25;
+const STEP: Duration = Duration::from_millis(100);
 
 /// Bytes/s at the start: 2 Mbit/s, a teacher at full quality on the weakest line we serve.
 const START_RATE: f64 = 250_000.0;
@@ -29,46 +43,151 @@ const MIN_RATE: f64 = 12_500.0;
 /// Bytes/s over which nothing of ours goes: 1 Gbit/s.
 const MAX_RATE: f64 = 125_000_000.0;
 
-/// One step up, and one step up as long as nothing has ever gone wrong.
-const UP: f64 = 1.05;
+/// Queue allowed for in the window: what a keyframe may stand in line.
+const QUEUE_ALLOWED: Duration = Duration::from_millis(100);
+
+/// Room over the rate, so that the window is not what limits a steady stream.
+const HEADROOM: f64 = 1.25;
+
+/// The shortest round trip of so long says how long the queue is that stays: longer than the
+/// burst a keyframe makes, shorter than anybody notices.
+const QUEUE_SPAN: Duration = Duration::from_millis(250);
+
+/// Queue up to which the rate climbs. Above a mobile line's jitter.
+const QUEUE_LOW: Duration = Duration::from_millis(40);
+
+/// Queue that is too long.
+const QUEUE_LIMIT: Duration = Duration::from_millis(80);
+
+/// To both come packets of ours that may just be passing: at 300 kbit/s one takes 32 ms. At
+/// less the line may be faster than our share of it.
+const PACKET_MOST: Duration = Duration::from_millis(32);
+
+/// Rates are measured over this, or a round trip: fifteen frames.
+const RATE_SPAN: Duration = Duration::from_millis(500);
+
+/// Share of the arriving rate that is kept after a sign of too much ...
+const KEEP: f64 = 0.9;
+
+/// ... and what is sent while the queue drains, which tells whose queue it is: of 100 ms a lone
+/// sender gets rid in a third of a second.
+const DRAIN: f64 = 0.7;
+const DRAIN_LASTS: Duration = Duration::from_millis(1000);
+
+/// A queue is somebody else's when it stands though we send less than arrived when we last had
+/// too much, though all of it arrives, and though it doesn't fall by this share of what a queue
+/// of ours would ...
+const LESS: f64 = 0.95;
+const DRAINED: f64 = 0.4;
+
+/// ... and somebody else keeps the line full when that is so most of this time: siblings of
+/// ours make queues too, but are gone within a second. He is gone when it is rarely so.
+const FOREIGN_SPAN: Duration = Duration::from_secs(5);
+const FOREIGN: f64 = 0.6;
+const FOREIGN_NO_MORE: f64 = 0.3;
+
+/// While sharing, whether the other is gone is tried this often, by sending so much less.
+const SHARING_TEST: Duration = Duration::from_secs(8);
+const SHARING_TEST_RATE: f64 = 0.8;
+
+/// While sharing: what a loss leaves, as Cubic's 0.7 for a window that is mostly queue, and the
+/// share of the best rate lately that is held against losses such as a download causes.
+const SHARING_KEEP: f64 = 0.8;
+const SHARING_FLOOR: f64 = 0.4;
+
+/// While sharing: loss over the line's usual that is a sign of a full queue, and loss that no
+/// single download causes: others hold their share as we do, and it is too much together.
+const SHARING_LOSS: f64 = 0.015;
+const SHARING_HEAVY_LOSS: f64 = 0.08;
+
+/// A download's queue is empty now and then, and so what is held is held so much longer.
+const HELD_FOR: Duration = Duration::from_secs(30);
+
+/// While sharing the rate climbs to so much over what is sent without having been tried, or
+/// twice what is sent: a download makes room for who takes it, and only for who takes it.
+const SHARING_CLAIM: f64 = 50_000.0;
+
+/// Less than this share of what was sent arrives: the line is full, and full of us.
+const SQUEEZED: f64 = 0.93;
+
+/// Climbing, in bytes/s each second: 96 kbit/s, less on a slow line; after a second without a
+/// sign of too much, more with the square of the time, but never half the rate in a second.
+const CLIMB: f64 = 12_000.0;
+const CLIMB_SHARE: f64 = 0.15;
+const CLIMB_FASTER: f64 = 10_000.0;
+const CLIMB_MOST: f64 = 0.5;
+
+/// Growth in half a second as long as nothing has ever gone wrong.
 const UP_AT_START: f64 = 1.5;
 
-/// One step down.
-const DOWN: f64 = 0.9;
+/// Share of the rate that must have been used to climb: an idle sender learns nothing.
+const USED: f64 = 0.8;
 
-/// Share of the rate that must have been used for a step up: an idle sender learns nothing.
-const USED: f64 = 0.5;
+/// Lost share of these two seconds over which it is congestion on any line, with a queue and
+/// without one, as before a policer. Village 4G loses 3 % in bursts, which is 15 % of a bad
+/// second. A line that always loses more is measured against itself.
+const LOSS_SPAN: Duration = Duration::from_millis(1900);
+const LOSS_LIMIT_QUEUED: f64 = 0.10;
+const LOSS_LIMIT: f64 = 0.20;
+const LOSS_LIMIT_MOST: f64 = 0.35;
 
-/// Lost share of a second's bytes over which it is congestion. Village 4G loses 3 % in bursts.
-const LOSS_LIMIT: f64 = 0.10;
+/// Lost share of a quarter of a second over which the line has become another.
+const COLLAPSE_LOSS: f64 = 0.4;
 
-/// Round trip over its minimum: here the line is full, and not pushed further ...
-const QUEUE_FULL: Duration = Duration::from_millis(50);
-/// ... and here, for [`CROWDED_STEPS`], we or another are too fast.
-const QUEUE_LIMIT: Duration = Duration::from_millis(100);
-const CROWDED_STEPS: u32 = 2;
+/// Room over what is wanted that is looked for, so that a choice does not stand on the edge.
+const WANT_ROOM: f64 = 1.15;
 
-/// The minimum round trip is that of the last one to two such spans: a path that moved from
-/// cable to 5G is not measured against the cable for ever.
-const MIN_RTT_SPAN: Duration = Duration::from_secs(15);
+/// Padding comes again so long after it found the line full, longer each time, and begins a
+/// little over what is sent. A line that has recovered is found within seconds; each try costs
+/// about a quarter of a second of the line.
+const PROBE_AGAIN: Duration = Duration::from_secs(2);
+const PROBE_AGAIN_MOST: Duration = Duration::from_secs(5);
+const PROBE_GROWTH: f64 = 2.0;
+
+/// Loss is remembered so long.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Assumed before the first acknowledgement.
 const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 
-/// No acknowledgement for this long (or three round trips) with bytes in flight is an outage.
-const OUTAGE: Duration = Duration::from_secs(1);
-
-/// Bytes/s by which the window grows in an outage: enough for audio to be tried, whose first
-/// packet to get through ends the outage. A fixed window stays full of lost bytes, and QUIC's
-/// own probes are tens of seconds apart by then.
-const TRICKLE: f64 = 16_000.0;
-
-/// Room given at once when an outage ends, and for how long.
-const RESTART_ROOM: u64 = 20_000;
-const RESTART: Duration = Duration::from_millis(500);
-
 /// Datagrams that may always be in flight.
 const MIN_DATAGRAMS: u64 = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nothing has gone wrong yet.
+    Starting,
+    Alone,
+    Sharing,
+}
+
+/// The queue is being let drain.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    until: Instant,
+    /// Bytes/s that may be sent meanwhile.
+    rate: f64,
+}
+
+/// Padding is being sent.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    /// Bytes/s sent before it.
+    base: f64,
+    /// Bytes/s filled up to.
+    level: f64,
+}
+
+/// What the last steps have seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    queue: Duration,
+    rtt: Duration,
+    /// Bytes/s, of the same packets.
+    sent: f64,
+    delivered: f64,
+    loss: f64,
+}
 
 /// The congestion controller's state for one path.
 #[derive(Debug, Clone)]
@@ -76,63 +195,37 @@ pub struct MediaController {
     mtu: u64,
     /// Bytes/s.
     rate: f64,
-    /// Nothing has gone wrong yet.
-    starting: bool,
-    step: Step,
-    last_step: Step,
-    /// Steps in a row with a long queue.
-    crowded: u32,
-    min_rtt: MinRtt,
+    /// Bytes/s that could be used; 0 when nobody has said.
+    want: f64,
+    mode: Mode,
+    meter: Meter,
+    min_rtt: Minimum<Duration>,
+    /// The least loss of a second, in millionths: what the line always loses.
+    usual_loss: Minimum<u32>,
+    /// The most that arrived in half a second lately, as its negative in bytes/s.
+    best: Minimum<i64>,
+    outage: Outage,
+    began: Instant,
+    stepped: Instant,
     /// Shortest round trip among the acknowledgements being handed in.
     batch_rtt: Option<Duration>,
-    /// Since when bytes are in flight without any acknowledgement.
-    waiting_since: Option<Instant>,
-    sent_since_ack: u64,
-    restart: Option<Restart>,
-    /// Losses of packets sent before this are an outage's, not congestion's.
-    forgiven_before: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    began: Instant,
-    sent: u64,
-    acked: u64,
-    lost: u64,
-    /// Shortest round trip: a queue that stays shows in it, a burst does not.
-    rtt: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Restart {
-    until: Instant,
-    window: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct MinRtt {
-    began: Instant,
-    this: Option<Duration>,
-    before: Option<Duration>,
-}
-
-impl Step {
-    fn begin(began: Instant) -> Self {
-        Self { began, sent: 0, acked: 0, lost: 0, rtt: None }
-    }
-}
-
-impl MinRtt {
-    fn sample(&mut self, now: Instant, rtt: Duration) {
-        if now.saturating_duration_since(self.began) >= MIN_RTT_SPAN {
-            *self = Self { began: now, this: None, before: self.this };
-        }
-        self.this = Some(self.this.map_or(rtt, |m| m.min(rtt)));
-    }
-
-    fn get(&self) -> Option<Duration> {
-        self.this.into_iter().chain(self.before).min()
-    }
+    seen: Seen,
+    /// Share lost, over many seconds.
+    steady_loss: f64,
+    /// Seconds of climbing since the last sign of too much.
+    climbing: f64,
+    backed_off: Instant,
+    drain: Option<Drain>,
+    /// What arrived when there was last too much, in bytes/s.
+    carried: f64,
+    /// How often lately the queue was somebody else's, 0..1.
+    foreign: f64,
+    shared_since: Instant,
+    /// Bytes/s held while sharing.
+    held: f64,
+    probe: Option<Probe>,
+    next_probe: Instant,
+    probe_again: Duration,
 }
 
 impl MediaController {
@@ -142,108 +235,126 @@ impl MediaController {
         Self {
             mtu: u64::from(mtu),
             rate: START_RATE,
-            starting: true,
-            step: Step::begin(now),
-            last_step: Step::begin(now),
-            crowded: 0,
-            min_rtt: MinRtt { began: now, this: None, before: None },
+            want: 0.0,
+            mode: Mode::Starting,
+            meter: Meter::new(now),
+            min_rtt: Minimum::new(now, SPAN),
+            usual_loss: Minimum::new(now, SPAN / 2),
+            best: Minimum::new(now, SPAN),
+            outage: Outage::default(),
+            began: now,
+            stepped: now,
             batch_rtt: None,
-            waiting_since: None,
-            sent_since_ack: 0,
-            restart: None,
-            forgiven_before: None,
+            seen: Seen::default(),
+            steady_loss: 0.0,
+            climbing: 0.0,
+            backed_off: now,
+            drain: None,
+            carried: f64::INFINITY,
+            foreign: 0.0,
+            shared_since: now,
+            held: 0.0,
+            probe: None,
+            next_probe: now,
+            probe_again: PROBE_AGAIN,
         }
-    }
-
-    /// The rate the window is made for, in bytes/s.
-    #[cfg(test)]
-    fn rate(&self) -> f64 {
-        self.rate
     }
 
     /// What is known of the path.
     #[must_use]
     pub fn state(&self) -> PathState {
-        let min_rtt = self.min_rtt.get().unwrap_or_default();
-        let rtt = self.step.rtt.or(self.last_step.rtt).unwrap_or(min_rtt);
-        let lost = self.step.lost + self.last_step.lost;
-        let known = self.step.acked + self.last_step.acked + lost;
-        let loss = if known == 0 { 0.0 } else { lost as f64 / known as f64 };
         PathState {
             estimate: (self.rate * 8.0) as u64,
-            delivered: self.last_step.acked * 16,
-            rtt,
-            min_rtt,
-            queue: rtt.saturating_sub(min_rtt),
-            loss,
+            delivered: (self.seen.delivered * 8.0) as u64,
+            rtt: self.seen.rtt,
+            min_rtt: self.min_rtt.get().unwrap_or_default(),
+            queue: self.seen.queue,
+            loss: self.seen.loss,
             reachable: true,
         }
+    }
+
+    /// What the sender is to do.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders {
+            send_rate: self.send_rate(),
+            pad_to: self.pad_to(),
+            steady_loss: self.steady_loss(),
+        }
+    }
+
+    /// Bytes/s that could be used if the line had them; 0 when nobody has said.
+    pub fn on_want(&mut self, bytes_per_second: f64) {
+        self.want = bytes_per_second.clamp(0.0, MAX_RATE);
+    }
+
+    /// Bytes/s that may be sent now: the rate, or less while a queue drains.
+    #[must_use]
+    pub fn send_rate(&self) -> f64 {
+        self.drain.map_or(self.rate, |drain| drain.rate.min(self.rate))
+    }
+
+    /// Share of packets lost, 0..1, over ten seconds: what the line does, not what happens on it.
+    #[must_use]
+    pub fn steady_loss(&self) -> f64 {
+        self.steady_loss
+    }
+
+    /// Bytes/s to fill up to with padding; 0 for none.
+    #[must_use]
+    pub fn pad_to(&self) -> f64 {
+        self.probe.map_or(0.0, |probe| probe.level)
     }
 
     /// Bytes that may be in flight at `now`. Never zero.
     #[must_use]
     pub fn window(&self, now: Instant) -> u64 {
-        let base = self.base_window();
-        if let Some(silence) = self.outage(now) {
-            return base + (silence.as_secs_f64() * TRICKLE) as u64;
-        }
-        match self.restart {
-            Some(restart) if now < restart.until => base.max(restart.window),
-            _ => base,
-        }
+        self.outage.window(now, self.base_rtt(), self.base_window())
     }
 
     /// `bytes` were sent.
     pub fn on_sent(&mut self, now: Instant, bytes: u64) {
-        self.end_step(now);
-        self.step.sent += bytes;
-        self.sent_since_ack += bytes;
-        // Acknowledgements of our own are sent too and never acked. Half a window of bytes
-        // without an answer is more than those.
-        if self.sent_since_ack > self.base_window() / 2 {
-            self.waiting_since.get_or_insert(now);
-        }
+        self.step(now);
+        self.meter.sent(now, bytes);
+        self.outage.on_sent(now, bytes, self.base_window());
     }
 
     /// A packet of `bytes` that was sent at `sent` is acknowledged.
     pub fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64) {
         let rtt = now.saturating_duration_since(sent);
         self.batch_rtt = Some(self.batch_rtt.map_or(rtt, |m| m.min(rtt)));
-        self.step.acked += bytes;
+        self.meter.acked(now, bytes);
     }
 
     /// All acknowledgements that came together are handed in; `in_flight` bytes remain.
     pub fn on_acks_end(&mut self, now: Instant, in_flight: u64) {
         let rtt = self.batch_rtt.take();
-        if self.outage(now).is_some() {
-            // The round trip just seen is the outage's length.
-            self.forgiven_before = Some(now);
-            self.restart = Some(Restart { until: now + RESTART, window: in_flight + RESTART_ROOM });
-            self.step = Step::begin(now);
-            self.last_step = Step::begin(now);
-            self.crowded = 0;
-        } else {
-            if let Some(rtt) = rtt {
+        if self.outage.on_acks(now, in_flight, self.base_rtt()) {
+            // The round trip just seen is the outage's length, and so is everything measured.
+            self.meter = Meter::new(now);
+            self.began = now;
+            self.stepped = now;
+            self.drain = None;
+            self.probe = None;
+            self.next_probe = now + PROBE_AGAIN;
+        } else if let Some(rtt) = rtt {
+            if self.mode == Mode::Sharing {
+                // The queue is never seen empty then, and the old minimum remains true.
+                self.min_rtt.lower(rtt);
+            } else {
                 self.min_rtt.sample(now, rtt);
-                self.step.rtt = Some(self.step.rtt.map_or(rtt, |m| m.min(rtt)));
             }
-            if let Some(restart) = &mut self.restart {
-                restart.window = restart.window.min(in_flight + RESTART_ROOM);
-            }
+            self.meter.rtt(now, rtt);
         }
-        self.waiting_since = (in_flight > 0).then_some(now);
-        self.sent_since_ack = 0;
-        self.end_step(now);
+        self.step(now);
     }
 
     /// `bytes` are lost, the last of them sent at `sent`.
     pub fn on_lost(&mut self, now: Instant, sent: Instant, bytes: u64) {
-        self.end_step(now);
-        if let Some(restart) = &mut self.restart {
-            restart.window = restart.window.saturating_sub(bytes);
-        }
-        if self.forgiven_before.is_none_or(|t| sent > t) {
-            self.step.lost += bytes;
+        self.step(now);
+        if self.outage.on_lost(sent, bytes) {
+            self.meter.lost(now, bytes);
         }
     }
 
@@ -252,247 +363,290 @@ impl MediaController {
         self.mtu = u64::from(mtu);
     }
 
+    /// The packets take another way from now on, as after a change of address.
+    pub fn on_new_way(&mut self, now: Instant) {
+        self.min_rtt = Minimum::new(now, SPAN);
+        self.meter = Meter::new(now);
+        self.began = now;
+        self.drain = None;
+        self.alone_again();
+    }
+
+    fn base_rtt(&self) -> Duration {
+        self.min_rtt.get().unwrap_or(UNKNOWN_RTT)
+    }
+
     fn base_window(&self) -> u64 {
-        let span = self.min_rtt.get().unwrap_or(UNKNOWN_RTT) + QUEUE_ALLOWED;
-        let window = self.rate * span.as_secs_f64() * HEADROOM;
+        let round = match self.mode {
+            Mode::Sharing => self.base_rtt().max(self.seen.rtt),
+            Mode::Starting | Mode::Alone => self.base_rtt(),
+        };
+        let window = self.send_rate() * (round + QUEUE_ALLOWED).as_secs_f64() * HEADROOM;
         (window as u64).max(MIN_DATAGRAMS * self.mtu)
     }
 
-    /// How long the outage has lasted at `now`, if there is one.
-    fn outage(&self, now: Instant) -> Option<Duration> {
-        let silence = now.saturating_duration_since(self.waiting_since?);
-        let patience = OUTAGE.max(3 * self.min_rtt.get().unwrap_or(UNKNOWN_RTT));
-        (silence > patience).then_some(silence)
-    }
-
-    fn end_step(&mut self, now: Instant) {
-        let lasted = now.saturating_duration_since(self.step.began);
-        if lasted < STEP || self.outage(now).is_some() {
+    fn step(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.stepped);
+        if passed < STEP || self.outage.lasts(now, self.base_rtt()).is_some() {
             return;
         }
-        let lost = self.step.lost + self.last_step.lost;
-        let known = self.step.acked + self.last_step.acked + lost;
-        let loss = if known == 0 { 0.0 } else { lost as f64 / known as f64 };
-        let queue = match (self.step.rtt, self.min_rtt.get()) {
-            (Some(rtt), Some(min)) => rtt.saturating_sub(min),
-            _ => Duration::ZERO,
+        self.stepped = now;
+        self.meter.advance(now);
+        self.look(now);
+        // What has been under way for less than a round trip says nothing yet.
+        if now.saturating_duration_since(self.began) < RATE_SPAN + self.seen.rtt {
+            return;
+        }
+        let seconds = passed.min(2 * STEP).as_secs_f64();
+        self.tell_whose(now);
+        let pause = QUEUE_SPAN + self.seen.rtt;
+        if now.saturating_duration_since(self.backed_off) > pause && self.collapsed() {
+            return self.back_off(now, true);
+        }
+        if let Some(drain) = self.drain {
+            return self.watch_drain(now, drain);
+        }
+        let too_much = match self.mode {
+            Mode::Sharing => self.sharing_too_much(now),
+            Mode::Starting | Mode::Alone => self.crowded() || self.drowning(),
         };
-        self.crowded = if queue > QUEUE_LIMIT { self.crowded + 1 } else { 0 };
-        let used = self.step.sent as f64 >= self.rate * USED * lasted.as_secs_f64();
-        if loss > LOSS_LIMIT || self.crowded >= CROWDED_STEPS {
-            self.rate *= DOWN;
-            self.starting = false;
-        } else if queue > QUEUE_FULL {
-            self.starting = false;
-        } else if used {
-            self.rate *= if self.starting { UP_AT_START } else { UP };
+        if too_much {
+            self.back_off(now, false);
+        } else if self.mode == Mode::Sharing || self.seen.queue <= self.low() {
+            self.climb(seconds);
+        } else if self.mode == Mode::Starting {
+            self.mode = Mode::Alone;
+        }
+        self.try_padding(now, seconds);
+    }
+
+    /// Reads the meter.
+    fn look(&mut self, now: Instant) {
+        let queue = self.meter.last(QUEUE_SPAN, Duration::ZERO);
+        let rtt = queue.rtt.unwrap_or(self.seen.rtt).max(self.base_rtt());
+        let span = RATE_SPAN.max(self.base_rtt());
+        let arrived = self.meter.last(span, Duration::ZERO);
+        let left = self.meter.last(span, rtt);
+        let second = self.meter.last(Duration::from_secs(1), Duration::ZERO);
+        self.seen = Seen {
+            queue: queue.rtt.map_or(Duration::ZERO, |rtt| rtt.saturating_sub(self.base_rtt())),
+            rtt,
+            sent: left.send_rate(),
+            delivered: arrived.delivery_rate(),
+            loss: second.loss(),
+        };
+        let idle = self.seen.queue <= self.low() && self.drain.is_none();
+        if idle || self.mode == Mode::Sharing {
+            let step = STEP.div_duration_f64(STEADY);
+            self.steady_loss += (self.seen.loss - self.steady_loss) * step;
+        }
+        if second.seconds >= 1.0 && second.acked + second.lost >= 20 * self.mtu {
+            self.usual_loss.sample(now, (self.seen.loss * 1e6) as u32);
+        }
+        if arrived.seconds >= RATE_SPAN.as_secs_f64() {
+            self.best.sample(now, -(self.seen.delivered as i64));
+        }
+    }
+
+    fn packets(&self, count: u64) -> Duration {
+        let most = PACKET_MOST * count as u32;
+        Duration::from_secs_f64((count * self.mtu) as f64 / self.rate.max(MIN_RATE)).min(most)
+    }
+
+    fn low(&self) -> Duration {
+        QUEUE_LOW + self.packets(1)
+    }
+
+    fn crowded(&self) -> bool {
+        self.seen.queue > QUEUE_LIMIT + self.packets(2)
+    }
+
+    fn usual(&self) -> f64 {
+        f64::from(self.usual_loss.get().unwrap_or(0)) / 1e6
+    }
+
+    /// More is lost than this line loses by itself.
+    fn drowning(&self) -> bool {
+        let seconds = self.meter.last(LOSS_SPAN, Duration::ZERO);
+        let limit = if self.seen.queue > self.low() { LOSS_LIMIT_QUEUED } else { LOSS_LIMIT };
+        seconds.loss() > (1.5 * self.usual() + 0.05).clamp(limit, LOSS_LIMIT_MOST)
+            && seconds.lost >= 10 * self.mtu
+    }
+
+    fn best(&self) -> f64 {
+        -(self.best.get().unwrap_or(0) as f64)
+    }
+
+    /// The line carries a fraction of what it did a moment ago.
+    fn collapsed(&self) -> bool {
+        let quarter = self.meter.last(QUEUE_SPAN, Duration::ZERO);
+        let drowning =
+            quarter.loss() > COLLAPSE_LOSS.max(2.0 * self.usual()) && quarter.lost > 6 * self.mtu;
+        let stuck = self.crowded() && quarter.delivery_rate() < 0.6 * self.seen.sent;
+        (drowning || stuck) && quarter.delivery_rate() * KEEP < self.send_rate()
+    }
+
+    fn back_off(&mut self, now: Instant, collapsed: bool) {
+        let sent = self.seen.sent;
+        let delivered = if collapsed {
+            self.meter.last(QUEUE_SPAN, Duration::ZERO).delivery_rate()
+        } else {
+            self.seen.delivered
+        };
+        let sharing = self.mode == Mode::Sharing;
+        let idle = sent < USED * self.rate;
+        self.rate = if collapsed || (!sharing && delivered < SQUEEZED * sent) {
+            // The line is full, and this is what it has for us.
+            KEEP * delivered.min(self.rate)
+        } else if sharing {
+            let loss = self.meter.last(LOSS_SPAN, Duration::ZERO).loss();
+            if loss > self.usual() + SHARING_HEAVY_LOSS {
+                self.held *= SHARING_KEEP;
+            }
+            (SHARING_KEEP * self.rate).max(self.held)
+        } else if idle {
+            // It is not we who are too fast.
+            (KEEP * self.rate).max(sent)
+        } else {
+            KEEP * self.rate
+        };
+        if let Some(probe) = self.probe.take() {
+            // What was carried before the padding is carried still.
+            if !collapsed {
+                self.rate = self.rate.max(probe.base.min(delivered));
+            }
+            let found = self.rate > 1.2 * probe.base;
+            self.probe_again =
+                if found { PROBE_AGAIN } else { (self.probe_again * 3 / 2).min(PROBE_AGAIN_MOST) };
+        }
+        self.next_probe = now + self.probe_again;
+        let lately = now.saturating_duration_since(self.shared_since) < HELD_FOR;
+        if lately && !collapsed && delivered >= SQUEEZED * sent {
+            self.rate = self.rate.max(self.held);
         }
         self.rate = self.rate.clamp(MIN_RATE, MAX_RATE);
-        self.last_step = std::mem::replace(&mut self.step, Step::begin(now));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const RTT: Duration = Duration::from_millis(80);
-    const TICK: Duration = Duration::from_millis(10);
-
-    /// A sender of `rate` bytes/s over a path, a tick at a time.
-    struct Story {
-        controller: MediaController,
-        now: Instant,
-    }
-
-    impl Story {
-        fn new() -> Self {
-            let now = Instant::now();
-            Self { controller: MediaController::new(now, 1200), now }
+        self.climbing = 0.0;
+        self.backed_off = now;
+        if self.mode == Mode::Starting {
+            self.mode = Mode::Alone;
         }
-
-        /// Sends at `rate` bytes/s for `seconds`; of 100 bytes `lost` are lost, the rest is
-        /// acked after `rtt`.
-        fn send(&mut self, seconds: f64, rate: f64, lost: u64, rtt: Duration) -> &mut Self {
-            let bytes = (rate * TICK.as_secs_f64()) as u64;
-            for _ in 0..(seconds / TICK.as_secs_f64()) as u64 {
-                self.now += TICK;
-                let sent = self.now - rtt;
-                self.controller.on_sent(self.now, bytes);
-                self.controller.on_ack(self.now, sent, bytes * (100 - lost) / 100);
-                self.controller.on_acks_end(self.now, bytes);
-                if lost > 0 {
-                    self.controller.on_lost(self.now, sent, bytes * lost / 100);
-                }
+        if !sharing {
+            let rate = (DRAIN * delivered).max(MIN_RATE);
+            if delivered < SQUEEZED * sent || sent >= LESS * self.carried {
+                self.carried = delivered;
             }
-            self
+            self.drain = Some(Drain { until: now + self.seen.rtt + DRAIN_LASTS, rate });
         }
+    }
 
-        /// Sends and hears nothing.
-        fn silence(&mut self, seconds: f64, rate: f64) -> &mut Self {
-            let bytes = (rate * TICK.as_secs_f64()) as u64;
-            for _ in 0..(seconds / TICK.as_secs_f64()) as u64 {
-                self.now += TICK;
-                self.controller.on_sent(self.now, bytes);
+    /// Ends a drain when the queue is gone, or does not go.
+    fn watch_drain(&mut self, now: Instant, drain: Drain) {
+        if self.seen.queue <= self.low() {
+            self.drain = None;
+            if self.mode == Mode::Sharing {
+                self.alone_again();
             }
-            self
+            return;
         }
-
-        fn window(&self) -> u64 {
-            self.controller.window(self.now)
+        if now >= drain.until {
+            self.drain = None;
+            self.shared_since = now;
         }
     }
 
-    #[test]
-    fn a_lossy_line_is_no_reason_to_slow_down() {
-        let mut story = Story::new();
-        story.send(20.0, START_RATE, 3, RTT);
-        assert!(story.controller.rate() >= START_RATE);
+    fn alone_again(&mut self) {
+        self.mode = Mode::Alone;
+        self.foreign = 0.0;
+        self.carried = f64::INFINITY;
+        self.climbing = 0.0;
     }
 
-    #[test]
-    fn heavy_loss_for_a_second_takes_a_tenth_off_each_step() {
-        let mut story = Story::new();
-        story.send(2.0, 0.1 * START_RATE, 0, RTT);
-        let before = story.controller.rate();
-        story.send(1.0, 0.1 * START_RATE, 30, RTT);
-        let after = story.controller.rate();
-        assert!((after / before - DOWN * DOWN).abs() < 1e-9, "{after} after {before}");
-    }
-
-    #[test]
-    fn a_queue_that_stays_slows_down_and_one_that_passes_does_not() {
-        let long = RTT + QUEUE_LIMIT + Duration::from_millis(20);
-        let mut story = Story::new();
-        story.send(2.0, 0.1 * START_RATE, 0, RTT);
-        let before = story.controller.rate();
-        story.send(0.4, 0.1 * START_RATE, 0, long).send(0.6, 0.1 * START_RATE, 0, RTT);
-        assert_eq!(story.controller.rate(), before);
-        story.send(2.0, 0.1 * START_RATE, 0, long);
-        assert!(story.controller.rate() < before);
-    }
-
-    #[test]
-    fn an_idle_sender_learns_nothing() {
-        let mut story = Story::new();
-        story.send(30.0, 0.3 * START_RATE, 0, RTT);
-        assert_eq!(story.controller.rate(), START_RATE);
-    }
-
-    #[test]
-    fn a_used_rate_grows_fast_at_first_and_by_a_twentieth_after_trouble() {
-        let mut story = Story::new();
-        story.send(2.6, 10.0 * START_RATE, 0, RTT);
-        let fast = story.controller.rate();
-        assert!(fast > 4.0 * START_RATE, "{fast}");
-        story.send(1.1, 10.0 * START_RATE, 30, RTT).send(1.1, 10.0 * START_RATE, 0, RTT);
-        let before = story.controller.rate();
-        story.send(0.5, 10.0 * START_RATE, 0, RTT);
-        assert!((story.controller.rate() / before - UP).abs() < 1e-9);
-    }
-
-    #[test]
-    fn in_an_outage_the_window_opens_a_little_so_that_audio_is_tried() {
-        let mut story = Story::new();
-        let before = story.send(2.0, START_RATE, 0, RTT).window();
-        story.silence(0.9, START_RATE);
-        assert_eq!(story.window(), before);
-        story.silence(9.1, 0.0);
-        let grown = story.window() - before;
-        assert!((140_000..=165_000).contains(&grown), "{grown}");
-    }
-
-    #[test]
-    fn after_an_outage_it_goes_on_as_before() {
-        let mut story = Story::new();
-        story.send(2.0, 0.3 * START_RATE, 0, RTT);
-        let (rate, window) = (story.controller.rate(), story.window());
-        let cut = story.now;
-        story.silence(20.0, 16_000.0);
-        // The first packet through, 200 kB of lost bytes still counted as in flight.
-        let now = story.now;
-        story.controller.on_ack(now, now - Duration::from_secs(1), 1200);
-        story.controller.on_acks_end(now, 200_000);
-        assert_eq!(story.window(), 220_000);
-        story.controller.on_lost(now, cut, 200_000);
-        assert_eq!(story.window(), window, "the room is not given twice");
-        story.send(2.0, 0.3 * START_RATE, 0, RTT);
-        assert_eq!((story.controller.rate(), story.window()), (rate, window));
-    }
-
-    #[test]
-    fn a_path_that_became_longer_is_measured_anew() {
-        let mut story = Story::new();
-        story.send(5.0, 0.1 * START_RATE, 0, Duration::from_millis(10));
-        let longer = Duration::from_millis(200);
-        story.send(40.0, 0.1 * START_RATE, 0, longer);
-        let settled = story.controller.rate();
-        story.send(10.0, 0.1 * START_RATE, 0, longer);
-        assert!(story.controller.rate() >= settled);
-        assert_eq!(story.controller.min_rtt.get(), Some(longer));
-    }
-
-    #[derive(Debug, Clone)]
-    enum Happens {
-        Sent(u32),
-        Acked(u16, u32),
-        Ends(u32),
-        Lost(u16, u32),
-        Mtu(u16),
-    }
-
-    fn happens() -> impl Strategy<Value = (u16, Happens)> {
-        let what = prop_oneof![
-            (0u32..200_000).prop_map(Happens::Sent),
-            (0u16..5000, 0u32..100_000).prop_map(|(age, bytes)| Happens::Acked(age, bytes)),
-            (0u32..2_000_000).prop_map(Happens::Ends),
-            (0u16..5000, 0u32..100_000).prop_map(|(age, bytes)| Happens::Lost(age, bytes)),
-            (1200u16..1500).prop_map(Happens::Mtu),
-        ];
-        (0u16..3000, what)
-    }
-
-    proptest! {
-        #[test]
-        fn the_window_is_never_shut_nor_boundless(story in prop::collection::vec(happens(), 0..300)) {
-            let mut now = Instant::now() + Duration::from_secs(10);
-            let mut controller = MediaController::new(now, 1200);
-            for (wait, what) in story {
-                now += Duration::from_millis(wait.into());
-                let ago = |ms: u16| now - Duration::from_millis(ms.into());
-                match what {
-                    Happens::Sent(bytes) => controller.on_sent(now, bytes.into()),
-                    Happens::Acked(age, bytes) => controller.on_ack(now, ago(age), bytes.into()),
-                    Happens::Ends(in_flight) => controller.on_acks_end(now, in_flight.into()),
-                    Happens::Lost(age, bytes) => controller.on_lost(now, ago(age), bytes.into()),
-                    Happens::Mtu(mtu) => controller.on_mtu(mtu),
-                }
-                prop_assert!((MIN_RATE..=MAX_RATE).contains(&controller.rate()));
-                let window = controller.window(now);
-                prop_assert!(window >= MIN_DATAGRAMS * 1200);
-                // Rate, the longest round trip above and an outage of the story's length.
-                prop_assert!(window < (MAX_RATE * 5.1 * HEADROOM) as u64 + 900 * 16_000);
+    /// Tells whose queue it is, and whether somebody keeps it full.
+    fn tell_whose(&mut self, now: Instant) {
+        let Seen { sent, delivered, queue, .. } = self.seen;
+        let squeezed = delivered < SQUEEZED * sent;
+        let pushing = self.mode != Mode::Sharing
+            && self.rate > MIN_RATE
+            && sent >= LESS * self.carried.min(MAX_RATE);
+        let before = self.meter.last(QUEUE_SPAN, RATE_SPAN).rtt.unwrap_or_default();
+        let fell = before.saturating_sub(self.base_rtt()).as_secs_f64() - queue.as_secs_f64();
+        let ours_would = (1.0 - sent / delivered.max(1.0)).max(0.05) * RATE_SPAN.as_secs_f64();
+        let draining = fell > DRAINED * ours_would;
+        let foreign = queue > self.low() && !squeezed && !pushing && !draining;
+        let step = STEP.div_duration_f64(FOREIGN_SPAN);
+        self.foreign += (f64::from(u8::from(foreign)) - self.foreign) * step;
+        if self.mode == Mode::Sharing {
+            if self.foreign < FOREIGN_NO_MORE {
+                self.alone_again();
             }
+        } else if self.foreign > FOREIGN {
+            self.mode = Mode::Sharing;
+            self.drain = None;
+            let lately = now.saturating_duration_since(self.shared_since) < HELD_FOR;
+            let held = if lately { self.held } else { 0.0 };
+            self.held = held.max(SHARING_FLOOR * self.best());
+            self.rate = self.rate.max(self.held);
+            self.shared_since = now;
         }
+    }
 
-        #[test]
-        fn whatever_went_before_a_good_line_is_used_again(
-            story in prop::collection::vec(happens(), 0..200),
-        ) {
-            let mut now = Instant::now() + Duration::from_secs(10);
-            let mut controller = MediaController::new(now, 1200);
-            for (wait, what) in story {
-                now += Duration::from_millis(wait.into());
-                if let Happens::Lost(_, bytes) = what {
-                    controller.on_ack(now, now, 1);
-                    controller.on_acks_end(now, 1);
-                    controller.on_lost(now, now, bytes.into());
-                }
+    fn sharing_too_much(&mut self, now: Instant) -> bool {
+        let half: Sums = self.meter.last(RATE_SPAN, Duration::ZERO);
+        // Who could not fill a line alone needs no test: without the other the queue is gone.
+        let full = self.seen.sent >= USED * self.rate;
+        if full && now.saturating_duration_since(self.shared_since) >= SHARING_TEST {
+            let rate = (SHARING_TEST_RATE * self.seen.sent).max(MIN_RATE);
+            self.drain = Some(Drain { until: now + self.seen.rtt + DRAIN_LASTS, rate });
+            return false;
+        }
+        let pause = RATE_SPAN + self.seen.rtt;
+        now.saturating_duration_since(self.backed_off) > pause
+            && half.loss() > self.usual() + SHARING_LOSS
+            && half.lost >= 2 * self.mtu
+    }
+
+    fn climb(&mut self, seconds: f64) {
+        let used = match self.mode {
+            Mode::Sharing => self.rate < (2.0 * self.seen.sent).max(self.seen.sent + SHARING_CLAIM),
+            Mode::Starting | Mode::Alone => self.seen.sent >= USED * self.rate,
+        };
+        let most = match self.want {
+            want if want > 0.0 => HEADROOM * want.max(self.seen.sent),
+            _ => MAX_RATE,
+        };
+        if !used || self.rate >= most {
+            return;
+        }
+        self.climbing += seconds;
+        let grown = match self.mode {
+            Mode::Starting => self.rate * UP_AT_START.powf(seconds / 0.5),
+            Mode::Alone => {
+                let longer = (self.climbing - 1.0).max(0.0);
+                let steady = CLIMB.min(CLIMB_SHARE * self.rate);
+                let faster = (CLIMB_FASTER * longer * longer).min(CLIMB_MOST * self.rate);
+                self.rate + (steady + faster) * seconds
             }
-            let mut story = Story { controller, now };
-            story.send(120.0, START_RATE, 1, RTT);
-            prop_assert!(story.controller.rate() >= START_RATE);
+            Mode::Sharing => self.rate + CLIMB.min(CLIMB_SHARE * self.rate) * seconds,
+        };
+        self.rate = grown.min(most).clamp(MIN_RATE, MAX_RATE);
+    }
+
+    fn try_padding(&mut self, now: Instant, seconds: f64) {
+        let enough = self.want <= 0.0 || self.rate >= WANT_ROOM * self.want;
+        match &mut self.probe {
+            Some(_) if enough || self.drain.is_some() => {
+                self.probe = None;
+                self.probe_again = PROBE_AGAIN;
+                self.next_probe = now + PROBE_AGAIN;
+            }
+            Some(probe) => {
+                probe.level = (probe.level * (1.0 + PROBE_GROWTH * seconds)).min(self.rate);
+            }
+            None if enough || now < self.next_probe || self.drain.is_some() => {}
+            None => {
+                let base = self.seen.sent.min(self.rate);
+                self.probe = Some(Probe { base, level: base.max(MIN_RATE) });
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Media on its way in: datagrams and streams become packets in one bounded queue. When
+//! Media on its way in: datagrams and streams become packets in one bounded queue, repeated
+//! audio only once, and padding none. When
 //! nobody takes them out, new ones are dropped and counted; QUIC is read on, so that a slow
 //! consumer of media never holds up control messages.
 
 use crate::close::ROQ_PACKET_ERROR;
 use crate::hello::READ;
-use crate::stats::{Counters, count};
+use crate::outgoing::PADDING;
+use crate::redundancy::Heard;
+use crate::stats::{Counters, add, count};
 use bytes::Bytes;
 use cloudschool_protocol::roq::{self, StreamDecoder};
 use quinn::{Connection, RecvStream};
@@ -37,6 +40,10 @@ impl Sink {
     }
 
     fn put(&self, flow: u64, packet: Bytes) {
+        if flow == PADDING {
+            add(&self.counters.padding_bytes_received, packet.len() as u64);
+            return;
+        }
         match self.queue.try_send(Media { flow, packet }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
@@ -48,9 +55,14 @@ impl Sink {
 
 /// Reads datagrams until the connection is closed.
 pub async fn datagrams(connection: Connection, sink: Sink) {
+    let mut heard = Heard::default();
     while let Ok(bytes) = connection.read_datagram().await {
         match roq::split_datagram(&bytes) {
             Ok((flow, packet)) if !packet.is_empty() => {
+                if !heard.is_new(flow, packet) {
+                    count(&sink.counters.packets_doubled);
+                    continue;
+                }
                 let packet = bytes.slice(bytes.len() - packet.len()..);
                 sink.put(flow, packet);
             }

@@ -1,64 +1,72 @@
 //! Media on its way out: audio in datagrams, video one stream per frame, given up when late.
-//! Nothing here waits. What finds no room is dropped and counted, because late media is
+//! Nothing here waits for room. What finds none is dropped and counted, because late media is
 //! worthless, and because control messages share the connection's send window.
+//!
+//! Audio goes to QUIC at once. Frames are held until the [`Pacer`] lets them go, by priority;
+//! there they can be left out while the line is behind, and audio overtakes them. Padding goes
+//! when the controller asks for it and nothing else waits.
 
-use crate::close::ROQ_FRAME_CANCELLED;
+mod waiting;
+
 use crate::frame::{FrameOptions, Verdict};
+use crate::pacer::WHOLE_FRAMES;
 use crate::path::Gauge;
-use crate::stats::{Counters, count};
-use crate::transport::SEND_WINDOW;
+use crate::redundancy;
+use crate::stats::{Counters, add, count};
+use crate::transport::DATAGRAM_SEND_BUFFER;
 use bytes::Bytes;
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::roq;
-use quinn::{Connection, SendDatagramError, SendStream};
+use quinn::{Connection, SendDatagramError};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use waiting::{Frame, Waiting};
 
 /// Priority of audio that has to go by stream. Frames of video are sent with less.
 pub const AUDIO_PRIORITY: i32 = 1000;
 
 /// A packet that is later than this plays no more: behind it, players have concealed the gap.
-/// Over a path with a round trip above 200 ms give frames 1.5 round trips and 100 ms.
+/// [`PathState::deadline`](crate::PathState::deadline) is longer on a longer path.
 pub const MEDIA_DEADLINE: Duration = Duration::from_millis(400);
 
-/// Bytes of frames that may wait. A quarter of the send window stays free, so that what must
-/// arrive never stands behind what may drop.
-const BACKLOG: u64 = SEND_WINDOW / 4 * 3;
+/// The flow id of padding, which nobody reads.
+pub const PADDING: u64 = 0;
 
-/// Frames known to be through are forgotten at most this often.
-const SWEEP: Duration = Duration::from_millis(10);
+/// One packet of padding: it fills a QUIC packet on any path.
+static ZEROS: [u8; 1100] = [0; 1100];
+
+/// Padding is of use for a moment only; what is lost of it is not sent again after this.
+const PADDING_DEADLINE: Duration = Duration::from_millis(100);
+
+/// How often padding is looked at while it is asked for, and audio while QUIC takes none.
+const BEAT: Duration = Duration::from_millis(10);
+
+/// Bytes of QUIC, UDP and IP around what a packet carries.
+const HEADERS: usize = 64;
+
+/// A frame's acknowledgement may be so much older than a round trip: a retransmission and a
+/// keyframe's length. 100 ms also skips on a healthy lossy line.
+const BEHIND: Duration = Duration::from_millis(200);
+
+/// Audio that QUIC has not sent: with more than this in its buffer the line is stuck, and what
+/// comes waits here, where it can become too old, and not behind it.
+const DATAGRAMS_UNSENT: usize = 4 * 1024;
 
 pub struct Outgoing {
     connection: Connection,
     counters: Arc<Counters>,
     gauge: Arc<Gauge>,
     waiting: Mutex<Waiting>,
-    /// A frame has come that is due before all others.
+    /// There is something to do before the time [`Outgoing::run`] sleeps until.
     sooner: Notify,
-}
-
-struct Waiting {
-    frames: Vec<Frame>,
-    bytes: u64,
-    swept: Instant,
-    /// When [`Outgoing::give_up_late`] looks again by itself.
-    next_look: Option<Instant>,
-}
-
-struct Frame {
-    stream: SendStream,
-    deadline: Instant,
-    bytes: u64,
 }
 
 impl Outgoing {
     pub fn new(connection: Connection, counters: Arc<Counters>, gauge: Arc<Gauge>) -> Arc<Self> {
-        let waiting =
-            Waiting { frames: Vec::new(), bytes: 0, swept: Instant::now(), next_look: None };
-        let waiting = Mutex::new(waiting);
+        let waiting = Mutex::new(Waiting::new(Instant::now()));
         Arc::new(Self { connection, counters, gauge, waiting, sooner: Notify::new() })
     }
 
@@ -71,7 +79,8 @@ impl Outgoing {
             },
             Kind::Video => 0,
         };
-        let sent = self.stream(priority, MEDIA_DEADLINE, roq::stream(flow, [packet]));
+        let deadline = self.gauge.state().deadline();
+        let sent = self.hold(Instant::now(), flow, priority, deadline, stream(flow, &[packet]));
         if !sent {
             count(&self.counters.packets_not_sent);
         }
@@ -80,11 +89,19 @@ impl Outgoing {
 
     /// The packets of one frame, as a stream of their own.
     pub fn frame(&self, flow: u64, options: FrameOptions, packets: &[Bytes]) -> Verdict {
-        let bytes = roq::stream(flow, packets.iter().map(AsRef::as_ref));
-        let deadline = options.deadline.unwrap_or_else(|| self.gauge.state().deadline());
-        if self.stream(options.priority, deadline, bytes) {
+        let now = Instant::now();
+        let path = self.gauge.state();
+        let deadline = options.deadline.unwrap_or_else(|| path.deadline());
+        let patience = path.rtt + BEHIND.max(deadline / 2);
+        let why = self.waiting().leave_out(now, flow, options.kind, patience, &self.counters);
+        if let Some(why) = why {
+            count(&self.counters.frames_skipped);
+            return Verdict::Skipped { why };
+        }
+        if self.hold(now, flow, options.priority, deadline, stream(flow, packets)) {
             return Verdict::Sent;
         }
+        self.waiting().missed(flow, options.kind);
         count(&self.counters.frames_not_sent);
         Verdict::NoRoom
     }
@@ -97,15 +114,39 @@ impl Outgoing {
     }
 
     fn datagram(&self, flow: u64, packet: &[u8]) -> Result<bool, TooLarge> {
-        let bytes = roq::datagram(flow, packet);
-        if self.connection.max_datagram_size().is_some_and(|max| bytes.len() > max) {
+        let bytes = Bytes::from(roq::datagram(flow, packet));
+        let small = bytes.len() <= 1100;
+        if !small && self.connection.max_datagram_size().is_some_and(|max| bytes.len() > max) {
             return Err(TooLarge);
         }
-        // quinn makes room by dropping the oldest: right for audio, but to be counted.
-        if self.connection.datagram_send_buffer_space() < bytes.len() {
-            count(&self.counters.packets_not_sent);
+        let now = Instant::now();
+        let orders = self.gauge.orders();
+        let repeats = redundancy::repeats(orders.steady_loss, orders.send_rate);
+        let mut waiting = self.waiting();
+        let before = waiting.before.and_keep(now, flow, &bytes, repeats);
+        if self.stuck() || !waiting.audio.is_empty() {
+            if waiting.hold_audio(now, bytes) {
+                count(&self.counters.packets_not_sent);
+            }
+            self.sooner.notify_one();
+            return Ok(true);
         }
-        match self.connection.send_datagram(bytes.into()) {
+        let mut spent = HEADERS + bytes.len();
+        // In their order, one after the other: QUIC packs them into one packet.
+        for earlier in before {
+            spent += earlier.len();
+            if self.connection.send_datagram(earlier).is_ok() {
+                count(&self.counters.packets_repeated);
+            }
+        }
+        waiting.pacer.spent(spent);
+        waiting.padded -= spent as f64;
+        drop(waiting);
+        self.send_datagram(bytes)
+    }
+
+    fn send_datagram(&self, bytes: Bytes) -> Result<bool, TooLarge> {
+        match self.connection.send_datagram(bytes) {
             Ok(()) => Ok(true),
             Err(SendDatagramError::TooLarge | SendDatagramError::UnsupportedByPeer) => {
                 Err(TooLarge)
@@ -117,51 +158,107 @@ impl Outgoing {
         }
     }
 
-    fn stream(&self, priority: i32, deadline: Duration, bytes: Vec<u8>) -> bool {
-        let now = Instant::now();
-        let deadline = now + deadline;
-        let len = bytes.len() as u64;
-        let mut waiting = self.waiting();
-        if waiting.bytes + len > BACKLOG || now.duration_since(waiting.swept) >= SWEEP {
-            waiting.sweep(now, &self.counters);
-        }
-        if waiting.bytes + len > BACKLOG {
+    /// Whether QUIC sends no audio at the moment.
+    fn stuck(&self) -> bool {
+        let free = self.connection.datagram_send_buffer_space();
+        free + DATAGRAMS_UNSENT < DATAGRAM_SEND_BUFFER
+    }
+
+    /// Takes a whole stream, or nothing of it when too much waits.
+    fn hold(
+        &self,
+        now: Instant,
+        flow: u64,
+        priority: i32,
+        deadline: Duration,
+        bytes: Bytes,
+    ) -> bool {
+        if self.connection.close_reason().is_some() {
             return false;
         }
-        let Some(stream) = self.whole_stream(priority, bytes.into()) else { return false };
-        waiting.frames.push(Frame { stream, deadline, bytes: len });
-        waiting.bytes += len;
-        if waiting.next_look.is_none_or(|t| deadline < t) {
+        let mut waiting = self.waiting();
+        let frame = Frame::new(now, now + deadline, flow, priority, bytes);
+        if !waiting.hold(now, frame, &self.counters) {
+            return false;
+        }
+        self.release(&mut waiting, now);
+        if waiting.look_again().is_some_and(|at| waiting.next_look.is_none_or(|t| at < t)) {
             self.sooner.notify_one();
         }
         true
     }
 
-    /// Hands a stream with all of `bytes` to QUIC, or nothing at all.
-    fn whole_stream(&self, priority: i32, bytes: Bytes) -> Option<SendStream> {
-        let mut stream = at_once(self.connection.open_uni())?.ok()?;
-        stream.set_priority(priority).ok()?;
-        match at_once(stream.write_all_chunks(&mut [bytes])) {
-            Some(Ok(())) => {
-                stream.finish().ok()?;
-                Some(stream)
+    /// Hands to QUIC what the pacer lets go.
+    fn release(&self, waiting: &mut Waiting, now: Instant) {
+        let orders = self.gauge.orders();
+        let piece = if orders.send_rate < WHOLE_FRAMES { PIECE } else { usize::MAX };
+        waiting.release_at = None;
+        while waiting.has_held() {
+            if let Err(wait) = waiting.pacer.room(now, orders.send_rate) {
+                waiting.release_at = Some(now + wait.max(Duration::from_millis(1)));
+                return;
             }
-            _ => {
-                // An error here means that the connection is closed, and the stream with it.
-                stream.reset(ROQ_FRAME_CANCELLED).ok()?;
-                None
+            match waiting.write_first(&self.connection, piece) {
+                Some(written) => {
+                    let spent = written + written.div_ceil(PIECE) * HEADERS;
+                    waiting.pacer.spent(spent);
+                    waiting.padded -= spent as f64;
+                }
+                // QUIC has no room: its limits of streams and bytes move with the other end.
+                None => {
+                    waiting.release_at = Some(now + BEAT);
+                    return;
+                }
             }
         }
     }
 
-    /// Gives up frames at their deadline, until the connection is closed.
-    pub async fn give_up_late(self: Arc<Self>) {
+    /// Sends audio that was held, as far as it is not too old.
+    fn release_audio(&self, waiting: &mut Waiting, now: Instant) {
+        while !self.stuck() {
+            match waiting.next_audio(now, &self.counters) {
+                // What has become too large meanwhile is too late as well.
+                Some(bytes) => drop(self.send_datagram(bytes)),
+                None => return,
+            }
+        }
+    }
+
+    /// Fills up with padding what the controller asks for.
+    fn pad(&self, waiting: &mut Waiting, now: Instant) {
+        let pad_to = self.gauge.orders().pad_to;
+        waiting.credit_padding(now, pad_to);
+        while waiting.padded >= ZEROS.len() as f64 && !waiting.has_held() {
+            let mut bytes = Vec::with_capacity(ZEROS.len() + 8);
+            roq::put_varint(&mut bytes, PADDING);
+            roq::put_varint(&mut bytes, ZEROS.len() as u64);
+            bytes.extend_from_slice(&ZEROS);
+            let spent = bytes.len() + HEADERS;
+            let frame = Frame::new(now, now + PADDING_DEADLINE, PADDING, i32::MIN, bytes.into());
+            if !waiting.send_padding(&self.connection, frame) {
+                return;
+            }
+            waiting.padded -= spent as f64;
+            waiting.pacer.spent(spent);
+            add(&self.counters.padding_bytes_sent, spent as u64);
+        }
+    }
+
+    /// Gives up frames at their deadline, sends what was held and pads, until the connection is
+    /// closed.
+    pub async fn run(self: Arc<Self>) {
         let mut closed = pin!(self.connection.closed());
         loop {
             let next = {
                 let mut waiting = self.waiting();
-                waiting.sweep(Instant::now(), &self.counters);
-                waiting.next_look = waiting.frames.iter().map(|f| f.deadline).min();
+                let now = Instant::now();
+                waiting.sweep(now, &self.counters);
+                self.release(&mut waiting, now);
+                self.release_audio(&mut waiting, now);
+                self.pad(&mut waiting, now);
+                let padding = self.gauge.orders().pad_to > 0.0;
+                let beat = (padding || !waiting.audio.is_empty()).then(|| now + BEAT);
+                waiting.next_look = waiting.look_again().into_iter().chain(beat).min();
                 waiting.next_look
             };
             let due = async {
@@ -176,7 +273,14 @@ impl Outgoing {
                 () = due => {}
             }
         }
-        self.waiting().frames.clear();
+        self.waiting().clear();
+    }
+
+    /// Looks whether there is padding to send: the path has been looked at.
+    pub fn nudge(&self) {
+        if self.gauge.orders().pad_to > 0.0 {
+            self.sooner.notify_one();
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -184,27 +288,22 @@ impl Outgoing {
     }
 }
 
-impl Waiting {
-    /// Forgets frames that are through and gives up those that are late.
-    fn sweep(&mut self, now: Instant, counters: &Counters) {
-        self.swept = now;
-        let bytes = &mut self.bytes;
-        self.frames.retain_mut(|frame| {
-            // quinn forgets a stream when its last byte is acknowledged.
-            let through = frame.stream.priority().is_err();
-            let late = !through && frame.deadline <= now;
-            if late && frame.stream.reset(ROQ_FRAME_CANCELLED).is_ok() {
-                count(&counters.frames_late);
-            }
-            if through || late {
-                *bytes -= frame.bytes;
-            }
-            !(through || late)
-        });
-    }
-}
+/// What is written at once on a slow line: a QUIC packet.
+const PIECE: usize = 1150;
 
 struct TooLarge;
+
+/// The bytes of a stream that carries `packets` of one flow, made in one go.
+fn stream<P: AsRef<[u8]>>(flow: u64, packets: &[P]) -> Bytes {
+    let len: usize = packets.iter().map(|p| p.as_ref().len() + 4).sum();
+    let mut bytes = Vec::with_capacity(len + 8);
+    roq::put_varint(&mut bytes, flow);
+    for packet in packets {
+        roq::put_varint(&mut bytes, packet.as_ref().len() as u64);
+        bytes.extend_from_slice(packet.as_ref());
+    }
+    bytes.into()
+}
 
 /// The output of a future that is ready now.
 fn at_once<F: Future>(future: F) -> Option<F::Output> {

@@ -35,29 +35,55 @@ impl PathState {
     }
 }
 
+/// What the controller asks of the sender, in bytes/s.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Orders {
+    /// What may be sent.
+    pub send_rate: f64,
+    /// What is to be filled up to with padding.
+    pub pad_to: f64,
+    /// Share of packets the line loses, 0..1, over many seconds.
+    pub steady_loss: f64,
+}
+
 /// Where a controller and the rest of the trunk tell each other what they know.
 #[derive(Debug, Default)]
 pub struct Gauge {
-    state: Mutex<PathState>,
+    state: Mutex<(PathState, Orders)>,
     /// bit/s.
     want: AtomicU64,
+    ways: AtomicU64,
 }
 
 impl Gauge {
     pub fn state(&self) -> PathState {
-        *self.lock()
+        self.lock().0
+    }
+
+    pub fn orders(&self) -> Orders {
+        self.lock().1
     }
 
     /// Sets all but whether the other end can be reached.
-    pub fn measured(&self, state: PathState) {
+    pub fn measured(&self, state: PathState, orders: Orders) {
         let mut known = self.lock();
-        *known = PathState { reachable: known.reachable, ..state };
+        *known = (PathState { reachable: known.0.reachable, ..state }, orders);
     }
 
     pub fn set_reachable(&self, reachable: bool) -> PathState {
         let mut known = self.lock();
-        known.reachable = reachable;
-        *known
+        known.0.reachable = reachable;
+        known.0
+    }
+
+    /// The packets take another way from now on.
+    pub fn new_way(&self) {
+        self.ways.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub fn ways(&self) -> u64 {
+        self.ways.load(Ordering::Relaxed)
     }
 
     /// bit/s that could be used; 0 when nobody has said.
@@ -69,7 +95,7 @@ impl Gauge {
         self.want.store(bits_per_second, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, PathState> {
+    fn lock(&self) -> MutexGuard<'_, (PathState, Orders)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

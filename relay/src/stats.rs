@@ -27,6 +27,14 @@ pub struct TrunkStats {
     /// RTP packets and frames that were to be sent and never left: no room, or closed.
     pub packets_not_sent: u64,
     pub frames_not_sent: u64,
+    /// Frames left out because the line was behind.
+    pub frames_skipped: u64,
+    /// Audio sent again because the line loses, and what came twice for that reason.
+    pub packets_repeated: u64,
+    pub packets_doubled: u64,
+    /// Bytes sent and received to see what the line can carry, in no other use.
+    pub padding_bytes_sent: u64,
+    pub padding_bytes_received: u64,
     /// Frames given up because they were not through by their deadline.
     pub frames_late: u64,
     /// Bytes of frames handed in and not yet acknowledged or given up.
@@ -45,6 +53,11 @@ pub struct Counters {
     pub packets_not_sent: AtomicU64,
     pub frames_not_sent: AtomicU64,
     pub frames_late: AtomicU64,
+    pub frames_skipped: AtomicU64,
+    pub packets_repeated: AtomicU64,
+    pub packets_doubled: AtomicU64,
+    pub padding_bytes_sent: AtomicU64,
+    pub padding_bytes_received: AtomicU64,
     pub packets_unread: AtomicU64,
     pub malformed: AtomicU64,
     pub unknown_messages: AtomicU64,
@@ -53,6 +66,11 @@ pub struct Counters {
 /// Counts one more.
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts `more` more.
+pub fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 impl TrunkStats {
@@ -81,6 +99,11 @@ impl TrunkStats {
             packets_not_sent: read(&counters.packets_not_sent),
             frames_not_sent: read(&counters.frames_not_sent),
             frames_late: read(&counters.frames_late),
+            frames_skipped: read(&counters.frames_skipped),
+            packets_repeated: read(&counters.packets_repeated),
+            packets_doubled: read(&counters.packets_doubled),
+            padding_bytes_sent: read(&counters.padding_bytes_sent),
+            padding_bytes_received: read(&counters.padding_bytes_received),
             frame_bytes_waiting,
             packets_unread: read(&counters.packets_unread),
             malformed: read(&counters.malformed),

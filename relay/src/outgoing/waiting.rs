@@ -1,0 +1,286 @@
+//! Frames that are held, and frames that QUIC has and the other end has not acknowledged; per
+//! flow, how far the line is behind and whether the next frame could be decoded.
+
+use super::{BEHIND, at_once};
+use crate::close::ROQ_FRAME_CANCELLED;
+use crate::frame::{FrameKind, Skip};
+use crate::pacer::Pacer;
+use crate::redundancy::Before;
+use crate::stats::{Counters, count};
+use crate::transport::SEND_WINDOW;
+use bytes::{Buf, Bytes};
+use quinn::{Connection, SendStream};
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Bytes of frames that may wait. A quarter of the send window stays free, so that what must
+/// arrive never stands behind what may drop.
+const BACKLOG: u64 = SEND_WINDOW / 4 * 3;
+
+/// Frames known to be through are forgotten at most this often.
+const SWEEP: Duration = Duration::from_millis(10);
+
+/// Audio that is older plays no more: an outage's is not sent after it.
+const AUDIO_OLD: Duration = Duration::from_millis(200);
+const AUDIO_HELD: usize = 256;
+
+/// Padding that may be owed: more would come in a burst.
+const PADDING_BURST: f64 = 6000.0;
+
+/// Flows that are remembered beyond their frames; more are of long ago.
+const FLOWS: usize = 1024;
+
+pub struct Frame {
+    born: Instant,
+    deadline: Instant,
+    flow: u64,
+    priority: i32,
+    /// What QUIC has not taken yet.
+    rest: Bytes,
+    /// Bytes of the whole.
+    len: u64,
+    stream: Option<SendStream>,
+}
+
+impl Frame {
+    pub fn new(born: Instant, deadline: Instant, flow: u64, priority: i32, bytes: Bytes) -> Self {
+        let len = bytes.len() as u64;
+        Self { born, deadline, flow, priority, rest: bytes, len, stream: None }
+    }
+
+    /// Hands at most `most` bytes to QUIC; `None` when it has no room.
+    fn write(&mut self, connection: &Connection, most: usize) -> Option<usize> {
+        if self.stream.is_none() {
+            let stream = at_once(connection.open_uni())?.ok()?;
+            stream.set_priority(self.priority).ok()?;
+            self.stream = Some(stream);
+        }
+        let stream = self.stream.as_mut()?;
+        let piece = self.rest.slice(..self.rest.len().min(most));
+        let written = at_once(stream.write_chunks(&mut [piece]))?.ok()?.bytes;
+        self.rest.advance(written);
+        if self.rest.is_empty() {
+            stream.finish().ok()?;
+        }
+        Some(written)
+    }
+
+    /// Whether the other end has all of it: quinn forgets a stream then.
+    fn is_through(&self) -> bool {
+        self.rest.is_empty() && self.stream.as_ref().is_none_or(|s| s.priority().is_err())
+    }
+
+    fn give_up(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            // An error means that it is through after all, or that the connection is closed.
+            stream.reset(ROQ_FRAME_CANCELLED).ok();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Flow {
+    /// When the newest frame that is through was handed in.
+    newest_through: Option<Instant>,
+    /// A frame was left out that the next ones need.
+    broken: bool,
+}
+
+pub struct Waiting {
+    /// Not wholly in QUIC; by priority, then by age.
+    held: VecDeque<Frame>,
+    /// In QUIC and not acknowledged.
+    open: Vec<Frame>,
+    padding: Vec<Frame>,
+    flows: HashMap<u64, Flow>,
+    /// Of all frames.
+    pub bytes: u64,
+    pub pacer: Pacer,
+    pub before: Before,
+    pub audio: VecDeque<(Instant, Bytes)>,
+    swept: Instant,
+    /// When the pacer lets the next go.
+    pub release_at: Option<Instant>,
+    /// When [`super::Outgoing::run`] looks again by itself.
+    pub next_look: Option<Instant>,
+    /// Bytes of padding that are due.
+    pub padded: f64,
+    padded_at: Instant,
+}
+
+impl Waiting {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            held: VecDeque::new(),
+            open: Vec::new(),
+            padding: Vec::new(),
+            flows: HashMap::new(),
+            bytes: 0,
+            pacer: Pacer::new(now),
+            before: Before::default(),
+            audio: VecDeque::new(),
+            swept: now,
+            release_at: None,
+            next_look: None,
+            padded: 0.0,
+            padded_at: now,
+        }
+    }
+
+    /// Whether a frame is to be left out, and why. The line is behind when nothing that a flow
+    /// was given has come through for `patience`.
+    pub fn leave_out(
+        &mut self,
+        now: Instant,
+        flow: u64,
+        kind: FrameKind,
+        patience: Duration,
+        counters: &Counters,
+    ) -> Option<Skip> {
+        if now.saturating_duration_since(self.swept) >= SWEEP {
+            self.sweep(now, counters);
+        }
+        if self.flows.len() >= FLOWS && !self.flows.contains_key(&flow) {
+            self.flows.clear();
+        }
+        let waiting = self.held.iter().chain(&self.open).filter(|f| f.flow == flow);
+        let oldest = waiting.map(|f| f.born).min();
+        let state = self.flows.entry(flow).or_default();
+        let behind = oldest.is_some_and(|oldest| {
+            let progress = state.newest_through.map_or(oldest, |t| t.max(oldest));
+            now.saturating_duration_since(progress) > patience.max(BEHIND)
+        });
+        match kind {
+            _ if behind => {
+                state.broken |= matches!(kind, FrameKind::Keyframe | FrameKind::Delta);
+                Some(Skip::Behind)
+            }
+            FrameKind::Delta | FrameKind::Discardable if state.broken => Some(Skip::Undecodable),
+            FrameKind::Keyframe => {
+                state.broken = false;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// A frame of `flow` found no room.
+    pub fn missed(&mut self, flow: u64, kind: FrameKind) {
+        if matches!(kind, FrameKind::Keyframe | FrameKind::Delta) {
+            self.flows.entry(flow).or_default().broken = true;
+        }
+    }
+
+    /// Takes a frame, unless too much waits already.
+    pub fn hold(&mut self, now: Instant, frame: Frame, counters: &Counters) -> bool {
+        if self.bytes + frame.len > BACKLOG || now.saturating_duration_since(self.swept) >= SWEEP {
+            self.sweep(now, counters);
+        }
+        if self.bytes + frame.len > BACKLOG {
+            return false;
+        }
+        self.bytes += frame.len;
+        let place = self.held.partition_point(|f| f.priority >= frame.priority);
+        self.held.insert(place, frame);
+        true
+    }
+
+    pub fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Writes of the first frame that is held; `None` when QUIC has no room.
+    pub fn write_first(&mut self, connection: &Connection, most: usize) -> Option<usize> {
+        let written = self.held.front_mut()?.write(connection, most)?;
+        if self.held.front().is_some_and(|f| f.rest.is_empty()) {
+            self.open.extend(self.held.pop_front());
+        }
+        Some(written)
+    }
+
+    pub fn send_padding(&mut self, connection: &Connection, mut frame: Frame) -> bool {
+        let sent = frame.write(connection, usize::MAX).is_some();
+        self.padding.push(frame);
+        sent
+    }
+
+    /// Padding becomes due at `rate` bytes/s, less what else was sent.
+    pub fn credit_padding(&mut self, now: Instant, rate: f64) {
+        let passed = now.saturating_duration_since(self.padded_at).as_secs_f64();
+        self.padded_at = now;
+        self.padded = if rate > 0.0 {
+            (self.padded + rate * passed).clamp(-rate, PADDING_BURST)
+        } else {
+            0.0
+        };
+        if rate == 0.0 {
+            self.padding.drain(..).for_each(|mut f| f.give_up());
+        }
+    }
+
+    /// Keeps audio until QUIC takes it. True when another was dropped for it.
+    pub fn hold_audio(&mut self, now: Instant, bytes: Bytes) -> bool {
+        let full = self.audio.len() >= AUDIO_HELD;
+        if full {
+            self.audio.pop_front();
+        }
+        self.audio.push_back((now, bytes));
+        full
+    }
+
+    /// The next of the audio that was held and is not too old.
+    pub fn next_audio(&mut self, now: Instant, counters: &Counters) -> Option<Bytes> {
+        while let Some((since, bytes)) = self.audio.pop_front() {
+            if now.saturating_duration_since(since) <= AUDIO_OLD {
+                return Some(bytes);
+            }
+            count(&counters.packets_not_sent);
+        }
+        None
+    }
+
+    /// When there is something to do: the next deadline, or the pacer's next turn.
+    pub fn look_again(&self) -> Option<Instant> {
+        let frames = self.held.iter().chain(&self.open).chain(&self.padding);
+        frames.map(|f| f.deadline).chain(self.release_at).min()
+    }
+
+    /// Forgets frames that are through and gives up those that are late.
+    pub fn sweep(&mut self, now: Instant, counters: &Counters) {
+        self.swept = now;
+        let Self { held, open, padding, flows, bytes, .. } = self;
+        let mut keep = |frame: &mut Frame| {
+            if frame.is_through() {
+                let flow = flows.entry(frame.flow).or_default();
+                flow.newest_through = flow.newest_through.max(Some(frame.born));
+                *bytes -= frame.len;
+                return false;
+            }
+            if frame.deadline <= now {
+                frame.give_up();
+                count(&counters.frames_late);
+                *bytes -= frame.len;
+                return false;
+            }
+            true
+        };
+        held.retain_mut(&mut keep);
+        open.retain_mut(&mut keep);
+        padding.retain_mut(|frame| {
+            let over = frame.deadline <= now;
+            if over {
+                frame.give_up();
+            }
+            !over
+        });
+    }
+
+    /// The connection is closed.
+    pub fn clear(&mut self) {
+        self.held.clear();
+        self.open.clear();
+        self.padding.clear();
+        self.audio.clear();
+        self.bytes = 0;
+    }
+}
