@@ -70,7 +70,8 @@ pub struct MarkingSocket {
 }
 
 impl MarkingSocket {
-    pub fn new(socket: std::net::UdpSocket, dscp: Dscp) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    /// In place of a socket that does not block.
+    pub fn over(socket: std::net::UdpSocket, dscp: Dscp) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         Ok(Arc::new(Self { io: UdpSocket::from_std(socket)?, state, dscp }))
     }
@@ -273,7 +274,7 @@ mod tests {
             SocketAddr::V6(_) => seen.set_recv_tclass_v6(true).unwrap(),
         }
         receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        let socket = MarkingSocket::new(sender, Dscp(46)).unwrap();
+        let socket = MarkingSocket::over(sender, Dscp(46)).unwrap();
         let transmit = transmit(to);
         let count = transmit.contents.len().div_ceil(transmit.segment_size.unwrap_or(usize::MAX));
         // One poller for all polls: another each time would forget who is to be woken.

@@ -92,7 +92,7 @@ pub fn wrap(socket: UdpSocket, dscp: Option<Dscp>) -> io::Result<Arc<dyn AsyncUd
     match dscp {
         Some(dscp) => {
             socket.set_nonblocking(true)?;
-            MarkingSocket::new(socket, dscp)
+            MarkingSocket::over(socket, dscp)
         }
         None => TokioRuntime.wrap_udp_socket(socket),
     }

@@ -126,7 +126,7 @@ fn inside(name: &str) -> Option<SanType> {
     let under = |domain: &&str| {
         name.strip_suffix(*domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
     };
-    let good = name.len() < 254 && name.split('.').all(label) && DOMAINS.iter().any(|d| under(&d));
+    let good = name.len() < 254 && name.split('.').all(label) && DOMAINS.iter().any(under);
     good.then(|| name.to_owned().try_into().ok().map(SanType::DnsName)).flatten()
 }
 
