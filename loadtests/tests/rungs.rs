@@ -64,7 +64,7 @@ fn a_line_that_narrows_is_followed_down_and_up_and_the_teacher_is_told() {
     configs(&scratch.path().join("configs"));
     let json = scratch.path().join("report.json");
     let output = Command::new(LOADTEST)
-        .args(["trunk", "--profile=dip", "--layers=2", "--viewers=1", "--seeds=1", "--no-plain"])
+        .args(["trunk", "--profile=dip", "--layers=3", "--viewers=1", "--seeds=1", "--no-plain"])
         .args(["--seconds=28", "--warm-up-s=3", "--bin-dir"])
         .arg(programs())
         .arg("--configs")
@@ -82,18 +82,18 @@ fn a_line_that_narrows_is_followed_down_and_up_and_the_teacher_is_told() {
     let run = &report["runs"][0];
     let said = format!("{:#}\n{:#}", run["layers_shown"], run["rungs_told"]);
 
-    // The picture: whole, then the small one within five seconds, and whole again.
+    // The picture: whole, the smallest within five seconds, and whole again within fifteen.
     let shown = numbers(run, "layers_shown");
     let at = |second: f64| shown.iter().rfind(|(from, _)| *from <= second).map(|(_, l)| l.clone());
-    assert_eq!(at(3.9), Some(1.into()), "{said}");
+    assert_eq!(at(3.9), Some(2.into()), "{said}");
     assert_eq!(at(9.0), Some(0.into()), "{said}");
     assert_eq!(at(12.9), Some(0.into()), "{said}");
-    assert_eq!(at(28.0), Some(1.into()), "{said}");
-    assert!(shown.len() <= 5, "it does not waver: {said}");
+    assert_eq!(at(28.0), Some(2.into()), "{said}");
+    assert!(shown.len() <= 6, "it does not waver: {said}");
 
     // The sound, throughout. A machine busy with other tests may hold some of it up.
     let sound = run["trunk"]["audio_in_time"].as_f64().unwrap();
-    assert!(sound > 0.97, "{sound} of the sound came in time");
+    assert!(sound > 0.95, "{sound} of the sound came in time");
 
     // And the teacher's page knows: less while the line is narrow, everything again.
     let told = numbers(run, "rungs_told");
