@@ -64,6 +64,27 @@ fn a_lesson_crosses_a_good_line_whole_and_once() {
 }
 
 #[test]
+fn over_two_lines_with_a_node_between_sound_and_picture_stay_together() {
+    let (_, report) = trunk(&[
+        "--profile=delay=20ms",
+        "--hops=2",
+        "--viewers=1",
+        "--seconds=5",
+        "--warm-up-s=1",
+        "--no-plain",
+    ]);
+    let run = &report["runs"][0];
+    assert!(figure(run, "/trunk/audio_in_time") > 0.97, "{run:#}");
+    assert!(figure(run, "/trunk/video_in_time") > 0.97, "{run:#}");
+    assert!(figure(run, "/trunk/lip_sync_ms") < 40.0, "{run:#}");
+    assert!(figure(run, "/class_audio_in_time") > 0.97, "and the other way: {run:#}");
+    assert!(figure(run, "/events/done") > 10.0);
+    for what in ["events_lost", "events_doubled", "holes"] {
+        assert_eq!(figure(run, &format!("/events/{what}")), 0.0, "{what}");
+    }
+}
+
+#[test]
 fn what_can_not_be_is_refused_with_the_option() {
     for (arguments, part) in [
         (&["--profile=nowhere"][..], "nowhere"),

@@ -319,6 +319,7 @@ mod tests {
     use super::*;
 
     const CAMPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/campus.toml");
+    const DISTRICT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/district.toml");
     const SCHOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/school.toml");
 
     fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
@@ -334,6 +335,8 @@ mod tests {
         let school = load(SCHOOL, &[]).unwrap();
         assert!(school.is_edge() && school.lessons.is_empty());
         assert!(campus.lessons[0].schools.contains(&school.node.school));
+        let district = load(DISTRICT, &[]).unwrap();
+        assert!(district.is_edge() && district.trunk.listen.is_some());
     }
 
     #[test]
