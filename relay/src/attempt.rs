@@ -5,6 +5,7 @@ use crate::close::{self, DONE};
 use crate::hello::{self, HelloError};
 use crate::identity::Identity;
 use crate::marking::Dscp;
+use crate::migration::Mover;
 use crate::path::Gauge;
 use crate::reach::{self, Manner, ReachError, Reached, Way};
 use crate::transport;
@@ -98,12 +99,16 @@ impl Attempt {
     pub async fn connect(self) -> Result<(Trunk, TrunkReceiver), DialError> {
         let address = self.resolve().await?;
         let manner = TrunkManner::of(&self.identity, self.dscp);
-        let Reached { connection, way } =
+        let Reached { connection, way, endpoint } =
             reach::to(address, reach::host(&self.upstream), &manner).await?;
         let hello = hello::dial(connection, &self.identity, &self.software);
         let greeted = timeout(hello::LIMIT, hello).await;
         let greeted = greeted.map_err(|_| DialError::NoAnswer { address })??;
-        let (trunk, receiver) = Trunk::start(greeted, manner.gauge(way).clone());
+        let gauge = manner.gauge(way).clone();
+        // A tunnel moves in its own way.
+        let mover =
+            (way == Way::Udp).then(|| Mover::new(endpoint, address, self.dscp, gauge.clone()));
+        let (trunk, receiver) = Trunk::start_from(greeted, gauge, mover);
         if way == Way::Tunnel {
             tracing::info!(%address, "UDP does not get through: the trunk goes over TCP");
             tokio::spawn(homeward(address, self.identity, trunk.ending(), HOMEWARD));

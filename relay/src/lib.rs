@@ -36,6 +36,7 @@ mod interest;
 mod listener;
 mod marking;
 pub mod measure;
+mod migration;
 mod outgoing;
 mod pacer;
 mod path;

@@ -34,6 +34,8 @@ pub enum Way {
 pub struct Reached {
     pub connection: Connection,
     pub way: Way,
+    /// What it was dialled from.
+    pub endpoint: Endpoint,
 }
 
 /// Why there is none.
@@ -171,7 +173,7 @@ pub async fn over_udp(address: SocketAddr, manner: &impl Manner) -> Result<Reach
     let endpoint = Endpoint::new_with_abstract_socket(manner.endpoint(), None, socket, runtime)
         .map_err(ReachError::Socket)?;
     let connection = connect(&endpoint, address, manner.client(Way::Udp)).await?;
-    Ok(Reached { connection, way: Way::Udp })
+    Ok(Reached { connection, way: Way::Udp, endpoint })
 }
 
 /// Connects in a tunnel alone.
@@ -186,7 +188,7 @@ pub async fn in_tunnel(
     let endpoint = Endpoint::new_with_abstract_socket(manner.endpoint(), None, socket, runtime)
         .map_err(ReachError::Socket)?;
     let connection = connect(&endpoint, address, manner.client(Way::Tunnel)).await?;
-    Ok(Reached { connection, way: Way::Tunnel })
+    Ok(Reached { connection, way: Way::Tunnel, endpoint })
 }
 
 async fn connect(

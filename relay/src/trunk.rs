@@ -4,6 +4,7 @@ use crate::close::{self, DONE, PROTOCOL, REFUSED};
 use crate::frame::{FrameOptions, Verdict};
 use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
+use crate::migration::Mover;
 use crate::outgoing::Outgoing;
 use crate::path::{Gauge, PathState};
 use crate::peer::Peer;
@@ -13,6 +14,8 @@ use cloudschool_protocol::frame::{self, Decoder, FrameError};
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::trunk::Control;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +33,10 @@ const SILENCE: Duration = Duration::from_millis(1600);
 
 /// How often the path is looked at.
 const PULSE: Duration = Duration::from_millis(150);
+
+/// Every so many of these the dialling end looks whether its address has changed: about once a
+/// second.
+const LOOK_AROUND: u32 = 7;
 
 /// The trunk is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +68,8 @@ struct Inner {
     outgoing: Arc<Outgoing>,
     counters: Arc<Counters>,
     gauge: Arc<Gauge>,
+    /// Only where the trunk was dialled over UDP.
+    mover: Option<Arc<Mover>>,
     path: watch::Receiver<PathState>,
     reachable: watch::Receiver<bool>,
     ending: Ending,
@@ -77,6 +86,16 @@ pub struct TrunkReceiver {
 
 impl Trunk {
     pub(crate) fn start(greeted: Greeted, gauge: Arc<Gauge>) -> (Self, TrunkReceiver) {
+        Self::start_from(greeted, gauge, None)
+    }
+
+    /// With the means to move, at the dialling end.
+    pub(crate) fn start_from(
+        greeted: Greeted,
+        gauge: Arc<Gauge>,
+        mover: Option<Mover>,
+    ) -> (Self, TrunkReceiver) {
+        let mover = mover.map(Arc::new);
         let Greeted { connection, heard, send, recv, decoder } = greeted;
         let counters = Arc::new(Counters::default());
         let ending = Ending {
@@ -96,7 +115,14 @@ impl Trunk {
         tokio::spawn(incoming::datagrams(connection.clone(), sink.clone()));
         tokio::spawn(incoming::streams(connection.clone(), sink));
         tokio::spawn(outgoing.clone().run());
-        tokio::spawn(take_pulse(connection.clone(), gauge.clone(), outgoing.clone(), seen, pulse));
+        tokio::spawn(take_pulse(
+            connection.clone(),
+            gauge.clone(),
+            outgoing.clone(),
+            mover.clone(),
+            seen,
+            pulse,
+        ));
         let control_out = to_peer;
         let inner = Inner {
             connection,
@@ -105,6 +131,7 @@ impl Trunk {
             outgoing,
             counters,
             gauge,
+            mover,
             path,
             reachable,
             ending,
@@ -173,6 +200,21 @@ impl Trunk {
     #[must_use]
     pub fn watch_path(&self) -> watch::Receiver<PathState> {
         self.0.path.clone()
+    }
+
+    /// Goes on from another local address, port 0 for any, without an interruption: only where
+    /// this end dialled, over UDP. A change of the machine's own address is noticed by itself.
+    ///
+    /// # Errors
+    /// When there is no such address, or the trunk is not one that moves.
+    pub fn rebind(&self, from: SocketAddr) -> io::Result<()> {
+        match &self.0.mover {
+            Some(mover) => mover.rebind(from),
+            None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "only the end that dialled over UDP can move",
+            )),
+        }
     }
 
     /// Says what rate could be used if the line had it, in bit/s; 0 for what is sent and no
@@ -363,15 +405,21 @@ async fn take_pulse(
     connection: Connection,
     gauge: Arc<Gauge>,
     outgoing: Arc<Outgoing>,
+    mover: Option<Arc<Mover>>,
     path: watch::Sender<PathState>,
     reachable: watch::Sender<bool>,
 ) {
     let mut beat = tokio::time::interval(PULSE);
+    let mut beats = 0u32;
     let mut heard = (connection.stats().udp_rx.datagrams, Instant::now());
     loop {
         tokio::select! {
             _ = connection.closed() => break,
             _ = beat.tick() => {}
+        }
+        beats += 1;
+        if let Some(mover) = mover.as_ref().filter(|_| beats % LOOK_AROUND == 0) {
+            mover.look();
         }
         let received = connection.stats().udp_rx.datagrams;
         if received != heard.0 {

@@ -122,7 +122,7 @@ async fn ways(upstream: &str, identity: &Identity, report: &mut Report) -> Resul
             break;
         }
     }
-    let Some(Reached { connection, way }) = open else {
+    let Some(Reached { connection, way, .. }) = open else {
         return Err("the campus can't be reached".into());
     };
     let measured = timeout(LIMIT, line(&connection, way, report)).await;
