@@ -98,7 +98,7 @@ impl Installation {
             ("analytics", "analytics", CAMPUS),
         ];
         for (node, kind, school) in nodes {
-            self.issue(node, kind, school, None).await?;
+            self.issue(node, kind, school).await?;
         }
         if !self.issuer().join("issuer.pem").exists() {
             self.sfu(&["issuer", "init", "--dir", &text(&self.issuer())]).await?;
@@ -121,14 +121,12 @@ impl Installation {
         self.sfu(&arguments).await
     }
 
-    /// Issues a certificate to one more node, where it has none yet; `carries` is a school that
-    /// may stand behind it.
+    /// Issues a certificate to one more node, where it has none yet.
     pub(crate) async fn issue(
         &self,
         node: &str,
         kind: &str,
         school: &str,
-        carries: Option<&str>,
     ) -> Result<(), StackError> {
         let (ca, out) = (self.data.join("ca"), self.data.join("tls").join(node));
         if out.join("node.pem").exists() {
@@ -137,7 +135,6 @@ impl Installation {
         let (ca, out) = (text(&ca), text(&out));
         let mut arguments = vec!["ca", "issue", "--dir", &ca, "--node", node];
         arguments.extend(["--kind", kind, "--school", school, "--out", &out]);
-        arguments.extend(carries.into_iter().flat_map(|school| ["--carries", school]));
         self.sfu(&arguments).await
     }
 
