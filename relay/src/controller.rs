@@ -205,6 +205,8 @@ pub struct MediaController {
     /// The most that arrived in half a second lately, as its negative in bytes/s.
     best: Minimum<i64>,
     outage: Outage,
+    /// When this path began, and the meter.
+    born: Instant,
     began: Instant,
     stepped: Instant,
     /// Shortest round trip among the acknowledgements being handed in.
@@ -242,6 +244,7 @@ impl MediaController {
             usual_loss: Minimum::new(now, SPAN / 2),
             best: Minimum::new(now, SPAN),
             outage: Outage::default(),
+            born: now,
             began: now,
             stepped: now,
             batch_rtt: None,
@@ -437,7 +440,9 @@ impl MediaController {
         };
         let idle = self.seen.queue <= self.low() && self.drain.is_none();
         if idle || self.mode == Mode::Sharing {
-            let step = STEP.div_duration_f64(STEADY);
+            // At first of what there is.
+            let known = now.saturating_duration_since(self.born) + STEP;
+            let step = STEP.div_duration_f64(STEADY.min(known));
             self.steady_loss += (self.seen.loss - self.steady_loss) * step;
         }
         if second.seconds >= 1.0 && second.acked + second.lost >= 20 * self.mtu {

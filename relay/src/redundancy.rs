@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Share of packets lost from which the packet before is repeated, and the two before. A clean
 /// line pays nothing; at 3 %, in bursts of three, two bring audio from 98 % to 99.8 %.
 const ONE: f64 = 0.003;
-const TWO: f64 = 0.015;
+const TWO: f64 = 0.01;
 
 /// Rate in bytes/s below which one repetition is the most: two are half of what audio and a
 /// small picture take together.
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_clean_line_repeats_nothing_and_a_lossy_one_two() {
         assert_eq!(repeats(0.0005, 300_000.0), 0);
-        assert_eq!(repeats(0.01, 300_000.0), 1);
+        assert_eq!(repeats(0.006, 300_000.0), 1);
         assert_eq!(repeats(0.03, 300_000.0), 2);
         assert_eq!(repeats(0.03, 37_500.0), 1, "a slow line has no room");
     }

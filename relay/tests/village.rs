@@ -27,7 +27,7 @@ fn packets_of(frame: u32) -> u16 {
 }
 
 fn numbered(number: u32, len: usize) -> Bytes {
-    let mut packet = rtp(0, len).to_vec();
+    let mut packet = rtp(number as u16, len).to_vec();
     packet[4..8].copy_from_slice(&number.to_be_bytes());
     packet.into()
 }
