@@ -196,6 +196,14 @@ impl Egress {
         run.choice.waits_for_keyframe().then_some(shown)
     }
 
+    /// Asks for what the next packets will need, before they come.
+    #[inline]
+    pub fn fetch(&self) {
+        if let Some(memory) = &self.memory {
+            memory.fetch(self.next);
+        }
+    }
+
     /// What must be added to the timestamps of the source shown to get this line's.
     #[must_use]
     pub fn timestamp_offset(&self) -> Option<u32> {

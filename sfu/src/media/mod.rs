@@ -12,6 +12,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+mod ahead;
 pub mod bandwidth;
 pub mod batch;
 mod cache;

@@ -1,8 +1,8 @@
 //! A shard's UDP socket: many datagrams a system call in (recvmmsg, GRO) and out (GSO,
 //! sendmmsg).
 
-use super::outbox::Outbox;
-use super::sendmmsg::{self, AT_ONCE, Message};
+use super::outbox::{Group, Outbox};
+use super::sendmmsg::{self, Message};
 use crate::peer::Transport;
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
@@ -113,41 +113,30 @@ impl Socket {
     /// whether it took it. Returns how many datagrams were not taken.
     pub fn send(&self, outbox: &mut Outbox, mut tcp: impl FnMut(SocketAddr, &[u8]) -> bool) -> u64 {
         let mut refused = 0;
-        let mut messages = Vec::with_capacity(AT_ONCE);
-        for groups in outbox.groups().chunks(AT_ONCE) {
-            messages.clear();
-            for group in groups {
-                let contents = outbox.contents(group);
-                if group.to.transport == Transport::Tcp {
-                    for datagram in contents.chunks(group.segment) {
-                        refused += u64::from(!tcp(group.to.address, datagram));
-                    }
-                    continue;
-                }
-                let segment = u16::try_from(group.segment).ok().filter(|_| group.packets > 1);
-                let to = self.reachable(group.to.address).into();
-                messages.push(Message { to, contents, segment });
+        let by_tcp = |group: &&Group| group.to.transport == Transport::Tcp;
+        for group in outbox.groups().iter().filter(by_tcp) {
+            for datagram in outbox.contents(group).chunks(group.segment) {
+                refused += u64::from(!tcp(group.to.address, datagram));
             }
-            refused += self.send_all(&messages);
         }
-        outbox.clear(self.max_segments());
-        refused
-    }
-
-    /// Sends messages as few system calls as it takes. Returns how many datagrams were refused.
-    fn send_all(&self, mut messages: &[Message<'_>]) -> u64 {
-        let mut refused = 0;
-        while let Some(first) = messages.first() {
-            let taken = match sendmmsg::send(self.io.as_fd(), messages) {
+        let message = |group: &Group| Message {
+            to: self.reachable(group.to.address),
+            contents: outbox.contents(group),
+            segment: u16::try_from(group.segment).ok().filter(|_| group.packets > 1),
+        };
+        let mut messages = outbox.groups().iter().filter(|g| !by_tcp(g)).map(message);
+        while let Some(first) = messages.clone().next() {
+            let taken = match sendmmsg::send(self.io.as_fd(), messages.clone()) {
                 Ok(taken) => taken,
                 Err(error) => {
                     tracing::trace!(%error, "datagrams were not sent");
-                    refused += self.one_by_one(first);
+                    refused += self.one_by_one(&first);
                     1
                 }
             };
-            messages = messages.get(taken.max(1)..).unwrap_or_default();
+            messages.nth(taken.max(1) - 1);
         }
+        outbox.clear(self.max_segments());
         refused
     }
 
@@ -156,8 +145,9 @@ impl Socket {
         let Some(segment) = message.segment else { return 1 };
         let mut refused = 0;
         for contents in message.contents.chunks(usize::from(segment).max(1)) {
-            let single = Message { to: message.to.clone(), contents, segment: None };
-            refused += u64::from(sendmmsg::send(self.io.as_fd(), &[single]).is_err());
+            let single = Message { to: message.to, contents, segment: None };
+            let sent = sendmmsg::send(self.io.as_fd(), [single].into_iter());
+            refused += u64::from(sent.is_err());
         }
         refused
     }

@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 mod answer;
+#[cfg(test)]
+pub mod browser;
 mod control;
 mod description;
 mod dtls;

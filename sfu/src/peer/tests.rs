@@ -1,29 +1,13 @@
 //! Peers and what they offer: real offers of several programs, and whole connections with a
 //! real WebRTC peer on a simulated clock and wire.
 
+use super::browser::Browser;
 use super::control::*;
-use bytes::{Bytes, BytesMut};
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_srtp::{Opener, Profile, Sealer, SessionKeys};
-use rtc::interceptor::Registry;
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::media_engine::MediaEngine;
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
-use rtc::peer_connection::event::RTCPeerConnectionEvent;
-use rtc::peer_connection::message::RTCMessage;
-use rtc::peer_connection::sdp::RTCSessionDescription;
-use rtc::peer_connection::state::RTCPeerConnectionState;
-use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
-use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
-};
-use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::sansio::Protocol;
-use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -257,92 +241,9 @@ fn offers_that_can_not_work_are_refused_with_the_reason() {
 
 const GCM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
 const CM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
-const SSRC: u32 = 77;
-
-/// A full WebRTC peer.
-struct Client {
-    pc: RTCPeerConnection,
-    sender: Option<RTCRtpSenderId>,
-    state: RTCPeerConnectionState,
-    packets: Vec<rtc::rtp::Packet>,
-}
-
-impl Client {
-    fn new(profile: SrtpProtectionProfile, now: Instant) -> Self {
-        let settings = SettingEngineBuilder::new()
-            .with_srtp_protection_profiles(vec![profile])
-            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .build();
-        let mut media = MediaEngine::default();
-        media.register_default_codecs().unwrap();
-        let pc = RTCPeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().build())
-            .with_setting_engine(settings)
-            .with_media_engine(media)
-            .with_interceptor_registry(Registry::new())
-            .build(now)
-            .unwrap();
-        Self { pc, sender: None, state: RTCPeerConnectionState::New, packets: Vec::new() }
-    }
-
-    fn add_track(&mut self) {
-        let track = MediaStreamTrack::new(
-            "s".into(),
-            "v".into(),
-            "v".into(),
-            RtpCodecKind::Video,
-            vec![RTCRtpEncodingParameters {
-                rtp_coding_parameters: RTCRtpCodingParameters {
-                    ssrc: Some(SSRC),
-                    ..Default::default()
-                },
-                codec: RTCRtpCodec {
-                    mime_type: "video/VP8".into(),
-                    clock_rate: 90_000,
-                    ..Default::default()
-                },
-                ..Default::default()
-            }],
-        );
-        self.sender = Some(self.pc.add_track(track).unwrap());
-    }
-
-    fn add_line(&mut self, kind: RtpCodecKind) {
-        let init = RTCRtpTransceiverInit {
-            direction: RTCRtpTransceiverDirection::Recvonly,
-            streams: vec![],
-            send_encodings: vec![],
-        };
-        self.pc.add_transceiver_from_kind(kind, Some(init)).unwrap();
-    }
-
-    fn offer(&mut self, own: SocketAddr, now: Instant) -> String {
-        let host = CandidateHostConfig {
-            base_config: CandidateConfig {
-                network: "udp".into(),
-                address: own.ip().to_string(),
-                port: own.port(),
-                component: 1,
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        let host = host.new_candidate_host().unwrap();
-        self.pc.add_local_candidate(RTCIceCandidate::from(&host).to_json().unwrap()).unwrap();
-        let offer = self.pc.create_offer(None).unwrap();
-        self.pc.set_local_description(now, offer).unwrap();
-        self.pc.local_description().unwrap().sdp
-    }
-
-    fn accept(&mut self, answer: &Answer, now: Instant) {
-        let answer = RTCSessionDescription::answer(answer.sdp.clone()).unwrap();
-        self.pc.set_remote_description(now, answer).unwrap();
-    }
-}
-
 /// An engine, a client, and the wire between them.
 struct World {
-    client: Client,
+    client: Browser,
     engine: Engine,
     lines: Vec<Line>,
     now: Instant,
@@ -359,15 +260,16 @@ struct World {
     media_in: Vec<Vec<u8>>,
 }
 
-const CLIENT: &str = "127.0.0.1:6000";
+const CLIENT: u16 = 6000;
+const HERE: &str = "127.0.0.1:5000";
 
 impl World {
-    fn new(mut client: Client, publishes: bool, forge: impl Fn(String) -> String) -> Self {
+    fn new(mut client: Browser, publishes: bool, forge: impl Fn(String) -> String) -> Self {
         let now = Instant::now();
-        let own = CLIENT.parse().unwrap();
-        let offer = forge(client.offer(own, now));
+        let own = client.address;
+        let offer = forge(client.offer(now));
         let config = Arc::new(EngineConfig {
-            udp: vec!["127.0.0.1:5000".parse().unwrap()],
+            udp: vec![HERE.parse().unwrap()],
             tcp: vec![],
             identity: Arc::new(DtlsIdentity::generate().unwrap()),
         });
@@ -393,42 +295,23 @@ impl World {
     }
 
     fn publisher(profile: SrtpProtectionProfile) -> Self {
-        let mut client = Client::new(profile, Instant::now());
-        client.add_track();
+        let mut client = Browser::quiet(CLIENT, profile, Instant::now());
+        client.add_picture();
         Self::new(client, true, |offer| offer)
     }
 
     fn viewer(profile: SrtpProtectionProfile) -> Self {
-        let mut client = Client::new(profile, Instant::now());
+        let mut client = Browser::quiet(CLIENT, profile, Instant::now());
         client.add_line(RtpCodecKind::Video);
         Self::new(client, false, |offer| offer)
     }
 
     fn deliver(&mut self, datagram: &[u8]) {
-        let message = TaggedBytesMut {
-            now: self.now,
-            transport: TransportContext {
-                local_addr: CLIENT.parse().unwrap(),
-                peer_addr: "127.0.0.1:5000".parse().unwrap(),
-                ecn: None,
-                transport_protocol: TransportProtocol::UDP,
-            },
-            message: BytesMut::from(datagram),
-        };
-        self.client.pc.handle_read(message).unwrap();
+        self.client.receive(HERE.parse().unwrap(), datagram, self.now);
     }
 
     fn collect(&mut self) {
-        while let Some(event) = self.client.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                self.client.state = state;
-            }
-        }
-        while let Some(message) = self.client.pc.poll_read() {
-            if let RTCMessage::RtpPacket(_, packet) = message.message {
-                self.client.packets.push(packet);
-            }
-        }
+        self.client.collect();
         let mut events = Vec::new();
         self.engine.take_events(&mut events);
         for event in events {
@@ -496,7 +379,7 @@ impl World {
     fn connect(&mut self) {
         self.settle();
         for _ in 0..200 {
-            if self.keys.is_some() && self.client.state == RTCPeerConnectionState::Connected {
+            if self.keys.is_some() && self.client.connected {
                 return;
             }
             self.step(Duration::from_millis(20));
@@ -539,19 +422,7 @@ fn what_a_publisher_sends_can_be_opened() {
         let mut world = World::publisher(profile);
         world.connect();
         let now = world.now;
-        let id = world.client.sender.unwrap();
-        let mut sender = world.client.pc.rtp_sender(id).unwrap();
-        let packet = rtc::rtp::Packet {
-            header: rtc::rtp::Header {
-                version: 2,
-                payload_type: world.lines[0].codecs[0].payload_type,
-                sequence_number: 9,
-                ssrc: SSRC,
-                ..Default::default()
-            },
-            payload: Bytes::from_static(b"a lesson"),
-        };
-        sender.write_rtp(now, packet).unwrap();
+        world.client.send(9, 0, b"a lesson", now);
         world.settle();
         let mut opener = Opener::new(&world.keys.as_ref().unwrap().remote).unwrap();
         let sealed = world.media_in.last_mut().unwrap();
@@ -567,7 +438,7 @@ fn an_idle_peer_needs_no_timer() {
     world.connect();
     world.run(Duration::from_secs(5));
     assert_eq!(world.engine.poll_timeout(), None);
-    assert!(!world.gone && world.client.state == RTCPeerConnectionState::Connected);
+    assert!(!world.gone && world.client.connected);
 }
 
 #[test]
@@ -607,7 +478,7 @@ fn a_check_without_the_password_proves_nothing() {
 
 #[test]
 fn another_certificate_than_the_one_offered_is_nobody() {
-    let mut client = Client::new(GCM, Instant::now());
+    let mut client = Browser::quiet(CLIENT, GCM, Instant::now());
     client.add_line(RtpCodecKind::Video);
     let forge = |offer: String| {
         let at = offer.find("a=fingerprint:sha-256 ").unwrap() + "a=fingerprint:sha-256 ".len();
@@ -638,7 +509,7 @@ fn a_handshake_survives_the_loss_of_anything_the_engine_says_even_twice() {
             let mut world = World::viewer(GCM);
             world.lost = first..first + more;
             world.run(Duration::from_secs(7));
-            let connected = world.client.state == RTCPeerConnectionState::Connected;
+            let connected = world.client.connected;
             assert!(connected && world.keys.is_some(), "{:?} of {} lost", world.lost, world.said);
             assert_eq!(world.engine.poll_timeout(), None);
         }
@@ -649,9 +520,7 @@ fn a_handshake_survives_the_loss_of_anything_the_engine_says_even_twice() {
 fn dtls_follows_a_peer_to_another_address_and_to_tcp() {
     let mut world = World::viewer(GCM);
     world.connect();
-    for route in
-        [Route::udp("127.0.0.1:7000".parse().unwrap()), Route::tcp(CLIENT.parse().unwrap())]
-    {
+    for route in [Route::udp("127.0.0.1:7000".parse().unwrap()), Route::tcp(world.client.address)] {
         world.route = route;
         world.run(Duration::from_secs(4));
         world.engine.send_to(route);
@@ -688,9 +557,7 @@ fn more_lines_come_with_a_later_offer_and_the_first_stay_as_they_are() {
     world.connect();
     world.client.add_line(RtpCodecKind::Audio);
     let now = world.now;
-    let offer = world.client.pc.create_offer(None).unwrap();
-    world.client.pc.set_local_description(now, offer).unwrap();
-    let offer = world.client.pc.local_description().unwrap().sdp;
+    let offer = world.client.offer_again(now);
     let answer = world.engine.renegotiate(&offer).unwrap();
     assert_eq!(answer.lines.len(), 2);
     assert_eq!(answer.lines[0], world.lines[0]);
@@ -711,7 +578,7 @@ fn an_ice_restart_changes_the_credentials_and_nothing_else() {
     let before = world.engine.tag().to_owned();
     let now = world.now;
     world.client.pc.restart_ice();
-    let offer = world.client.offer(CLIENT.parse().unwrap(), now);
+    let offer = world.client.offer(now);
     let answer = world.engine.renegotiate(&offer).unwrap();
     assert_ne!(answer.tag, before);
     let both: Vec<String> = world.engine.username_fragments().map(str::to_owned).collect();

@@ -115,6 +115,12 @@ impl Estimator {
         }
     }
 
+    /// Asks for what the next packets will need, before they come.
+    #[inline]
+    pub fn fetch(&self) {
+        self.history.fetch();
+    }
+
     /// The transport sequence number of the next packet; [`Self::on_sent`] is told once it is
     /// on its way. A number may be taken and not used.
     #[inline]

@@ -62,6 +62,12 @@ impl Bandwidth {
         Self { estimator, prober: Prober::new(now), pacer, wanted: None }
     }
 
+    /// Asks for what the next packets will need, before they come.
+    #[inline]
+    pub fn fetch(&self) {
+        self.estimator.fetch();
+    }
+
     /// The transport sequence number to write into the next packet. It is lost if the packet
     /// then is not sent, and no harm is done.
     #[inline]

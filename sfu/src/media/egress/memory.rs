@@ -3,6 +3,7 @@
 //! different packets under one SRTP index would give both away (RFC 3711 §9.1).
 
 use super::{Epoch, Shift};
+use crate::media::ahead;
 use std::time::{Duration, Instant};
 
 /// Packets of a video line a viewer may ask for again: 512 at 2 Mbit/s are 2 s.
@@ -88,6 +89,19 @@ impl Memory {
             current: 0,
             origin: now,
         })
+    }
+
+    /// Asks for the places of eight packets from `number` on, before they come.
+    #[inline]
+    pub fn fetch(&self, number: u64) {
+        for number in [number, number + 7] {
+            if let Some(sent) = self.sent.get(number as usize % SENT_PACKETS) {
+                ahead::fetch(sent);
+            }
+        }
+        if let Some(stretch) = self.stretches.get(usize::from(self.current)) {
+            ahead::fetch(stretch);
+        }
     }
 
     fn slot(&mut self, number: u64) -> Option<&mut Sent> {

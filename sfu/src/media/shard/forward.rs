@@ -7,6 +7,7 @@
 use super::peer::{Peer, Side};
 use super::watching::{OVERHEAD, PayloadType, Slot, Waiting, Watching, ip_overhead};
 use super::{FLUSH_AT, Shard};
+use crate::media::ahead;
 use crate::media::cache::Cached;
 use crate::media::egress::{Epoch, Outgoing};
 use crate::media::header::{Fields, write_header};
@@ -18,6 +19,12 @@ use cloudschool_protocol::media::Kind;
 use cloudschool_srtp::Sealer;
 use std::time::Instant;
 
+/// How many viewers ahead of the one that is served a viewer's state is asked for: the peer,
+/// then what it points to, then what that points to. Each has the time of a few packets to come.
+const PEER_AHEAD: usize = 6;
+const WATCHING_AHEAD: usize = 4;
+const LINES_AHEAD: usize = 2;
+
 impl Shard {
     /// Seals this turn's packets for everyone who gets them. Returns true when the outbox
     /// should be emptied before going on.
@@ -25,7 +32,9 @@ impl Shard {
         if self.due.is_empty() {
             self.gather(now);
         }
-        while let Some(at) = self.due.pop() {
+        loop {
+            self.look_ahead();
+            let Some(at) = self.due.pop() else { break };
             self.forward_to(at, now);
             if self.outbox.bytes() > FLUSH_AT && !self.due.is_empty() {
                 return true;
@@ -37,6 +46,36 @@ impl Shard {
             }
         }
         false
+    }
+
+    /// Asks for the memory that the viewers served next will need.
+    #[inline]
+    fn look_ahead(&self) {
+        let viewer = |ahead: usize| {
+            let at = *self.due.get(self.due.len().checked_sub(ahead + 1)?)?;
+            Some((at, self.peers.get(at)?.as_deref()?))
+        };
+        if let Some((_, peer)) = viewer(PEER_AHEAD) {
+            ahead::fetch(&peer.address);
+            ahead::fetch(&peer.side);
+        }
+        if let Some((_, Peer { side: Side::Watching(watching), .. })) = viewer(WATCHING_AHEAD) {
+            ahead::fetch::<Watching>(watching);
+        }
+        if let Some((at, Peer { side: Side::Watching(watching), .. })) = viewer(LINES_AHEAD) {
+            watching.path.fetch();
+            for slot in bits(self.due_lines.get(at).copied().unwrap_or(0)) {
+                let Some(slot) = watching.slots.get(slot) else { continue };
+                ahead::fetch(slot);
+            }
+        }
+        if let Some((at, Peer { side: Side::Watching(watching), .. })) = viewer(1) {
+            for slot in bits(self.due_lines.get(at).copied().unwrap_or(0)) {
+                let Some(slot) = watching.slots.get(slot) else { continue };
+                slot.codecs.first().into_iter().for_each(ahead::fetch);
+                slot.egress.fetch();
+            }
+        }
     }
 
     /// Finds out which viewers get something of this turn, and hands it to other shards and

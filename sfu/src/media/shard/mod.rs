@@ -41,7 +41,7 @@ const LATE: Duration = Duration::from_millis(20);
 
 /// Bytes waiting that are sent before going on, to bound memory and to keep what is sent in
 /// the processor's cache.
-const FLUSH_AT: usize = 512 << 10;
+const FLUSH_AT: usize = 128 << 10;
 
 /// Levels go out at most this often.
 const LEVEL_INTERVAL: Duration = Duration::from_millis(200);

@@ -1,8 +1,11 @@
 //! Counts what the packet path allocates.
 
 use super::*;
+use crate::media::outbox::Outbox;
+use crate::media::socket::Socket;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::UdpSocket;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -81,4 +84,29 @@ fn nothing_is_allocated_for_a_forwarded_packet() {
     }
     assert!(forwarded >= 4 * 300, "{forwarded}");
     assert_eq!(counted, 0, "over {forwarded} packets");
+}
+
+#[test]
+fn nothing_is_allocated_for_sending_what_a_turn_gathered() {
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let there: Vec<_> = (0..70).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let mut outbox = Outbox::new(socket.max_segments());
+    for viewer in &there {
+        for n in 0..4 {
+            outbox.push(Route::udp(viewer.local_addr().unwrap()), |out| {
+                out.resize(out.len() + 1000, n);
+                true
+            });
+        }
+    }
+    assert_eq!(outbox.groups().len(), 70);
+    let mut refused = 0;
+    assert_eq!(allocations(|| refused = socket.send(&mut outbox, |_, _| false)), 0);
+    assert_eq!((refused, outbox.bytes()), (0, 0));
+    let mut buffer = [0; 2000];
+    for viewer in &there {
+        for n in 0..4 {
+            assert_eq!((viewer.recv(&mut buffer).unwrap(), buffer[0]), (1000, n));
+        }
+    }
 }

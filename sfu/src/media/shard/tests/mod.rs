@@ -3,7 +3,6 @@
 
 mod allocations;
 mod beginnings;
-mod rtcp;
 mod seeds;
 mod speakers;
 
@@ -13,187 +12,18 @@ use crate::media::batch::TrackKey;
 use crate::media::lane::{Lane, ShardLane, TrunkLane};
 use crate::media::messages::{Command, Joining, PublishTracks, Shown};
 use crate::media::outlet::{Outlet, OutletId};
+use crate::peer::browser::Browser;
 use crate::peer::{Answer, DtlsIdentity, Engine, EngineConfig, OfferError, Route};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use cloudschool_protocol::media::Codec;
-use rtc::interceptor::Registry;
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
-use rtc::peer_connection::configuration::media_engine::MediaEngine;
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
-use rtc::peer_connection::event::RTCPeerConnectionEvent;
-use rtc::peer_connection::message::RTCMessage;
-use rtc::peer_connection::sdp::RTCSessionDescription;
-use rtc::peer_connection::state::RTCPeerConnectionState;
-use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
-use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
-use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use rtc::rtcp::sender_report::SenderReport;
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
-    RtpCodecKind,
-};
-use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::sansio::Protocol;
-use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 const AUDIO: TrackKey = TrackKey(1);
 const VIDEO: TrackKey = TrackKey(2);
-const PUBLISHER_SSRC: u32 = 77;
-
-/// A browser, as far as the shard can tell.
-struct Browser {
-    pc: RTCPeerConnection,
-    address: SocketAddr,
-    sender: Option<RTCRtpSenderId>,
-    connected: bool,
-    packets: Vec<rtc::rtp::Packet>,
-    reports: Vec<SenderReport>,
-    keyframes_asked: usize,
-}
-
-fn h264() -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: "video/H264".into(),
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-            .into(),
-        rtcp_feedback: vec![],
-    }
-}
-
-impl Browser {
-    fn new(port: u16, profile: SrtpProtectionProfile, now: Instant) -> Self {
-        let settings = SettingEngineBuilder::new()
-            .with_srtp_protection_profiles(vec![profile])
-            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .build();
-        let mut media = MediaEngine::default();
-        media.register_default_codecs().unwrap();
-        let chain = register_default_interceptors(Registry::new(), &mut media).unwrap();
-        let chain = chain.with(rtcp::SLOT, rtcp::DeliverRtcp::default());
-        let pc = RTCPeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().build())
-            .with_setting_engine(settings)
-            .with_media_engine(media)
-            .with_interceptor_registry(chain)
-            .build(now)
-            .unwrap();
-        Self {
-            pc,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            sender: None,
-            connected: false,
-            packets: vec![],
-            reports: vec![],
-            keyframes_asked: 0,
-        }
-    }
-
-    fn publisher(port: u16, now: Instant) -> Self {
-        let mut browser = Self::new(port, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm, now);
-        let track = MediaStreamTrack::new(
-            "s".into(),
-            "v".into(),
-            "v".into(),
-            RtpCodecKind::Video,
-            vec![RTCRtpEncodingParameters {
-                rtp_coding_parameters: RTCRtpCodingParameters {
-                    ssrc: Some(PUBLISHER_SSRC),
-                    ..Default::default()
-                },
-                codec: h264(),
-                ..Default::default()
-            }],
-        );
-        browser.sender = Some(browser.pc.add_track(track).unwrap());
-        browser
-    }
-
-    fn viewer(port: u16, profile: SrtpProtectionProfile, now: Instant) -> Self {
-        let mut browser = Self::new(port, profile, now);
-        browser.add_line(RtpCodecKind::Video);
-        browser
-    }
-
-    fn add_line(&mut self, kind: RtpCodecKind) {
-        let init = RTCRtpTransceiverInit {
-            direction: RTCRtpTransceiverDirection::Recvonly,
-            streams: vec![],
-            send_encodings: vec![],
-        };
-        self.pc.add_transceiver_from_kind(kind, Some(init)).unwrap();
-    }
-
-    fn offer(&mut self, now: Instant) -> String {
-        let host = CandidateHostConfig {
-            base_config: CandidateConfig {
-                network: "udp".into(),
-                address: self.address.ip().to_string(),
-                port: self.address.port(),
-                component: 1,
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        let host = host.new_candidate_host().unwrap();
-        self.pc.add_local_candidate(RTCIceCandidate::from(&host).to_json().unwrap()).unwrap();
-        let offer = self.pc.create_offer(None).unwrap();
-        self.pc.set_local_description(now, offer).unwrap();
-        self.pc.local_description().unwrap().sdp
-    }
-
-    fn accept(&mut self, answer: &Answer, now: Instant) {
-        let answer = RTCSessionDescription::answer(answer.sdp.clone()).unwrap();
-        self.pc.set_remote_description(now, answer).unwrap();
-    }
-
-    fn collect(&mut self) {
-        while let Some(event) = self.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                self.connected = state == RTCPeerConnectionState::Connected;
-            }
-        }
-        while let Some(message) = self.pc.poll_read() {
-            match message.message {
-                RTCMessage::RtpPacket(_, packet) => self.packets.push(packet),
-                RTCMessage::RtcpPacket(_, packets) => {
-                    for packet in packets {
-                        let any = packet.as_any();
-                        self.reports.extend(any.downcast_ref::<SenderReport>().cloned());
-                        self.keyframes_asked += usize::from(any.is::<PictureLossIndication>());
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn send(&mut self, sequence: u16, timestamp: u32, payload: &[u8], now: Instant) {
-        let mut sender = self.pc.rtp_sender(self.sender.unwrap()).unwrap();
-        let codecs = &sender.get_parameters().rtp_parameters.codecs;
-        let taken = |c: &&RTCRtpCodecParameters| c.rtp_codec.mime_type == "video/H264";
-        let payload_type = codecs.iter().find(taken).unwrap().payload_type;
-        let packet = rtc::rtp::Packet {
-            header: rtc::rtp::Header {
-                version: 2,
-                marker: true,
-                payload_type,
-                sequence_number: sequence,
-                timestamp,
-                ssrc: PUBLISHER_SSRC,
-                ..Default::default()
-            },
-            payload: Bytes::copy_from_slice(payload),
-        };
-        sender.write_rtp(now, packet).unwrap();
-    }
-}
 
 /// The shard, the browsers and the wire between them.
 struct World {
@@ -235,7 +65,9 @@ impl World {
     }
 
     fn publish(&mut self) -> usize {
-        let mut browser = Browser::publisher(6000 + self.browsers.len() as u16, self.now);
+        let port = 6000 + self.browsers.len() as u16;
+        let mut browser = Browser::new(port, GCM, self.now);
+        browser.add_picture();
         let offer = browser.offer(self.now);
         let tracks = PublishTracks { audio: AUDIO, video: VIDEO };
         let session = SessionId(self.browsers.len() as u64);
@@ -247,7 +79,8 @@ impl World {
     }
 
     fn watch(&mut self, profile: SrtpProtectionProfile) -> usize {
-        let mut browser = Browser::viewer(6000 + self.browsers.len() as u16, profile, self.now);
+        let mut browser = Browser::new(6000 + self.browsers.len() as u16, profile, self.now);
+        browser.add_line(RtpCodecKind::Video);
         let offer = browser.offer(self.now);
         let session = SessionId(self.browsers.len() as u64);
         let answered = Engine::viewer(&self.engines, &offer).unwrap();
@@ -270,19 +103,6 @@ impl World {
         let joining = Box::new(Joining { session, engine, answer, reply });
         self.shard.command(command(joining), self.now);
         admitted.try_recv().unwrap()
-    }
-
-    fn deliver(&self, from: SocketAddr, bytes: &[u8]) -> TaggedBytesMut {
-        TaggedBytesMut {
-            now: self.now,
-            transport: TransportContext {
-                local_addr: from,
-                peer_addr: self.here,
-                ecn: None,
-                transport_protocol: TransportProtocol::UDP,
-            },
-            message: BytesMut::from(bytes),
-        }
     }
 
     /// Carries datagrams both ways until nobody has any.
@@ -317,9 +137,7 @@ impl World {
                 let Some(at) = self.browsers.iter().position(|b| b.address == to) else {
                     continue;
                 };
-                let message = self.deliver(to, &bytes);
-                self.browsers[at].pc.handle_read(message).unwrap();
-                self.browsers[at].collect();
+                self.browsers[at].receive(self.here, &bytes, self.now);
             }
             if !moved {
                 return;

@@ -66,8 +66,7 @@ impl World {
                 let (to, from, mut bytes) = entry.remove();
                 match to {
                     Some(at) => {
-                        let message = self.deliver(self.browsers[at].address, &bytes);
-                        self.browsers[at].pc.handle_read(message).unwrap();
+                        self.browsers[at].receive(self.here, &bytes, self.now);
                     }
                     None => {
                         let length = bytes.len();
