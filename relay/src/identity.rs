@@ -209,6 +209,15 @@ impl Identity {
         tls::open_server_config(&self.0.own, ENROL_ALPN).map(Arc::new)
     }
 
+    /// For trunks, and for plain peers with these protocols.
+    pub(crate) fn server_and(
+        &self,
+        plain: &[Vec<u8>],
+    ) -> Result<Arc<QuicServerConfig>, tls::TlsError> {
+        let alpns = std::iter::once(ALPN.to_vec()).chain(plain.iter().cloned());
+        tls::server_config_of(&self.0.roots, &self.0.own, alpns.collect()).map(Arc::new)
+    }
+
     pub(crate) fn measure_server(&self) -> Result<Arc<QuicServerConfig>, tls::TlsError> {
         tls::server_config(&self.0.roots, &self.0.own, MEASURE_ALPN).map(Arc::new)
     }

@@ -6,7 +6,9 @@ use crate::hello::{self, HelloError};
 use crate::identity::Identity;
 use crate::marking::Dscp;
 use crate::path::Gauge;
+use crate::peer::NotANode;
 use crate::purpose::Purpose;
+use crate::roq_peer::PlainPeer;
 use crate::side::SideDoors;
 use crate::transport;
 use crate::trunk::{Trunk, TrunkReceiver, WeakTrunk};
@@ -51,6 +53,8 @@ pub struct ListenerStats {
     pub silent: u64,
     /// Broke off on the way.
     pub failed: u64,
+    /// Plain peers, which say no hello.
+    pub plain: u64,
     /// Only looked whether this node is there.
     pub looked_in: u64,
     /// Came when too many others were at it.
@@ -65,6 +69,8 @@ pub struct Services {
     /// TCP address at which trunks come in where UDP is blocked: by rights the same as that
     /// of UDP, for diallers know no other.
     pub tunnel: Option<TcpListener>,
+    /// Application protocols of plain peers ([`PlainPeer`]) that may come; none by default.
+    pub plain: Vec<Vec<u8>>,
     /// What datagrams are marked with.
     pub dscp: Option<Dscp>,
 }
@@ -76,6 +82,7 @@ pub struct Listener {
     tunnel: Option<(Endpoint, watch::Receiver<TunnelStats>)>,
     address: SocketAddr,
     accepted: tokio::sync::Mutex<mpsc::Receiver<(Trunk, TrunkReceiver)>>,
+    plain: tokio::sync::Mutex<mpsc::Receiver<PlainPeer>>,
     stats: watch::Receiver<ListenerStats>,
 }
 
@@ -104,7 +111,12 @@ impl Listener {
         services: Services,
     ) -> Result<Self, BindError> {
         let error = |source| BindError { address, source };
-        let mut config = ServerConfig::with_crypto(identity.server());
+        let unusable = |e: crate::tls::TlsError| error(io::Error::other(e));
+        let crypto = match services.plain.is_empty() {
+            true => identity.server(),
+            false => identity.server_and(&services.plain).map_err(unusable)?,
+        };
+        let mut config = ServerConfig::with_crypto(crypto);
         config.max_incoming(HANDSHAKES);
         let socket = transport::bind(address).map_err(error)?;
         let local = socket.local_addr().map_err(error)?;
@@ -116,7 +128,6 @@ impl Listener {
             Arc::new(TokioRuntime),
         )
         .map_err(error)?;
-        let unusable = |e: crate::tls::TlsError| error(io::Error::other(e));
         let tunnel = match services.tunnel {
             None => None,
             Some(listener) => {
@@ -133,8 +144,10 @@ impl Listener {
         };
         let side = SideDoors::new(identity, services.office).map_err(unusable)?;
         let (queue, accepted) = mpsc::channel(ACCEPT_QUEUE);
+        let (plain_queue, plain) = mpsc::channel(ACCEPT_QUEUE);
         let (counts, stats) = watch::channel(ListenerStats::default());
         let door = Door {
+            plain: plain_queue,
             side: Arc::new(side),
             config,
             identity: identity.clone(),
@@ -147,7 +160,14 @@ impl Listener {
             tokio::spawn(door.clone().serve(tunnel.clone(), queue.clone()));
         }
         tokio::spawn(door.serve(endpoint.clone(), queue));
-        Ok(Self { endpoint, tunnel, address: local, accepted: accepted.into(), stats })
+        Ok(Self {
+            endpoint,
+            tunnel,
+            address: local,
+            accepted: accepted.into(),
+            plain: plain.into(),
+            stats,
+        })
     }
 
     /// Where it listens, with the port the system gave when 0 was asked for.
@@ -160,6 +180,11 @@ impl Listener {
     /// its newer one closes the older. Cancel-safe.
     pub async fn accept(&self) -> Option<(Trunk, TrunkReceiver)> {
         self.accepted.lock().await.recv().await
+    }
+
+    /// The next plain peer; `None` once the listener is closed. Cancel-safe.
+    pub async fn accept_plain(&self) -> Option<PlainPeer> {
+        self.plain.lock().await.recv().await
     }
 
     /// Counters, and a way to wait for their change.
@@ -198,7 +223,14 @@ impl Drop for Listener {
     }
 }
 
+/// Who came in.
+enum Came {
+    Trunk(Trunk, TrunkReceiver),
+    Plain(PlainPeer),
+}
+
 struct Door {
+    plain: mpsc::Sender<PlainPeer>,
     side: Arc<SideDoors>,
     config: ServerConfig,
     identity: Identity,
@@ -246,7 +278,14 @@ impl Door {
     async fn admit(&self, incoming: Incoming) -> Option<(Trunk, TrunkReceiver)> {
         let from = incoming.remote_address();
         match self.greet(incoming).await {
-            Ok((trunk, receiver)) => {
+            Ok(Came::Plain(peer)) => {
+                tracing::info!(peer = %peer.peer(), %from, "a plain peer is connected");
+                self.counts.send_modify(|c| c.plain += 1);
+                // Fails when the listener is gone, and then the peer may go too.
+                self.plain.send(peer).await.ok();
+                None
+            }
+            Ok(Came::Trunk(trunk, receiver)) => {
                 tracing::info!(peer = %trunk.peer(), software = trunk.software(), %from, "trunk is up");
                 self.replace(&trunk);
                 self.counts.send_modify(|c| c.accepted += 1);
@@ -270,7 +309,7 @@ impl Door {
         }
     }
 
-    async fn greet(&self, incoming: Incoming) -> Result<(Trunk, TrunkReceiver), HelloError> {
+    async fn greet(&self, incoming: Incoming) -> Result<Came, HelloError> {
         // Settings of its own, because its path is its own.
         let gauge = Arc::new(Gauge::default());
         let mut config = self.config.clone();
@@ -278,9 +317,17 @@ impl Door {
         let connecting = incoming.accept_with(Arc::new(config))?;
         let connection =
             timeout(hello::LIMIT, connecting).await.map_err(|_| HelloError::Silent)??;
+        let connection = match PlainPeer::take(connection) {
+            Ok(peer) => {
+                let refusing = |reason: NotANode| HelloError::Refusing(reason.to_string());
+                return peer.map(Came::Plain).map_err(refusing);
+            }
+            Err(connection) => connection,
+        };
         let greeted =
             hello::answer(connection, &self.identity, &self.software, hello::LIMIT).await?;
-        Ok(Trunk::start(greeted, gauge))
+        let (trunk, receiver) = Trunk::start(greeted, gauge);
+        Ok(Came::Trunk(trunk, receiver))
     }
 
     /// A node that comes again was restarted, or its line broke: its older trunk is a ghost.

@@ -104,13 +104,24 @@ pub fn server_config(
     own: &Arc<Credentials>,
     alpn: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
+    server_config_of(roots, own, vec![alpn.to_vec()])
+}
+
+/// The same for several protocols.
+pub fn server_config_of(
+    roots: &[CertificateDer<'static>],
+    own: &Arc<Credentials>,
+    alpns: Vec<Vec<u8>>,
+) -> Result<QuicServerConfig, TlsError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(root_store(roots)?, provider()).build()?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(own.clone());
-    Ok(QuicServerConfig::try_from(unresumed(config, alpn))?)
+    let mut config = unresumed(config, &[]);
+    config.alpn_protocols = alpns;
+    Ok(QuicServerConfig::try_from(config)?)
 }
 
 /// For whoever comes: whoever is behind it must be known by other means.

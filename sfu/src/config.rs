@@ -1,10 +1,12 @@
 //! The configuration of a node. `configs/campus.toml` and `configs/school.toml` explain every
 //! key to an operator; this is what the program reads.
 
+mod appliance;
 mod media;
 mod school;
 mod turn;
 
+pub use appliance::{ApplianceSection, Flow};
 pub use media::MediaSection;
 pub use school::{EdgeTlsSection, EnrolmentSection, HttpsSection};
 pub use turn::{Secret, TurnSection, needs_credentials};
@@ -48,6 +50,9 @@ pub struct Config {
     pub turn: TurnSection,
     #[serde(default)]
     pub log: LogSection,
+    /// Plain RTP-over-QUIC peers that take part in a lesson.
+    #[serde(default)]
+    pub appliances: Vec<ApplianceSection>,
     /// Lessons the origin opens when it starts.
     #[serde(default)]
     pub lessons: Vec<Seed>,
@@ -237,7 +242,9 @@ pub enum InvalidConfig {
     HttpsHalf,
     #[error("[https] needs certificate and key: only a school's node is given them by its campus")]
     HttpsNothing,
-    #[error("[enrolment] and [edge_tls] belong to the campus's node; this one has [trunk] upstream")]
+    #[error(
+        "[enrolment] and [edge_tls] belong to the campus's node; this one has [trunk] upstream"
+    )]
     CampusAtEdge,
 }
 

@@ -28,7 +28,7 @@ use crate::trunk::backfill::{self, Backfill};
 use crate::trunk::limits::RefusedCounts;
 use crate::trunk::spool::Spool;
 use crate::trunk::tree::Tree;
-use crate::trunk::{LinkHandle, SOFTWARE, down, up};
+use crate::trunk::{LinkHandle, SOFTWARE, appliance, down, up};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
@@ -43,6 +43,7 @@ use cloudschool_relay::enrol::Office;
 use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, Services};
 use cloudschool_service::auth::{Auth, AuthError};
 use dashmap::DashMap;
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -244,7 +245,10 @@ impl Node {
         let papers = Papers::new(config, identity.clone(), office.clone())?;
         let dscp = config.dscp()?;
         let listen = |address| {
-            let services = Services { office, tunnel: tunnel(config, address)?, dscp };
+            let alpns = config.appliances.iter().map(|a| a.alpn.clone().into_bytes());
+            let alpns: BTreeSet<_> = alpns.collect();
+            let plain = alpns.into_iter().collect();
+            let services = Services { office, tunnel: tunnel(config, address)?, dscp, plain };
             let listener = Listener::bind_with(address, &identity, SOFTWARE, services);
             Ok::<_, StartError>(Arc::new(listener?))
         };
@@ -276,6 +280,8 @@ impl Node {
         tokio::spawn(backfill::run(Arc::downgrade(&node), fetches));
         tokio::spawn(events::run(Arc::downgrade(&node), received));
         if let Some(listener) = listener {
+            let appliances = config.appliances.clone();
+            tokio::spawn(appliance::serve(node.clone(), listener.clone(), appliances));
             tokio::spawn(down::serve(node.clone(), listener));
         }
         if let (Some(upstream), Some(forwards)) = (&config.trunk.upstream, forwards) {

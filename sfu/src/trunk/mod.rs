@@ -6,6 +6,7 @@
 
 mod allocation;
 mod allocator;
+pub mod appliance;
 mod closing;
 pub mod backfill;
 pub mod down;
