@@ -3,6 +3,7 @@
 use super::Node;
 use crate::media::Counters;
 use crate::trunk::limits::Refused;
+use crate::trunk::spool::SpoolTotals;
 use crate::trunk::{TRACK_WORDS, TrunkRungs};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_relay::{ListenerStats, TrunkStats};
@@ -34,6 +35,7 @@ pub struct Snapshot {
     refused: [(Refused, u64); Refused::ALL.len()],
     behind: u64,
     rungs: Vec<TrunkRungs>,
+    spool: SpoolTotals,
 }
 
 impl Node {
@@ -92,6 +94,7 @@ impl Node {
             trunks,
             knocks: self.listener.as_ref().map(|l| *l.stats().borrow()),
             rungs: self.trunk_rungs(),
+            spool: self.backfill.own().map(|own| own.totals()).unwrap_or_default(),
             refused: self.refused.read(),
             behind: self.tree.borrow().count() as u64,
         }
@@ -115,6 +118,9 @@ impl Collector for Snapshot {
             ("media_probes", "Packets sent to find out what a line takes", media.probes),
             ("media_packets_overtaken", "Packets that waited too long", media.overtaken),
             ("media_late_turns", "Turns and timers over 20 ms late", media.late_turns),
+            ("spool_parts_dropped", "Parts kept in a cut that gave way", self.spool.dropped),
+            ("spool_parts_taken", "Parts kept in a cut the recorder took", self.spool.taken),
+            ("spool_failures", "Times a part could not be written", self.spool.failed),
         ] {
             let metric = ConstCounter::new(value);
             let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
@@ -125,6 +131,8 @@ impl Collector for Snapshot {
             ("media_tracks", "Tracks in the packet path", media.tracks),
             ("lessons", "Lessons known", self.lessons),
             ("members", "Members connected to this node", self.members),
+            ("spool_parts", "Parts of lessons kept for the recorder", self.spool.parts),
+            ("spool_bytes", "Bytes of them", self.spool.bytes),
             ("nodes_behind", "Nodes that stand behind this one", self.behind),
             ("campus_reachable", "1 when the campus can be reached", u64::from(self.campus)),
         ] {
