@@ -46,7 +46,9 @@ fn live(dir: &Path, syncer: &Syncer, entry: TrackEntry, media: &Media) -> TrackE
     }
     capture.close(&mut out);
     assert!(out.failed.is_empty(), "{:?}", out.failed);
-    out.ended.into_iter().for_each(|part| drop(part.finish().unwrap()));
+    for part in out.ended {
+        part.finish().unwrap();
+    }
     capture.entry
 }
 
