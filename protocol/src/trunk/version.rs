@@ -18,7 +18,8 @@ pub mod capability {
 }
 
 /// What this release can do beyond [`VERSION`].
-pub const CAPABILITIES: &[&str] = &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES];
+pub const CAPABILITIES: &[&str] =
+    &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES];
 
 /// The versions a release speaks, from `oldest` to `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
