@@ -418,7 +418,7 @@ async fn take_pulse(
             _ = beat.tick() => {}
         }
         beats += 1;
-        if let Some(mover) = mover.as_ref().filter(|_| beats % LOOK_AROUND == 0) {
+        if let Some(mover) = mover.as_ref().filter(|_| beats.is_multiple_of(LOOK_AROUND)) {
             mover.look();
         }
         let received = connection.stats().udp_rx.datagrams;

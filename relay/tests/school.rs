@@ -174,7 +174,7 @@ async fn where_udp_is_blocked_the_trunk_comes_up_over_tcp_and_carries_media() {
     let campus = Campus::new();
     let (listener, line) = behind_a_firewall(&campus).await;
     line.cut();
-    let (mut upper, mut lower) = campus.connect(&listener, line.address).await;
+    let (upper, mut lower) = campus.connect(&listener, line.address).await;
     let stats = listener.tunnel_stats().unwrap();
     assert_eq!((stats.borrow().accepted, stats.borrow().open), (1, 1));
     upper.trunk.send(Control::Keyframe { flow: 7 }).await.unwrap();

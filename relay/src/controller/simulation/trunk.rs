@@ -285,23 +285,18 @@ impl Trunk {
         let rate = self.controller.send_rate();
         let frames = &self.frames;
         self.held.retain(|(id, _)| !frames[*id].over);
-        while let Some((id, size)) = self.held.front().copied() {
+        while let Some((id, _)) = self.held.front().copied() {
             if self.pacer.room(now, rate).is_err() {
                 break;
             }
-            loop {
-                let Some((next, size)) = self.held.front().copied() else { break };
-                if next != id {
-                    break;
-                }
+            while let Some((_, size)) = self.held.front().copied().filter(|(next, _)| *next == id) {
                 self.held.pop_front();
-                self.pieces.push_back((next, size));
+                self.pieces.push_back((id, size));
                 self.pacer.spent(size + HEAD);
                 if rate < WHOLE_FRAMES {
                     break;
                 }
             }
-            let _ = size;
         }
     }
 
