@@ -1,12 +1,13 @@
 //! One run against one server: everybody joins, a window is measured, and what came of it is
 //! put into figures.
 
+use super::crew::Progress;
 use super::process::{Cpu, dropped, resident_kib};
 use super::publishers::Publishers;
 use super::sequence::Count;
 use super::server::{Peers, Server};
 use super::viewer::{Account, Counts};
-use super::viewers::{Heard, Loudest, Progress, Viewers, Window};
+use super::viewers::{Heard, Loudest, Viewers, Window};
 use super::work::Work;
 use crate::link::{Profile, Proxy};
 use anyhow::{Context, Result, bail, ensure};

@@ -9,6 +9,7 @@
 mod bench;
 pub(crate) mod clock;
 mod conversation;
+mod crew;
 pub(crate) mod door;
 mod encoder;
 pub(crate) mod engine;

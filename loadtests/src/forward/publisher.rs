@@ -240,8 +240,7 @@ impl Publisher {
     }
 
     pub fn start(&mut self) {
-        self.transport.engine().handle_timeout(Instant::now());
-        self.transport.flush();
+        self.transport.start();
     }
 
     #[must_use]

@@ -1,23 +1,15 @@
 //! The thread that all publishers share: it sends what is due, on time.
 
 use super::conversation::Conversation;
+use super::crew::{Crew, Progress, Reached, Sockets, TICK, answer};
 use super::publisher::{Counters, Publisher};
 use super::socket::Inbox;
 use super::viewers::Loudest;
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use tokio::sync::Notify;
-
-const WAKE: Token = Token(usize::MAX);
-const TICK: Duration = Duration::from_millis(10);
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 /// The first source that is a microphone of the class; those before are teachers.
 pub const FIRST_MICROPHONE: u8 = 1;
@@ -32,34 +24,11 @@ enum Command {
     Stop,
 }
 
-/// How many are connected and gone.
-#[derive(Debug, Default)]
-pub struct OnAir {
-    pub connected: AtomicUsize,
-    pub gone: AtomicUsize,
-    changed: Notify,
-}
-
-impl OnAir {
-    /// Waits until `enough` of it.
-    pub async fn until(&self, enough: impl Fn(&Self) -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            if enough(self) {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
 /// The thread.
 pub struct Publishers {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
+    crew: Crew<Command>,
     counters: Arc<Counters>,
-    on_air: Arc<OnAir>,
-    thread: Option<JoinHandle<()>>,
+    on_air: Arc<Progress>,
 }
 
 impl Publishers {
@@ -68,16 +37,13 @@ impl Publishers {
     /// # Errors
     /// When the system has no thread or no poll for it.
     pub fn start(microphones: usize, seed: u64, loudest: Arc<Loudest>) -> Result<Self> {
-        let poll = Poll::new().context("watching sockets")?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let (commands, received) = channel();
-        let (counters, on_air) = (Arc::new(Counters::default()), Arc::new(OnAir::default()));
+        let (counters, on_air) = (Arc::new(Counters::default()), Arc::new(Progress::default()));
         let late = Histogram::new_with_bounds(1, 60_000_000, 3).context("a histogram")?;
         let (counted, shown) = (counters.clone(), on_air.clone());
-        let run = move || {
+        let crew = Crew::start("publishers", move |sockets, commands| {
             let mut run = Run {
-                poll,
-                commands: received,
+                sockets,
+                commands,
                 publishers: Vec::new(),
                 reached: Vec::new(),
                 inbox: Inbox::new(false),
@@ -90,14 +56,8 @@ impl Publishers {
                 loudest,
             };
             run.run();
-        };
-        let thread = std::thread::Builder::new().name("publishers".into()).spawn(run)?;
-        Ok(Self { commands, waker, counters, on_air, thread: Some(thread) })
-    }
-
-    fn tell(&self, command: Command) -> Result<()> {
-        self.commands.send(command).ok().context("the publishers' thread has ended")?;
-        self.waker.wake().context("waking the publishers")
+        })?;
+        Ok(Self { crew, counters, on_air })
     }
 
     /// Takes a publisher that is ready to connect.
@@ -105,7 +65,7 @@ impl Publishers {
     /// # Errors
     /// When the thread has ended.
     pub fn add(&self, publisher: Publisher) -> Result<()> {
-        self.tell(Command::Add(Box::new(publisher)))
+        self.crew.tell(Command::Add(Box::new(publisher)))
     }
 
     /// Counts from here on.
@@ -113,7 +73,7 @@ impl Publishers {
     /// # Errors
     /// When the thread has ended.
     pub fn begin(&self) -> Result<()> {
-        self.tell(Command::Begin)
+        self.crew.tell(Command::Begin)
     }
 
     /// How late what was due was sent, µs.
@@ -121,9 +81,7 @@ impl Publishers {
     /// # Errors
     /// When the thread has ended.
     pub async fn late(&self) -> Result<Histogram<u64>> {
-        let (reply, late) = tokio::sync::oneshot::channel();
-        self.tell(Command::Late(reply))?;
-        late.await.context("the publishers' thread has ended")
+        self.crew.ask(Command::Late).await
     }
 
     #[must_use]
@@ -132,31 +90,25 @@ impl Publishers {
     }
 
     #[must_use]
-    pub fn on_air(&self) -> &OnAir {
+    pub fn on_air(&self) -> &Progress {
         &self.on_air
     }
 }
 
 impl Drop for Publishers {
     fn drop(&mut self) {
-        if self.tell(Command::Stop).is_ok()
-            && let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the publishers' thread panicked");
-        }
+        self.crew.stop(Command::Stop);
     }
 }
 
 struct Run {
-    poll: Poll,
+    sockets: Sockets,
     commands: Receiver<Command>,
     publishers: Vec<Publisher>,
-    /// Whether each was connected and gone when it was last looked at.
-    reached: Vec<(bool, bool)>,
+    reached: Vec<Reached>,
     inbox: Inbox,
     counters: Arc<Counters>,
-    on_air: Arc<OnAir>,
+    on_air: Arc<Progress>,
     late: Histogram<u64>,
     began: Instant,
     conversation: Conversation,
@@ -166,26 +118,18 @@ struct Run {
 
 impl Run {
     fn run(&mut self) {
-        let mut events = Events::with_capacity(256);
         let mut next_tick = Instant::now();
         loop {
             let due = self.publishers.iter().filter_map(Publisher::due).min();
             let wake = due.map_or(next_tick, |due| due.min(next_tick));
-            let wait = wake.saturating_duration_since(Instant::now());
-            if let Err(error) = self.poll.poll(&mut events, Some(wait))
-                && error.kind() != std::io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "watching sockets failed");
-                return;
-            }
+            let Some(readable) = self.sockets.wait(wake) else { return };
             let now = Instant::now();
-            for event in &events {
-                let at = event.token().0;
+            for at in readable {
                 let Some(publisher) = self.publishers.get_mut(at) else { continue };
                 if let Err(error) = publisher.receive(&mut self.inbox, now, &self.counters) {
                     tracing::debug!(%error, "reading a socket");
                 }
-                self.look(at);
+                self.on_air.note(&mut self.reached[at], reached(publisher));
             }
             if !self.obey() {
                 self.publishers.iter_mut().for_each(Publisher::close);
@@ -199,9 +143,9 @@ impl Run {
             }
             if now >= next_tick {
                 next_tick = now + TICK;
-                for at in 0..self.publishers.len() {
-                    self.publishers[at].tick(now);
-                    self.look(at);
+                for (publisher, before) in self.publishers.iter_mut().zip(&mut self.reached) {
+                    publisher.tick(now);
+                    self.on_air.note(before, reached(publisher));
                 }
             }
         }
@@ -226,27 +170,12 @@ impl Run {
         }
     }
 
-    fn look(&mut self, at: usize) {
-        let now = (self.publishers[at].connected(), self.publishers[at].gone());
-        let before = std::mem::replace(&mut self.reached[at], now);
-        if before == now {
-            return;
-        }
-        self.on_air.connected.fetch_add(usize::from(now.0 && !before.0), Ordering::Relaxed);
-        self.on_air.gone.fetch_add(usize::from(now.1 && !before.1), Ordering::Relaxed);
-        self.on_air.changed.notify_waiters();
-    }
-
     fn obey(&mut self) -> bool {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Add(publisher) => self.add(*publisher),
                 Command::Begin => self.late.reset(),
-                Command::Late(reply) => {
-                    if reply.send(self.late.clone()).is_err() {
-                        tracing::debug!("nobody wants the figures any more");
-                    }
-                }
+                Command::Late(reply) => answer(reply, self.late.clone()),
                 Command::Stop => return false,
             }
         }
@@ -254,15 +183,14 @@ impl Run {
     }
 
     fn add(&mut self, mut publisher: Publisher) {
-        let token = Token(self.publishers.len());
-        let fd = publisher.socket().as_raw_fd();
-        let registry = self.poll.registry();
-        if let Err(error) = registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
-            tracing::error!(%error, "a publisher's socket can't be watched");
-            return;
+        if self.sockets.watch(publisher.socket(), self.publishers.len()) {
+            publisher.start();
+            self.publishers.push(publisher);
+            self.reached.push(Reached::default());
         }
-        publisher.start();
-        self.publishers.push(publisher);
-        self.reached.push((false, false));
     }
+}
+
+fn reached(publisher: &Publisher) -> Reached {
+    Reached { connected: publisher.connected(), seeing: false, gone: publisher.gone() }
 }

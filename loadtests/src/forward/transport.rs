@@ -70,8 +70,10 @@ impl Transport {
         &self.socket
     }
 
-    pub fn engine(&mut self) -> &mut Engine {
-        &mut self.engine
+    /// Begins to connect.
+    pub fn start(&mut self) {
+        self.engine.handle_timeout(Instant::now());
+        self.flush();
     }
 
     /// When DTLS was through, nanoseconds since 1970.

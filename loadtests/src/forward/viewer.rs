@@ -200,8 +200,7 @@ impl Viewer {
 
     /// Begins to connect.
     pub fn start(&mut self) {
-        self.transport.engine().handle_timeout(Instant::now());
-        self.transport.flush();
+        self.transport.start();
     }
 
     /// Whether media can flow.

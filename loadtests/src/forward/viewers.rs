@@ -2,51 +2,21 @@
 //! after their timers, and counts.
 
 use super::clock::wall_ns;
+pub use super::crew::Progress;
+use super::crew::{Crew, Reached, Sockets, TICK, answer};
 use super::journal::Journal;
 use super::process::thread_cpu_ns;
 use super::sdp::Kind;
 use super::socket::Inbox;
 use super::viewer::{Account, Tally, Viewer};
-use anyhow::{Context, Result};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
-use std::os::fd::AsRawFd;
+use anyhow::Result;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
-const WAKE: Token = Token(usize::MAX);
-
-/// Between two looks at timers.
-const TICK: Duration = Duration::from_millis(10);
 /// Between two looks at who is heard.
 const LISTEN_EVERY: Duration = Duration::from_millis(100);
-
-/// How far the viewers are, for those who wait for them.
-#[derive(Debug, Default)]
-pub struct Progress {
-    pub connected: AtomicUsize,
-    /// Viewers whose picture has begun.
-    pub seeing: AtomicUsize,
-    pub gone: AtomicUsize,
-    changed: Notify,
-}
-
-impl Progress {
-    /// Waits until `enough` of it.
-    pub async fn until(&self, enough: impl Fn(&Self) -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            if enough(self) {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
 
 /// Who is loudest among several microphones at this moment, told by who makes them speak.
 #[derive(Debug, Default)]
@@ -110,23 +80,18 @@ enum Command {
 
 /// The thread.
 pub struct Viewers {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
+    crew: Crew<Command>,
 }
 
 impl Viewers {
     /// # Errors
     /// When the system has no thread or no poll for it.
     pub fn start(gro: bool, progress: Arc<Progress>, loudest: Arc<Loudest>) -> Result<Self> {
-        let poll = Poll::new().context("watching sockets")?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let (commands, received) = channel();
-        let run = move || {
+        let crew = Crew::start("viewers", move |sockets, commands| {
             let now = Instant::now();
             let mut run = Run {
-                poll,
-                commands: received,
+                sockets,
+                commands,
                 viewers: Vec::new(),
                 inbox: Inbox::new(gro),
                 progress,
@@ -141,14 +106,8 @@ impl Viewers {
                 counting: false,
             };
             run.run();
-        };
-        let thread = std::thread::Builder::new().name("viewers".into()).spawn(run)?;
-        Ok(Self { commands, waker, thread: Some(thread) })
-    }
-
-    fn tell(&self, command: Command) -> Result<()> {
-        self.commands.send(command).ok().context("the viewers' thread has ended")?;
-        self.waker.wake().context("waking the viewers")
+        })?;
+        Ok(Self { crew })
     }
 
     /// Takes a viewer that is ready to connect.
@@ -156,7 +115,7 @@ impl Viewers {
     /// # Errors
     /// When the thread has ended.
     pub fn add(&self, viewer: Viewer) -> Result<()> {
-        self.tell(Command::Add(Box::new(viewer)))
+        self.crew.tell(Command::Add(Box::new(viewer)))
     }
 
     /// Counts from here on.
@@ -164,7 +123,7 @@ impl Viewers {
     /// # Errors
     /// When the thread has ended.
     pub fn begin(&self) -> Result<()> {
-        self.tell(Command::Begin)
+        self.crew.tell(Command::Begin)
     }
 
     /// Counts no further, but for what is late.
@@ -172,7 +131,7 @@ impl Viewers {
     /// # Errors
     /// When the thread has ended.
     pub fn end(&self) -> Result<()> {
-        self.tell(Command::End)
+        self.crew.tell(Command::End)
     }
 
     /// What was counted between the two.
@@ -180,9 +139,7 @@ impl Viewers {
     /// # Errors
     /// When the thread has ended.
     pub async fn account(&self) -> Result<Window> {
-        let (reply, window) = tokio::sync::oneshot::channel();
-        self.tell(Command::Account(reply))?;
-        window.await.context("the viewers' thread has ended")
+        self.crew.ask(Command::Account).await
     }
 
     /// The journals of each viewer, in the order they were added.
@@ -190,34 +147,19 @@ impl Viewers {
     /// # Errors
     /// When the thread has ended.
     pub async fn journals(&self) -> Result<Vec<Vec<(Kind, Journal)>>> {
-        let (reply, journals) = tokio::sync::oneshot::channel();
-        self.tell(Command::Journals(reply))?;
-        journals.await.context("the viewers' thread has ended")
+        self.crew.ask(Command::Journals).await
     }
 }
 
 impl Drop for Viewers {
     /// Says goodbye for every viewer.
     fn drop(&mut self) {
-        if self.tell(Command::Stop).is_ok()
-            && let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the viewers' thread panicked");
-        }
+        self.crew.stop(Command::Stop);
     }
 }
 
-/// How far one viewer has been told to be.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reached {
-    connected: bool,
-    seeing: bool,
-    gone: bool,
-}
-
 struct Run {
-    poll: Poll,
+    sockets: Sockets,
     commands: Receiver<Command>,
     viewers: Vec<Viewer>,
     reached: Vec<Reached>,
@@ -237,26 +179,17 @@ struct Run {
 
 impl Run {
     fn run(&mut self) {
-        let mut events = Events::with_capacity(1024);
         loop {
-            let wait = self.next_tick.saturating_duration_since(Instant::now());
-            if let Err(error) = self.poll.poll(&mut events, Some(wait))
-                && error.kind() != std::io::ErrorKind::Interrupted
-            {
-                tracing::error!(%error, "watching sockets failed");
-                return;
-            }
+            let Some(readable) = self.sockets.wait(self.next_tick) else { return };
             let now = Instant::now();
-            for event in &events {
-                let at = event.token().0;
-                if let Some(viewer) = self.viewers.get_mut(at) {
-                    if let Err(error) = viewer.receive(&mut self.inbox, &mut self.window.tally, now)
-                    {
-                        tracing::debug!(%error, "reading a socket");
-                    }
-                    if !self.reached[at].seeing {
-                        self.look(at);
-                    }
+            for at in readable {
+                let Some(viewer) = self.viewers.get_mut(at) else { continue };
+                if let Err(error) = viewer.receive(&mut self.inbox, &mut self.window.tally, now) {
+                    tracing::debug!(%error, "reading a socket");
+                }
+                let before = &mut self.reached[at];
+                if !before.seeing {
+                    self.progress.note(before, reached(viewer));
                 }
             }
             if !self.obey() {
@@ -269,30 +202,12 @@ impl Run {
         }
     }
 
-    fn look(&mut self, at: usize) {
-        let (viewer, reached) = (&self.viewers[at], &mut self.reached[at]);
-        let mut changed = false;
-        let mut reach = |flag: &mut bool, now: bool, count: &AtomicUsize| {
-            if now && !*flag {
-                *flag = true;
-                changed = true;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        reach(&mut reached.connected, viewer.connected(), &self.progress.connected);
-        reach(&mut reached.seeing, viewer.sees(), &self.progress.seeing);
-        reach(&mut reached.gone, viewer.gone(), &self.progress.gone);
-        if changed {
-            self.progress.changed.notify_waiters();
-        }
-    }
-
     fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK;
-        for at in 0..self.viewers.len() {
-            self.viewers[at].tick(now);
-            if self.viewers[at].gone() && !self.reached[at].gone {
-                self.look(at);
+        for (viewer, before) in self.viewers.iter_mut().zip(&mut self.reached) {
+            viewer.tick(now);
+            if viewer.gone() && !before.gone {
+                self.progress.note(before, reached(viewer));
             }
         }
         if self.counting && now >= self.next_listen {
@@ -350,14 +265,10 @@ impl Run {
                 Command::Account(reply) => {
                     let accounts = self.viewers.iter().map(Viewer::account).collect();
                     let window = Window { accounts, ..self.ended.clone() };
-                    if reply.send(window).is_err() {
-                        tracing::debug!("nobody wants the account any more");
-                    }
+                    answer(reply, window);
                 }
                 Command::Journals(reply) => {
-                    if reply.send(self.viewers.iter().map(Viewer::journals).collect()).is_err() {
-                        tracing::debug!("nobody wants the journals any more");
-                    }
+                    answer(reply, self.viewers.iter().map(Viewer::journals).collect());
                 }
                 Command::Stop => return false,
             }
@@ -366,15 +277,14 @@ impl Run {
     }
 
     fn add(&mut self, mut viewer: Viewer) {
-        let token = Token(self.viewers.len());
-        let fd = viewer.socket().as_raw_fd();
-        let registry = self.poll.registry();
-        if let Err(error) = registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
-            tracing::error!(%error, "a viewer's socket can't be watched");
-            return;
+        if self.sockets.watch(viewer.socket(), self.viewers.len()) {
+            viewer.start();
+            self.viewers.push(viewer);
+            self.reached.push(Reached::default());
         }
-        viewer.start();
-        self.viewers.push(viewer);
-        self.reached.push(Reached::default());
     }
+}
+
+fn reached(viewer: &Viewer) -> Reached {
+    Reached { connected: viewer.connected(), seeing: viewer.sees(), gone: viewer.gone() }
 }
