@@ -132,11 +132,15 @@ impl Papers {
 
     /// At the campus: answers what a node asks over its trunk. Gives back what is something
     /// else.
-    pub fn answer(&self, trunk: &Trunk, message: Control) -> Result<Option<Attending>, Control> {
+    pub fn answer(
+        &self,
+        trunk: &Trunk,
+        message: Control,
+    ) -> Result<Option<Attending>, Box<Control>> {
         let asked = matches!(message, Control::Renew { .. } | Control::Https { .. });
         let Some(giver) = &self.giver else {
             // A district's node has no certificates to give.
-            return if asked { Ok(None) } else { Err(message) };
+            return if asked { Ok(None) } else { Err(Box::new(message)) };
         };
         match message {
             Control::Renew { csr } => {
@@ -153,7 +157,7 @@ impl Papers {
                 let giving = async move { giver.keep_giving(trunk, csr, names).await };
                 Ok(Some(Attending(tokio::spawn(giving))))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         }
     }
 }

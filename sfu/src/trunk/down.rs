@@ -170,7 +170,7 @@ impl Down {
         let Some(message) = self.link.media_message(message) else { return };
         let message = match self.link.node.papers().answer(&self.link.trunk, message) {
             Ok(attending) => return self.attending = attending.or(self.attending.take()),
-            Err(message) => message,
+            Err(message) => *message,
         };
         match message {
             Control::Follow { lesson, after } => self.follow(lesson, after),
