@@ -214,7 +214,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Trunk { place, options } => {
             let (programs, configs) = place.find()?;
             let place = trunk::Place { programs, configs, log_level: place.log_level };
-            if let Some(shares) = trunk::beside(&options, &place).await? {
+            if let Some(shares) = Box::pin(trunk::beside(&options, &place)).await? {
                 if let Some(file) = &options.json {
                     std::fs::write(file, serde_json::to_string_pretty(&shares)? + "\n")
                         .with_context(|| format!("writing {}", file.display()))?;
@@ -222,7 +222,7 @@ async fn run(command: Command) -> Result<ExitCode> {
                 print!("{}", shares.text());
                 return Ok(if shares.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
-            let report = trunk::trunk(&options, &place).await?;
+            let report = Box::pin(trunk::trunk(&options, &place)).await?;
             if let Some(file) = &options.json {
                 std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
                     .with_context(|| format!("writing {}", file.display()))?;
@@ -233,7 +233,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::RelayCost { place, options } => {
             let (programs, configs) = place.find()?;
             let place = trunk::Place { programs, configs, log_level: place.log_level };
-            let report = relay_cost::relay_cost(&options, &place).await?;
+            let report = Box::pin(relay_cost::relay_cost(&options, &place)).await?;
             if let Some(file) = &options.json {
                 std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
                     .with_context(|| format!("writing {}", file.display()))?;

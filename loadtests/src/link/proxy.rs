@@ -86,9 +86,9 @@ pub struct Proxy {
 }
 
 /// What whoever has the proxy wants of all its lines.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Order {
-    Change(LinkChange),
+    Change(Box<LinkChange>),
     Cut(bool),
 }
 
@@ -184,7 +184,7 @@ impl Proxy {
     pub fn change(&self, change: LinkChange) -> Result<(), String> {
         change.up.of(&self.profile.up.beginning)?;
         change.down.of(&self.profile.down.beginning)?;
-        self.order(Order::Change(change));
+        self.order(Order::Change(Box::new(change)));
         Ok(())
     }
 

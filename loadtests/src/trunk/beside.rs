@@ -77,7 +77,7 @@ pub struct Check {
 pub async fn beside(plan: &RunPlan, beside: Beside, profile: &str) -> Result<Shares> {
     let mut far_end = shared::start_far_end()?;
     let shares = match beside {
-        Beside::Tcp => tcp(plan, profile).await,
+        Beside::Tcp => Box::pin(tcp(plan, profile)).await,
         Beside::Trunks => trunks(plan, profile).await,
     };
     far_end.kill().await.context("ending the far end")?;
@@ -128,7 +128,7 @@ impl Drop for Download {
 
 async fn tcp(plan: &RunPlan, profile: &str) -> Result<Shares> {
     let line = line_mbps(plan)?;
-    let lesson = run(plan).await?;
+    let lesson = Box::pin(run(plan)).await?;
     let seconds = plan.length.as_secs_f64();
     let bytes = lesson.download_bytes.filter(|bytes| *bytes > 0);
     let download = bytes.context("nothing was downloaded")? as f64 * 8.0 / 1e6 / seconds;

@@ -58,7 +58,7 @@ pub async fn beside(options: &Options, place: &Place) -> Result<Option<Shares>> 
     let Place { programs, configs, log_level } = place;
     let plan = options.plan(programs, configs, log_level.clone(), options.seed)?;
     tokio::select! {
-        shares = beside::beside(&plan, beside, &options.profile) => Ok(Some(shares?)),
+        shares = Box::pin(beside::beside(&plan, beside, &options.profile)) => Ok(Some(shares?)),
         () = stop.asked() => bail!("interrupted"),
     }
 }
@@ -70,7 +70,7 @@ pub async fn beside(options: &Options, place: &Place) -> Result<Option<Shares>> 
 pub async fn trunk(options: &Options, place: &Place) -> Result<Report> {
     let mut stop = Stop::new()?;
     tokio::select! {
-        report = runs(options, place) => report,
+        report = Box::pin(runs(options, place)) => report,
         () = stop.asked() => bail!("interrupted"),
     }
 }
@@ -80,7 +80,7 @@ async fn runs(options: &Options, place: &Place) -> Result<Report> {
     let plan = |seed| options.plan(&place.programs, &place.configs, place.log_level.clone(), seed);
     for n in 0..options.seeds {
         let plan = plan(options.seed + u64::from(n))?;
-        let run = run::run(&plan).await.with_context(|| format!("seed {}", plan.seed))?;
+        let run = Box::pin(run::run(&plan)).await.with_context(|| format!("seed {}", plan.seed))?;
         tracing::info!(seed = plan.seed, "run done");
         runs.push(run);
     }

@@ -27,9 +27,9 @@ pub fn html(reports: &BTreeMap<&'static str, Value>) -> Result<String> {
     }
     for part in PARTS.iter().chain([&COST]) {
         let Some(report) = reports.get(part.name) else { continue };
-        let _ = write!(page, "<h2>{}</h2>\n", escape(part.title));
+        let _ = writeln!(page, "<h2>{}</h2>", escape(part.title));
         if let Some(description) = report["description"].as_str() {
-            let _ = write!(page, "<p>{}.</p>\n", escape(description));
+            let _ = writeln!(page, "<p>{}.</p>", escape(description));
         }
         table(&mut page, report);
         plots(&mut page, report)?;
@@ -104,7 +104,7 @@ fn plots(page: &mut String, report: &Value) -> Result<()> {
         let axes = Axes { x: "s", y: "layer, and Mbit/s", from_zero: true };
         let series = [("the line", GOOD, rates), ("layer shown", JANUS, layers)];
         if let Some(svg) = lines(&axes, &series)? {
-            let _ = write!(page, "{svg}\n");
+            let _ = writeln!(page, "{svg}");
         }
     }
     Ok(())

@@ -6,9 +6,9 @@ use crate::link::{Change, LinkChange, Profile, Proxy};
 use anyhow::{Result, bail, ensure};
 use std::time::{Duration, Instant};
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Step {
-    Change(LinkChange),
+    Change(Box<LinkChange>),
     Cut(bool),
 }
 
@@ -36,10 +36,10 @@ impl Schedule {
         );
         let mut steps: Vec<(Duration, Step)> = Vec::new();
         for (at, up) in std::mem::take(&mut profile.up.changes) {
-            steps.push((at, Step::Change(LinkChange { up, down: Change::default() })));
+            steps.push((at, Step::Change(Box::new(LinkChange { up, down: Change::default() }))));
         }
         for (at, down) in std::mem::take(&mut profile.down.changes) {
-            steps.push((at, Step::Change(LinkChange { up: Change::default(), down })));
+            steps.push((at, Step::Change(Box::new(LinkChange { up: Change::default(), down }))));
         }
         profile.up.outages.clear();
         let outages = std::mem::take(&mut profile.down.outages).into_iter();
@@ -86,7 +86,7 @@ impl Schedule {
             match step {
                 Step::Change(change) => {
                     for link in links {
-                        if let Err(reason) = link.change(*change) {
+                        if let Err(reason) = link.change(**change) {
                             bail!("the link can't change: {reason}");
                         }
                     }
