@@ -7,16 +7,16 @@
 mod allocation;
 mod allocator;
 pub mod appliance;
-mod closing;
 pub mod backfill;
+mod closing;
 pub mod down;
 mod flows;
 mod hand_up;
 pub mod limits;
 mod link;
+mod rungs;
 pub mod spool;
 pub mod tree;
-mod rungs;
 pub mod up;
 
 pub use link::{LinkCommand, LinkHandle};
