@@ -174,5 +174,6 @@ fn ntp() -> u64 {
     const FROM_1900_TO_1970: u64 = 2_208_988_800;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.as_secs() + FROM_1900_TO_1970;
-    (seconds << 32) | (u64::from(now.subsec_nanos()) << 32) / 1_000_000_000
+    let fraction = (u64::from(now.subsec_nanos()) << 32) / 1_000_000_000;
+    (seconds << 32) | fraction
 }
