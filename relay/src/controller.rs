@@ -167,6 +167,8 @@ struct Drain {
     until: Instant,
     /// Bytes/s that may be sent meanwhile.
     rate: f64,
+    /// Bytes/s that have arrived since, while the queue stood: what the line carries.
+    shown: f64,
 }
 
 /// Padding is being sent.
@@ -209,6 +211,8 @@ pub struct MediaController {
     born: Instant,
     began: Instant,
     stepped: Instant,
+    /// Losses of packets sent before this were of a faster line.
+    forgiven_before: Option<Instant>,
     /// Shortest round trip among the acknowledgements being handed in.
     batch_rtt: Option<Duration>,
     seen: Seen,
@@ -247,6 +251,7 @@ impl MediaController {
             born: now,
             began: now,
             stepped: now,
+            forgiven_before: None,
             batch_rtt: None,
             seen: Seen::default(),
             steady_loss: 0.0,
@@ -356,7 +361,8 @@ impl MediaController {
     /// `bytes` are lost, the last of them sent at `sent`.
     pub fn on_lost(&mut self, now: Instant, sent: Instant, bytes: u64) {
         self.step(now);
-        if self.outage.on_lost(sent, bytes) {
+        let counts = self.outage.on_lost(sent, bytes);
+        if counts && self.forgiven_before.is_none_or(|before| sent > before) {
             self.meter.lost(now, bytes);
         }
     }
@@ -520,9 +526,7 @@ impl MediaController {
             if !collapsed {
                 self.rate = self.rate.max(probe.base.min(delivered));
             }
-            let found = self.rate > 1.2 * probe.base;
-            self.probe_again =
-                if found { PROBE_AGAIN } else { (self.probe_again * 3 / 2).min(PROBE_AGAIN_MOST) };
+            self.end_probe(now, probe.base);
         }
         self.next_probe = now + self.probe_again;
         let lately = now.saturating_duration_since(self.shared_since) < HELD_FOR;
@@ -535,23 +539,44 @@ impl MediaController {
         if self.mode == Mode::Starting {
             self.mode = Mode::Alone;
         }
+        if collapsed {
+            // What was sent at the old rate is no sign that the new one is too much.
+            self.meter.forgive();
+            self.forgiven_before = Some(now);
+        }
         if !sharing {
             let rate = (DRAIN * delivered).max(MIN_RATE);
             if delivered < SQUEEZED * sent || sent >= LESS * self.carried {
                 self.carried = delivered;
             }
-            self.drain = Some(Drain { until: now + self.seen.rtt + DRAIN_LASTS, rate });
+            self.drain = Some(Drain { until: now + self.seen.rtt + DRAIN_LASTS, rate, shown: 0.0 });
         }
     }
 
+    /// Padding beside `base` bytes/s found the line full.
+    fn end_probe(&mut self, now: Instant, base: f64) {
+        self.probe = None;
+        let found = self.rate > 1.2 * base;
+        self.probe_again =
+            if found { PROBE_AGAIN } else { (self.probe_again * 3 / 2).min(PROBE_AGAIN_MOST) };
+        self.next_probe = now + self.probe_again;
+        self.climbing = 0.0;
+    }
+
     /// Ends a drain when the queue is gone, or does not go.
-    fn watch_drain(&mut self, now: Instant, drain: Drain) {
+    fn watch_drain(&mut self, now: Instant, mut drain: Drain) {
         if self.seen.queue <= self.low() {
             self.drain = None;
+            self.rate = self.rate.max(KEEP * drain.shown);
             if self.mode == Mode::Sharing {
                 self.alone_again();
             }
             return;
+        }
+        let since = now.saturating_duration_since(self.backed_off);
+        if self.mode != Mode::Sharing && since >= QUEUE_SPAN {
+            drain.shown = self.meter.last(since, Duration::ZERO).delivery_rate();
+            self.drain = Some(drain);
         }
         if now >= drain.until {
             self.drain = None;
@@ -601,7 +626,8 @@ impl MediaController {
         let full = self.seen.sent >= USED * self.rate;
         if full && now.saturating_duration_since(self.shared_since) >= SHARING_TEST {
             let rate = (SHARING_TEST_RATE * self.seen.sent).max(MIN_RATE);
-            self.drain = Some(Drain { until: now + self.seen.rtt + DRAIN_LASTS, rate });
+            let until = now + self.seen.rtt + DRAIN_LASTS;
+            self.drain = Some(Drain { until, rate, shown: 0.0 });
             return false;
         }
         let pause = RATE_SPAN + self.seen.rtt;
@@ -638,7 +664,14 @@ impl MediaController {
 
     fn try_padding(&mut self, now: Instant, seconds: f64) {
         let enough = self.want <= 0.0 || self.rate >= WANT_ROOM * self.want;
+        let stands = self.mode != Mode::Sharing && self.seen.queue > self.low();
         match &mut self.probe {
+            // The line is found full before the queue hurts anybody.
+            Some(probe) if stands => {
+                let base = probe.base;
+                self.rate = self.rate.min(base.max(KEEP * self.seen.delivered));
+                self.end_probe(now, base);
+            }
             Some(_) if enough || self.drain.is_some() => {
                 self.probe = None;
                 self.probe_again = PROBE_AGAIN;
@@ -647,7 +680,7 @@ impl MediaController {
             Some(probe) => {
                 probe.level = (probe.level * (1.0 + PROBE_GROWTH * seconds)).min(self.rate);
             }
-            None if enough || now < self.next_probe || self.drain.is_some() => {}
+            None if enough || stands || now < self.next_probe || self.drain.is_some() => {}
             None => {
                 let base = self.seen.sent.min(self.rate);
                 self.probe = Some(Probe { base, level: base.max(MIN_RATE) });

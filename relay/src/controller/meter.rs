@@ -73,6 +73,11 @@ impl Meter {
         self.turn(now).lost += bytes;
     }
 
+    /// Forgets what was lost.
+    pub fn forgive(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.lost = 0);
+    }
+
     pub fn rtt(&mut self, now: Instant, rtt: Duration) {
         let slot = self.turn(now);
         slot.rtt = Some(slot.rtt.map_or(rtt, |r| r.min(rtt)));

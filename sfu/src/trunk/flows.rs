@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::{Header, set_sequence, starts_keyframe};
 use cloudschool_protocol::trunk::Control;
-use cloudschool_relay::{FrameKind, FrameOptions, Media, Trunk};
+use cloudschool_relay::{FrameKind, FrameOptions, Media, Skip, Trunk, Verdict};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -122,9 +122,9 @@ impl Outward {
                     // A picture that stands is worth something until the next one.
                     let deadline = batch.still.then_some(STILL_INTERVAL);
                     let options = FrameOptions { priority, kind: whole.kind, deadline };
-                    let sent = put(&trunk, flow, options, &whole, &mut closing);
+                    let verdict = put(&trunk, flow, options, &whole, &mut closing);
                     let now = Instant::now();
-                    if !sent && whole.kind != FrameKind::Discardable && now >= next_keyframe {
+                    if needs_keyframe(verdict, whole.kind) && now >= next_keyframe {
                         next_keyframe = now + KEYFRAME_AGAIN;
                         allocator.tell(News::KeyframeWanted(flow));
                     }
@@ -143,14 +143,25 @@ impl Outward {
     }
 }
 
-/// Sends a frame; one that is left out leaves no gap in the numbers. Returns whether it went.
+/// Whether a keyframe is what is missing now. While the line is behind it would be left out
+/// too, or be what the line is behind with next; the frame after says so again.
+fn needs_keyframe(verdict: Verdict, kind: FrameKind) -> bool {
+    match verdict {
+        Verdict::Sent | Verdict::Skipped { why: Skip::Behind } => false,
+        Verdict::Skipped { why: Skip::Undecodable } | Verdict::NoRoom => {
+            kind != FrameKind::Discardable
+        }
+    }
+}
+
+/// Sends a frame; one that is left out leaves no gap in the numbers.
 fn put(
     trunk: &Trunk,
     flow: u64,
     options: FrameOptions,
     whole: &Whole,
     closing: &mut Closing,
-) -> bool {
+) -> Verdict {
     let renumber = |piece: &Piece| {
         let mut packet = piece.packet.clone();
         set_sequence(&mut packet, closing.number(piece.number)?);
@@ -158,17 +169,17 @@ fn put(
     };
     let packets: Vec<Bytes> = whole.pieces.iter().filter_map(renumber).collect();
     if packets.is_empty() {
-        return true;
+        return Verdict::Sent;
     }
-    let sent = trunk.send_frame(flow, options, &packets).is_sent();
-    if !sent {
+    let verdict = trunk.send_frame(flow, options, &packets);
+    if !verdict.is_sent() {
         let origin = whole.pieces.first().map_or(0, |p| p.number);
         let from = |p: &Piece| p.number.wrapping_sub(origin) as i16;
         let first = whole.pieces.iter().map(from).min().unwrap_or(0);
         let last = whole.pieces.iter().map(from).max().unwrap_or(0);
         closing.leave_out(origin.wrapping_add_signed(first), origin.wrapping_add_signed(last));
     }
-    sent
+    verdict
 }
 
 struct Inlet {
