@@ -64,6 +64,28 @@ fn a_lesson_crosses_a_good_line_whole_and_once() {
 }
 
 #[test]
+fn after_a_cut_viewers_go_on_seeing_and_hearing_the_teacher_and_each_other() {
+    let (_, report) = trunk(&[
+        "--profile=clean",
+        "--viewers=1",
+        "--outage-s=3",
+        "--seconds=9",
+        "--warm-up-s=1",
+        "--no-plain",
+    ]);
+    let run = &report["runs"][0];
+    // Something was decided in the school meanwhile, and handed up: all of it is one history now.
+    assert!(figure(run, "/events/done_in_cut") > 0.0, "{run:#}");
+    for what in ["events_lost", "events_doubled", "holes", "refused_in_cut"] {
+        assert_eq!(figure(run, &format!("/events/{what}")), 0.0, "{what}");
+    }
+    assert!(figure(run, "/local_gap_ms") < 1000.0, "{run:#}");
+    assert!(figure(run, "/trunk/resume_audio_ms/0") < 1500.0, "{run:#}");
+    assert!(figure(run, "/trunk/resume_picture_ms/0") < 2500.0, "{run:#}");
+    assert!(figure(run, "/trunk/audio_in_time") > 0.95, "{run:#}");
+}
+
+#[test]
 fn over_two_lines_with_a_node_between_sound_and_picture_stay_together() {
     let (_, report) = trunk(&[
         "--profile=delay=20ms",

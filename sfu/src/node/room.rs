@@ -114,22 +114,32 @@ impl Room {
         inner.asked.get(peer).is_some_and(|(id, want)| *id == link && want.contains(track))
     }
 
-    /// Brings the media side in line with a lesson whose past is not known.
-    fn settle(self: &Arc<Self>, node: &Arc<Node>, state: &State) {
-        if matches!(state.phase, Phase::Ended | Phase::Archived) {
-            return self.wind_up(node);
-        }
+    /// Brings the media side in line with a lesson of which nobody says what has changed since
+    /// it was as in `before`.
+    fn settle(self: &Arc<Self>, node: &Arc<Node>, before: &State) {
         let gone: BTreeSet<MemberId> = {
             let inner = self.inner();
+            // Read with the lock held: whoever has a connection is in it, unless gone again.
+            let state = self.handle.state();
+            if matches!(state.phase, Phase::Ended | Phase::Archived) {
+                drop(inner);
+                return self.wind_up(node);
+            }
             for (track, known) in
                 inner.tracks.iter().filter(|(t, _)| t.source == Source::Microphone)
             {
                 node.media.mute(known.key, state.muted.contains(&track.member));
             }
-            let watching = inner.watches.values().map(|w| &w.member);
-            let publishing = inner.publications.values().map(|p| &p.member);
-            let here = |m: &&MemberId| state.members.get(*m).is_some_and(|m| m.node == node.name);
-            watching.chain(publishing).filter(|m| !here(m)).cloned().collect()
+            let at = |state: &State, m: &MemberId| state.members.get(m).map(|m| m.node.clone());
+            let here = |m: &&MemberId| at(&state, m).is_some_and(|at| at == node.name);
+            // Whoever has only a player was perhaps never a member, and loses nothing by that.
+            let moved = |m: &&MemberId| at(before, m) != at(&state, m) && !here(m);
+            let (players, pages): (Vec<&Watch>, Vec<&Watch>) =
+                inner.watches.values().partition(|w| w.follows_teacher);
+            let members = pages.iter().map(|w| &w.member);
+            let members = members.chain(inner.publications.values().map(|p| &p.member));
+            let gone = members.filter(|m| !here(m));
+            gone.chain(players.iter().map(|w| &w.member).filter(moved)).cloned().collect()
         };
         gone.iter().for_each(|member| self.part(node, member));
     }
@@ -238,7 +248,9 @@ impl Room {
 /// Follows the lesson and makes the media side do what follows from it, as long as the node
 /// knows the lesson.
 pub(super) async fn run(node: Weak<Node>, room: Arc<Room>) {
-    let (_, mut events) = room.handle.follow();
+    let (state, mut events) = room.handle.follow();
+    // As far as its events were followed.
+    let mut known = State::clone(&state);
     loop {
         let news = events.next().await;
         let Some(node) = node.upgrade() else { return };
@@ -246,12 +258,18 @@ pub(super) async fn run(node: Weak<Node>, room: Arc<Room>) {
             return;
         }
         match news {
-            Ok(news) => news.iter().for_each(|event| room.happened(&node, event)),
+            Ok(news) => news.iter().for_each(|event| {
+                if let Err(gap) = known.apply(event) {
+                    tracing::error!(lesson = %room.handle.id(), %gap, "events are missing");
+                }
+                room.happened(&node, event);
+            }),
             // The history is another one: nobody says what changed.
             Err(_) => {
                 let (state, anew) = room.handle.follow();
                 events = anew;
-                room.settle(&node, &state);
+                room.settle(&node, &known);
+                known = State::clone(&state);
             }
         }
         room.route(&node);
