@@ -77,14 +77,16 @@ bench-trunk: ## A lesson over bad lines, judged by what viewers got. Page in tar
 	cargo build --release -p cloudschool-sfu -p cloudschool-loadtests
 	@target/release/loadtest bench-trunk --out target/bench-trunk
 
+# With the tests, so that programs and tests agree on the features of what they depend on and
+# everything is compiled once.
 .PHONY: debug-build
 debug-build: web
-	cargo build --workspace
+	cargo build --workspace --all-targets
 
 .PHONY: test
 test: setup-tests ## All tests: unit, integration, the demo lesson, browsers.
 	@$(MAKE) --no-print-directory debug-build
-	cargo test --workspace
+	CLOUDSCHOOL_BUILT=1 cargo test --workspace
 	npm run lint --prefix $(WEB)
 	npm test --prefix $(WEB)
 	target/debug/loadtest demo --json target/demo.json

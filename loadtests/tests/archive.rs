@@ -1,6 +1,8 @@
 //! A lesson whose line to a school is cut, over real processes: the class goes on seeing and
 //! hearing itself, the campus comes back by itself, and the archive has the school's part.
 
+mod common;
+
 use anyhow::{Context, Result};
 use classroom_client::publish::Endpoint;
 use cloudschool_protocol::command::MemberCommand;
@@ -8,6 +10,7 @@ use cloudschool_protocol::id::{LessonId, MemberId};
 use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::Role;
+use common::programs;
 use loadtests::lesson_client::LessonClient;
 use loadtests::link::{Profile, Proxy};
 use loadtests::media::camera::Video;
@@ -16,28 +19,15 @@ use loadtests::publisher::Publisher;
 use loadtests::stack::{CAMPUS, Lesson, Ports, SCHOOL, Settings, Site, Stack};
 use loadtests::subscriber::{Seat, Subscriber};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const LOADTEST: &str = env!("CARGO_BIN_EXE_loadtest");
 const BEFORE: Duration = Duration::from_secs(4);
 const CUT: Duration = Duration::from_secs(8);
 const AFTER: Duration = Duration::from_secs(6);
 const SOON: Duration = Duration::from_secs(20);
-
-/// The programs this crate does not depend on, built as this test was.
-fn programs() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "cloudschool-sfu", "-p", "cloudschool-recorder"]);
-    cargo.args(["-p", "cloudschool-analytics", "--bins"]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the programs do not build");
-    Path::new(LOADTEST).parent().unwrap().to_owned()
-}
 
 fn track(who: &str, source: Source) -> TrackId {
     TrackId::new(MemberId::new(who).unwrap(), source)
@@ -99,7 +89,8 @@ async fn a_class_goes_on_through_a_cut_and_the_archive_has_its_part() -> Result<
     let profile: Profile = toml::from_str(include_str!("../../configs/links/clean.toml"))?;
     let line = Proxy::start(ports.trunk(), profile, "127.0.0.1:0".parse()?)?;
     let settings = Settings {
-        programs: programs(),
+        programs: programs(&["cloudschool-sfu", "cloudschool-recorder", "cloudschool-analytics"])
+            .into(),
         configs: Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs"),
         data: scratch.path().join("data"),
         ports: ports.by_line("school", line.address()),

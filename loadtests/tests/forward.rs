@@ -1,22 +1,14 @@
 //! `loadtest forward` as it is used, with few viewers and for a few seconds: that it measures
 //! what it says, of our own server and of another.
 
+mod common;
+
+use common::programs;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
 const LOADTEST: &str = env!("CARGO_BIN_EXE_loadtest");
-
-/// The node this crate does not depend on, built as this test was.
-fn programs() -> &'static Path {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "cloudschool-sfu", "--bin", "sfu"]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the node does not build");
-    Path::new(LOADTEST).parent().unwrap()
-}
 
 fn forward(arguments: &[&str]) -> Value {
     let scratch = tempfile::tempdir().unwrap();
@@ -24,7 +16,7 @@ fn forward(arguments: &[&str]) -> Value {
     let output = Command::new(LOADTEST)
         .arg("forward")
         .arg("--bin-dir")
-        .arg(programs())
+        .arg(programs(&["cloudschool-sfu"]))
         .arg("--configs")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs"))
         .arg("--data")

@@ -1,6 +1,9 @@
 //! A line that falls to a tenth and comes back, between real nodes: what crosses it follows, the
 //! teacher is told, and the sound is never broken.
 
+mod common;
+
+use common::programs;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -42,17 +45,6 @@ fn configs(at: &Path) {
     std::fs::write(at.join("links/dip.toml"), LINE).unwrap();
 }
 
-/// The node this crate does not depend on, built as this test was.
-fn programs() -> &'static Path {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "cloudschool-sfu", "--bin", "sfu"]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the node does not build");
-    Path::new(LOADTEST).parent().unwrap()
-}
-
 fn numbers(value: &Value, name: &str) -> Vec<(f64, Value)> {
     let pairs = value[name].as_array().unwrap_or_else(|| panic!("no {name} in {value:#}"));
     pairs.iter().map(|pair| (pair[0].as_f64().unwrap(), pair[1].clone())).collect()
@@ -66,7 +58,7 @@ fn a_line_that_narrows_is_followed_down_and_up_and_the_teacher_is_told() {
     let output = Command::new(LOADTEST)
         .args(["trunk", "--profile=dip", "--layers=3", "--viewers=1", "--seeds=1", "--no-plain"])
         .args(["--seconds=28", "--warm-up-s=3", "--bin-dir"])
-        .arg(programs())
+        .arg(programs(&["cloudschool-sfu"]))
         .arg("--configs")
         .arg(scratch.path().join("configs"))
         .arg("--data")

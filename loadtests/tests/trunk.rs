@@ -1,22 +1,13 @@
 //! `loadtest trunk` as it is used, for a few seconds: that a lesson crosses a line between real
 //! nodes, and that a line too bad for it is told from a good one.
 
+mod common;
+
+use common::programs;
 use serde_json::Value;
-use std::path::Path;
 use std::process::{Command, Output};
 
 const LOADTEST: &str = env!("CARGO_BIN_EXE_loadtest");
-
-/// The node this crate does not depend on, built as this test was.
-fn programs() -> &'static Path {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "cloudschool-sfu", "--bin", "sfu"]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the node does not build");
-    Path::new(LOADTEST).parent().unwrap()
-}
 
 fn trunk(arguments: &[&str]) -> (Output, Value) {
     let scratch = tempfile::tempdir().unwrap();
@@ -25,7 +16,7 @@ fn trunk(arguments: &[&str]) -> (Output, Value) {
         .args(["trunk", "--seeds=1", "--configs"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../configs"))
         .arg("--bin-dir")
-        .arg(programs())
+        .arg(programs(&["cloudschool-sfu"]))
         .arg("--data")
         .arg(scratch.path().join("data"))
         .arg("--json")
