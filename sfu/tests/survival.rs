@@ -161,6 +161,43 @@ async fn a_class_goes_on_while_the_line_is_cut_and_nothing_of_it_is_lost_or_doub
 }
 
 #[tokio::test]
+async fn what_was_under_way_when_the_line_broke_counts_as_the_school_decided_it() {
+    let class = Class::new().await;
+    let mut teacher = class.campus.join(&class.site.token("li", Role::Teacher, "campus")).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    let mut guest = class.school.join(&class.site.token("guest", Role::Teacher, "school-01")).await;
+    let mut wang = class.pupil("wang").await;
+    class.line.cut();
+    let cut = Instant::now();
+    // Nobody knows of the cut yet: both go up, and wait in the line until it is back.
+    let (raised_hand, ended) =
+        tokio::join!(wang.ask(MemberCommand::RaiseHand), guest.ask(MemberCommand::End));
+    let told_ms = cloudschool_service::clock::now_ms();
+    assert_eq!((raised_hand, ended), (Ok(()), Err(Refusal::CampusAway)));
+    tokio::time::sleep(Duration::from_secs(5).saturating_sub(cut.elapsed())).await;
+    class.line.mend();
+    let heard = soon("the hand", teacher.event(raised("wang"))).await;
+    assert!(heard.at_ms.abs_diff(told_ms) < 1_000, "it happened at {told_ms}: {heard:?}");
+    assert!(heard.late.is_some_and(|late| late.heard_ms.unwrap() > heard.at_ms + 1_000));
+    let lower = MemberCommand::LowerHand { member: Some(id("wang")) };
+    teacher.ask(lower).await.unwrap();
+    while !teacher.state().hands.is_empty() {
+        assert!(teacher.hear().await.is_some(), "the page stays connected");
+    }
+    for page in [&mut wang, &mut guest] {
+        let same = async {
+            while page.state() != teacher.state() {
+                assert!(page.hear().await.is_some(), "the page stays connected");
+            }
+        };
+        soon("one history", same).await;
+    }
+    class.agree(&[&teacher, &wang, &guest]).await;
+    assert_eq!(teacher.state().phase, Phase::Live, "what was refused does not happen later");
+    assert_eq!(count(&class.log(), raised("wang")), 1);
+}
+
+#[tokio::test]
 async fn what_a_school_decided_outlives_a_power_cut_in_the_middle_of_it() {
     let mut class = Class::new().await;
     let mut teacher = class.campus.join(&class.site.token("li", Role::Teacher, "campus")).await;
@@ -191,6 +228,10 @@ async fn a_campus_that_is_killed_and_started_again_goes_on_with_the_lesson() {
     let teachers = class.site.token("li", Role::Teacher, "campus");
     let mut teacher = class.campus.join(&teachers).await;
     teacher.ask(MemberCommand::Start).await.unwrap();
+    // The answer may come before the event.
+    while teacher.state().session.is_none() {
+        assert!(teacher.hear().await.is_some(), "the page stays connected");
+    }
     let session = teacher.state().session;
     let mut wang = class.pupil("wang").await;
     wang.ask(MemberCommand::RaiseHand).await.unwrap();

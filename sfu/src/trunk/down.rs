@@ -32,6 +32,10 @@ const COMMANDS_AT_ONCE: usize = 256;
 /// slowly gets it anyway.
 const EVENTS_FIRST: Duration = Duration::from_secs(5);
 
+/// What waited in a line that was cut comes within this, and two round trips, of its return: by
+/// then what was lost is sent again.
+const RESENT_WITHIN: Duration = Duration::from_millis(500);
+
 /// Accepts trunks for as long as the listener lives.
 pub async fn serve(node: Arc<Node>, listener: Arc<Listener>) {
     while let Some((trunk, receiver)) = listener.accept().await {
@@ -76,15 +80,26 @@ struct Down {
     path: Option<Control>,
     /// Gives it certificates.
     attending: Option<Attending>,
+    /// Whether the peer is heard, and since when after it was not.
+    reachable: watch::Receiver<bool>,
+    heard_again: Option<Instant>,
 }
 
 async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
     let mut changes = node.lessons().changes();
-    let (mut tree, mut reachable) = (node.tree(), trunk.reachable());
+    let mut tree = node.tree();
     let (link, mut commands) = Link::new(node.clone(), trunk.clone());
     let handle = link.handle.clone();
     let deciding = Arc::new(tokio::sync::Semaphore::new(COMMANDS_AT_ONCE));
-    let mut down = Down { link, followers: HashMap::new(), deciding, path: None, attending: None };
+    let mut down = Down {
+        link,
+        followers: HashMap::new(),
+        deciding,
+        path: None,
+        attending: None,
+        reachable: trunk.reachable(),
+        heard_again: None,
+    };
     node.link_up(handle.clone(), false);
     down.say_path();
     down.list();
@@ -104,8 +119,9 @@ async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
             Some(command) = commands.recv() => down.link.command(command),
             Ok(()) = changes.changed() => down.list(),
             Ok(()) = tree.changed() => down.say_path(),
-            Ok(()) = reachable.changed() => {
-                let heard = *reachable.borrow_and_update();
+            Ok(()) = down.reachable.changed() => {
+                let heard = *down.reachable.borrow_and_update();
+                down.heard_again = heard.then(Instant::now);
                 node.link_heard(&handle, heard);
             }
         }
@@ -252,6 +268,18 @@ impl Down {
         }
     }
 
+    /// Whether a command that comes now was perhaps sent before a cut. A node that hands up has
+    /// decided it by itself since, or told its member that it can't be, so it is not decided here:
+    /// what became of it, and when, is in what the node hands up.
+    fn is_of_before_a_cut(&self) -> bool {
+        let window = || RESENT_WITHIN + 2 * self.link.trunk.path().rtt;
+        let of_before = !*self.reachable.borrow()
+            // It is heard again, and that was not looked at yet.
+            || self.reachable.has_changed().unwrap_or(true)
+            || self.heard_again.is_some_and(|at| at.elapsed() < window());
+        of_before && self.link.peer_is(NodeKind::Edge)
+    }
+
     fn decide(&mut self, request: RequestId, id: &LessonId, command: Command, from: NodeId) {
         let refused = |refusal| Control::Outcome { request, refusal: Some(refusal) };
         if !self.speaks_for(&from) {
@@ -265,6 +293,9 @@ impl Down {
         };
         let lesson = match self.lesson(id) {
             Ok(_) if !allowed => return self.link.tell(refused(Refusal::NotAllowed)),
+            Ok(_) if self.is_of_before_a_cut() => {
+                return self.link.tell(refused(Refusal::CampusAway));
+            }
             Ok(lesson) => lesson,
             Err(refusal) => return self.link.tell(refused(refusal)),
         };
