@@ -10,7 +10,7 @@ use crate::path::Gauge;
 use crate::reach::{self, Manner, ReachError, Reached, Way};
 use crate::transport;
 use crate::trunk::{Ending, Trunk, TrunkReceiver};
-use quinn::{ClientConfig, ConnectError, EndpointConfig};
+use quinn::{ClientConfig, EndpointConfig};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,22 +26,8 @@ const HOMEWARD_AT_LAST: Duration = Duration::from_secs(300);
 /// Why an attempt gave no trunk.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    #[error("{upstream} can't be found: {source}")]
-    Unresolved {
-        upstream: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("no UDP socket to dial from: {0}")]
-    Socket(#[source] io::Error),
-    #[error("{address} can't be dialled: {source}")]
-    Undiallable {
-        address: SocketAddr,
-        #[source]
-        source: ConnectError,
-    },
-    #[error("{address} does not answer")]
-    NoAnswer { address: SocketAddr },
+    #[error(transparent)]
+    Unreached(ReachError),
     /// The sentence says which end refused which.
     #[error("{reason}")]
     Failed {
@@ -71,13 +57,12 @@ impl From<HelloError> for DialError {
 impl From<ReachError> for DialError {
     fn from(error: ReachError) -> Self {
         match error {
-            ReachError::Unresolved { upstream, source } => Self::Unresolved { upstream, source },
-            ReachError::Socket(source) => Self::Socket(source),
-            ReachError::Undiallable { address, source } => Self::Undiallable { address, source },
-            ReachError::NoAnswer { address } | ReachError::NoTunnel { address, .. } => {
-                Self::NoAnswer { address }
-            }
             ReachError::Failed(e) => HelloError::Lost(e).into(),
+            // UDP was silent too, and is what should work.
+            ReachError::NoTunnel { address, .. } => {
+                Self::Unreached(ReachError::NoAnswer { address })
+            }
+            other => Self::Unreached(other),
         }
     }
 }
@@ -103,7 +88,7 @@ impl Attempt {
             reach::to(address, reach::host(&self.upstream), &manner).await?;
         let hello = hello::dial(connection, &self.identity, &self.software);
         let greeted = timeout(hello::LIMIT, hello).await;
-        let greeted = greeted.map_err(|_| DialError::NoAnswer { address })??;
+        let greeted = greeted.map_err(|_| ReachError::NoAnswer { address })??;
         let gauge = manner.gauge(way).clone();
         // A tunnel moves in its own way.
         let mover =
@@ -126,8 +111,9 @@ impl Attempt {
         Ok(())
     }
 
-    async fn resolve(&self) -> Result<SocketAddr, DialError> {
-        let unresolved = |source| DialError::Unresolved { upstream: self.upstream.clone(), source };
+    async fn resolve(&self) -> Result<SocketAddr, ReachError> {
+        let unresolved =
+            |source| ReachError::Unresolved { upstream: self.upstream.clone(), source };
         let found: Vec<_> = lookup_host(&self.upstream).await.map_err(unresolved)?.collect();
         let turn = self.turn.checked_rem(found.len()).unwrap_or_default();
         found
