@@ -367,6 +367,7 @@ pub mod script {
             schools: ["school-01", "school-02"].map(|s| SchoolId::new(s).unwrap()).into(),
             planned_start_ms: None,
             planned_minutes: Some(40),
+            code: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::event::{Event, EventBody};
 use crate::id::{LessonId, MemberId, NodeId, SchoolId};
+use crate::join_code::JoinCode;
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct LessonInfo {
     /// Planned length in minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_minutes: Option<u32>,
+    /// The code students come in by, where the campus gives codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<JoinCode>,
 }
 
 /// Where a lesson is in its life.

@@ -10,6 +10,7 @@ pub mod command;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod join_code;
 pub mod lesson;
 pub mod media;
 pub mod member;

@@ -318,6 +318,7 @@ mod tests {
             schools: vec![],
             planned_start_ms: None,
             planned_minutes: None,
+            code: None,
         });
         let roles = [
             ("li", Role::Teacher),

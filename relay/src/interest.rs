@@ -275,6 +275,7 @@ mod tests {
             schools: Vec::new(),
             planned_start_ms: None,
             planned_minutes: None,
+            code: None,
         };
         interest.listed(&[LessonLine { info, phase: Phase::Open }]);
         assert_eq!(said(&mut interest), [Control::Follow { lesson: lesson(), after: 0 }]);

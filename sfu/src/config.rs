@@ -195,6 +195,7 @@ impl Seed {
             schools: self.schools.clone(),
             planned_start_ms: self.planned_start_ms,
             planned_minutes: self.planned_minutes,
+            code: None,
         }
     }
 }

@@ -44,6 +44,7 @@ pub fn info() -> LessonInfo {
         schools: vec![school("school-01"), school("school-02")],
         planned_start_ms: None,
         planned_minutes: Some(40),
+        code: None,
     }
 }
 

@@ -176,6 +176,7 @@ async fn open_lesson(tokens: &Tokens, http: &Client, url: &Url) -> Result<Lesson
         schools: Vec::new(),
         planned_start_ms: None,
         planned_minutes: None,
+        code: None,
     };
     let operator = tokens.sign("operator", "运维", Role::Operator, CAMPUS, None)?;
     let request = http.post(url.join("api/lessons")?).bearer_auth(operator).json(&info);

@@ -9,6 +9,7 @@ use cloudschool_protocol::member::Role;
 use cloudschool_protocol::trunk::LessonLine;
 use reqwest::Url;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long the school's node may take to hear of a lesson.
@@ -39,6 +40,12 @@ impl Site {
     pub fn url(&self, process: &str) -> Url {
         let address = self.ports.http(process);
         Url::parse(&format!("http://{address}/")).unwrap_or_else(|_| unreachable!("an address"))
+    }
+
+    /// Where the campus is dialled, over UDP.
+    #[must_use]
+    pub fn trunk(&self) -> SocketAddr {
+        self.ports.trunk()
     }
 
     #[must_use]
@@ -86,6 +93,7 @@ impl Site {
             schools: vec![school(SCHOOL)?],
             planned_start_ms: None,
             planned_minutes: Some(40),
+            code: None,
         };
         let operator = self.operator()?;
         let lessons = |node| self.url(node).join("api/lessons").map_err(|e| failed(e.to_string()));

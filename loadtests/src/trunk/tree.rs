@@ -168,6 +168,7 @@ impl Tree {
             schools: schools.collect::<Result<_, _>>()?,
             planned_start_ms: None,
             planned_minutes: None,
+            code: None,
         };
         let operator = self.tokens.sign("operator", "运维", Role::Operator, CAMPUS, None)?;
         let url = self.campus_url.join("api/lessons")?;

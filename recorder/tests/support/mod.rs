@@ -144,6 +144,7 @@ pub fn info(id: &str) -> LessonInfo {
         schools: vec![SchoolId::new("school-01").unwrap()],
         planned_start_ms: None,
         planned_minutes: None,
+        code: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn info() -> LessonInfo {
         schools: vec![SchoolId::new("school-01").unwrap()],
         planned_start_ms: None,
         planned_minutes: None,
+        code: None,
     }
 }
 

@@ -28,6 +28,7 @@ fn info() -> LessonInfo {
         schools: vec![],
         planned_start_ms: None,
         planned_minutes: None,
+        code: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn info() -> LessonInfo {
         schools: vec![SchoolId::new("school-01").unwrap()],
         planned_start_ms: None,
         planned_minutes: None,
+        code: None,
     }
 }
 
