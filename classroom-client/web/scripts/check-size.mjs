@@ -1,10 +1,15 @@
 // Adds up what a student's browser loads before the lesson shows, as it crosses the line
 // (gzip), and fails the build when it is more than a village school's line should carry.
 import { readFileSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const LIMIT_KB = 120;
-const dist = new URL("../dist/", import.meta.url);
+/** Where the build is: `dist`, or as `vite build --outDir` was told. */
+const dist = process.argv[2]
+  ? pathToFileURL(`${resolve(process.argv[2])}/`)
+  : new URL("../dist/", import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL(".vite/manifest.json", dist), "utf8"));
 
 // It is for here only: everything in dist is embedded in the programs.

@@ -1,6 +1,6 @@
+import { plural } from "./plural.ts";
 import type { Dictionary } from "./zh.ts";
 
-const plural = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 const seconds = (n: number) => plural(n, "second", "seconds");
 
 export const en: Dictionary = {
@@ -273,114 +273,6 @@ export const en: Dictionary = {
     refused: { title: "You can’t enter this lesson", text: "Please ask your teacher or school." },
     notYet: { title: "Not yet" },
     joining: "Entering the lesson…",
-  },
-
-  library: {
-    title: "Library",
-    search: "Search title, teacher, subject",
-    loading: "Loading…",
-    empty: "No recordings yet. They appear here a few seconds after a lesson ends.",
-    nothingFound: (query) => `Nothing found for “${query}”. Try a shorter word.`,
-    showAll: "Show all",
-    more: "Show more",
-    count: (n) => plural(n, "lesson", "lessons"),
-    failed: "Could not be loaded",
-    retry: "Try again",
-    back: "Back to the list",
-    play: (title) => `Play ${title}`,
-    playerFailed: "This recording can’t be played",
-    notFound: "There is no such recording; it may still be in preparation, or was removed.",
-    noToken: "Please come from a lesson’s closing page, or use the link from your school.",
-    ended: "End of the recording",
-    subject: "Subject",
-    teacher: "Teacher",
-  },
-
-  report: {
-    title: "Lesson report",
-    loading: "Computing…",
-    failed: "Could not be loaded",
-    soFar: "The lesson is still on; figures so far",
-    print: "Print",
-    schools: "schools",
-    people: "members",
-    length: "length",
-    talkTotal: "total talk time",
-    handsRaised: "hands raised",
-    attendance: "Attendance by school",
-    host: "Campus",
-    remote: "Remote",
-    school: "School",
-    members: "Members",
-    firstJoin: "First in",
-    lastLeave: "Last out",
-    present: "Present",
-    absent: "did not come",
-    minutes: (n) => `${n} min`,
-    membersText: (rooms, students, teachers) =>
-      [
-        rooms > 0 ? plural(rooms, "classroom", "classrooms") : "",
-        students > 0 ? plural(students, "student", "students") : "",
-        teachers > 0 ? plural(teachers, "teacher", "teachers") : "",
-      ]
-        .filter(Boolean)
-        .join(", "),
-    talk: "Who spoke",
-    bySide: "Campus and remote",
-    byRole: "By role",
-    bySchool: "By school",
-    turns: (n) => plural(n, "turn", "turns"),
-    talkNote: (confidence) =>
-      `Estimated from voice activity at the microphones (mean confidence ${confidence}). Neither words nor persons are recognised.`,
-    noTalk: "No speech was detected.",
-    roleT: "Teacher",
-    roleA: "Assistant",
-    roleS: "Students",
-    roleC: "Classrooms",
-    participation: "Hands and stage",
-    raised: "Hands",
-    answered: "Called up",
-    wait: "Wait (median)",
-    floor: "On stage",
-    times: (n) => `${n}×`,
-    coverage: (share) => `${share} of the schools were on stage`,
-    neverCalled: (schools) => `Schools not called up: ${schools}`,
-    allCalled: "Every school was on stage",
-    st: "Teacher and students (S–T analysis)",
-    stType: {
-      practice: "Practice",
-      lecture: "Lecture",
-      dialogue: "Dialogue",
-      mixed: "Mixed",
-    },
-    stText: (rt, ch) => `Teacher share Rt ${rt}, rate of change Ch ${ch}`,
-    stTeacher: "teacher speaks",
-    stStudent: "students speak, or silence",
-    stNone: "The lesson is too short for the analysis",
-    generated: (when) => `Data up to ${when}`,
-  },
-
-  index: {
-    lead: "One teacher, many classrooms, one lesson.",
-    how: "How to enter",
-    teacher: {
-      title: "Teachers",
-      text: "Open the teacher link from your school, check camera and microphone, then enter.",
-    },
-    classroom: {
-      title: "Classroom screens",
-      text: "Open the classroom link on the big screen, F11 for full screen. Camera and microphone connect by themselves; H raises the hand.",
-    },
-    student: {
-      title: "Students at home",
-      text: "Open the student link on a phone, tablet or computer to follow and raise your hand.",
-    },
-    library: {
-      title: "Recordings",
-      text: "After the lesson, from its closing page or with the library link of your school.",
-    },
-    link: "Links come from your school’s platform or operator. Yours says who you are: please don’t pass it on.",
-    trouble: "Does it not open? Ask your school’s technician.",
   },
 
   common: {

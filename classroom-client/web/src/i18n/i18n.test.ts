@@ -17,22 +17,29 @@ function sentences(words: object, path = ""): [string, string][] {
   });
 }
 
+interface Section {
+  zh: object;
+  en: object;
+}
+
+/** Each file of `sections/`, and the sentences all pages share. */
+const sections = Object.entries({
+  shared: { zh, en },
+  ...import.meta.glob<Section>("./sections/*.ts", { eager: true }),
+}).map(([name, one]) => ({ name, zh: sentences(one.zh), en: sentences(one.en) }));
+
 const HAN = /\p{Script=Han}/u;
 
-describe("the two languages", () => {
+describe.each(sections)("the two languages of $name", ({ zh, en }) => {
   it("say the same things", () => {
-    expect(sentences(en).map(([name]) => name)).toEqual(sentences(zh).map(([name]) => name));
+    expect(en.map(([name]) => name)).toEqual(zh.map(([name]) => name));
   });
 
   it("leave nothing empty and nothing in the other language", () => {
-    for (const [name, text] of [...sentences(zh), ...sentences(en)]) {
-      expect(text.trim(), name).not.toBe("");
-    }
-    const foreign = sentences(en).filter(
-      ([name, text]) => HAN.test(text) && name !== ".otherLanguage",
-    );
+    for (const [name, text] of [...zh, ...en]) expect(text.trim(), name).not.toBe("");
+    const foreign = en.filter(([name, text]) => HAN.test(text) && name !== ".otherLanguage");
     expect(foreign).toEqual([]);
-    const untranslated = sentences(zh).filter(
+    const untranslated = zh.filter(
       ([name, text]) =>
         !HAN.test(text) && ![".lang", ".otherLanguage", ".common.colon"].includes(name),
     );

@@ -1,33 +1,9 @@
-// The language of the page: what the link says, else what was chosen before, else what the
-// browser prefers, else Chinese.
+// The sentences every page may need, in the language of the page. What only some need: `section`.
 
-import { computed, effect, signal } from "@preact/signals";
-import type { Lang } from "../protocol/words.ts";
 import { en } from "./en.ts";
+import { section } from "./section.ts";
 import { type Dictionary, zh } from "./zh.ts";
 
-const CHOICE_KEY = "cloudschool.lang";
+export { initLang, lang, pickLang, setLang } from "./language.ts";
 
-export function pickLang(...wishes: readonly (string | null | undefined)[]): Lang {
-  const wish = wishes.find((one) => one)?.toLowerCase();
-  return wish?.startsWith("en") ? "en" : "zh-CN";
-}
-
-export const lang = signal<Lang>("zh-CN");
-
-/** The sentences in the language of the page. */
-export const t = computed<Dictionary>(() => (lang.value === "en" ? en : zh));
-
-export function setLang(next: Lang): void {
-  lang.value = next;
-  localStorage.setItem(CHOICE_KEY, next);
-}
-
-/** Settles the language; `wish` is what the link asked for. */
-export function initLang(wish: string | null): void {
-  if (wish) setLang(pickLang(wish));
-  else lang.value = pickLang(localStorage.getItem(CHOICE_KEY), navigator.language);
-  effect(() => {
-    document.documentElement.lang = lang.value;
-  });
-}
+export const t = section<Dictionary>(zh, en);

@@ -3,6 +3,7 @@
 import type { IconNode } from "lucide";
 import { GraduationCap, Library, Link2, Smartphone, Tv } from "lucide";
 import { initLang, t } from "../../i18n/index.ts";
+import { indexWords } from "../../i18n/sections/index.ts";
 import { fragmentOf } from "../../lesson/entry.ts";
 import { LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -10,7 +11,7 @@ import { mount } from "../../ui/mount.tsx";
 import "./index.css";
 
 function Index() {
-  const words = t.value.index;
+  const words = indexWords.value;
   const ways: [IconNode, { title: string; text: string }][] = [
     [GraduationCap, words.teacher],
     [Tv, words.classroom],

@@ -6,7 +6,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { getBlob, getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
 import { clock, dateTime } from "../../i18n/format.ts";
-import { lang, t } from "../../i18n/index.ts";
+import { lang } from "../../i18n/index.ts";
+import { libraryWords } from "../../i18n/sections/library.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { listAddress, type Query, type Recording, type RecordingPage } from "./api.ts";
@@ -25,7 +26,7 @@ export function Catalogue({ token, lesson, onOpen }: Props) {
   const page = useSignal<RecordingPage | undefined>(undefined);
   const failed = useSignal<string | undefined>(undefined);
   const asked = useRef<AbortController | undefined>(undefined);
-  const words = t.value.library;
+  const words = libraryWords.value;
 
   const load = async (offset: number) => {
     asked.current?.abort();
@@ -181,7 +182,7 @@ function Card(props: { item: Recording; token: string; onOpen: (id: string) => v
       <button
         type="button"
         class="recording-card"
-        title={t.value.library.play(item.title)}
+        title={libraryWords.value.play(item.title)}
         data-testid={`recording-${item.id}`}
         onClick={() => onOpen(item.id)}
       >

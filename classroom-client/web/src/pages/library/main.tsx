@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { KeyRound } from "lucide";
-import { t } from "../../i18n/index.ts";
+import { libraryWords } from "../../i18n/sections/library.ts";
 import { boot } from "../../lesson/boot.ts";
 import { fragmentOf } from "../../lesson/entry.ts";
 import { mount } from "../../ui/mount.tsx";
@@ -33,8 +33,8 @@ window.addEventListener("popstate", () => {
 mount(() => {
   if (!token) {
     return (
-      <StopPage icon={KeyRound} title={t.value.library.title} testId="stop-address">
-        <p>{t.value.library.noToken}</p>
+      <StopPage icon={KeyRound} title={libraryWords.value.title} testId="stop-address">
+        <p>{libraryWords.value.noToken}</p>
       </StopPage>
     );
   }

@@ -8,7 +8,8 @@ import { useEffect, useRef } from "preact/hooks";
 import { getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
 import { clock, dateTime } from "../../i18n/format.ts";
-import { lang, t } from "../../i18n/index.ts";
+import { lang } from "../../i18n/index.ts";
+import { libraryWords } from "../../i18n/sections/library.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { type Recording, recordingAddress } from "./api.ts";
@@ -24,7 +25,7 @@ export function Player({ id, token, onBack }: Props) {
   const item = useSignal<Recording | undefined>(undefined);
   const failed = useSignal<string | undefined>(undefined);
   const ended = useSignal(false);
-  const words = t.value.library;
+  const words = libraryWords.value;
 
   useEffect(() => {
     let player: Hls | undefined;
@@ -38,13 +39,13 @@ export function Player({ id, token, onBack }: Props) {
         const element = video.current;
         if (!element) return;
         player = await play(element, recording.playlist, token, () => {
-          failed.value = t.peek().library.playerFailed;
+          failed.value = libraryWords.peek().playerFailed;
         });
         if (gone) player.destroy();
       } catch (error) {
         if (gone) return;
         const missing = error instanceof HttpProblem && error.status === 404;
-        if (missing) failed.value = t.peek().library.notFound;
+        if (missing) failed.value = libraryWords.peek().notFound;
         else failed.value = error instanceof HttpProblem ? error.message : words.playerFailed;
       }
     };

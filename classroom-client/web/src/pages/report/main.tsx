@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
 import { t } from "../../i18n/index.ts";
+import { reportWords } from "../../i18n/sections/report.ts";
 import { boot } from "../../lesson/boot.ts";
 import { Button } from "../../ui/controls.tsx";
 import { mount } from "../../ui/mount.tsx";
@@ -44,7 +45,7 @@ function Page() {
     return (
       <StopPage
         icon={CircleAlert}
-        title={words.report.failed}
+        title={reportWords.value.failed}
         testId="report-failed"
         actions={<Button onClick={() => void load()}>{words.check.retry}</Button>}
       >
@@ -57,7 +58,7 @@ function Page() {
       <main class="stop" data-testid="report-loading">
         <div class="stop-card" role="status">
           <span class="spinner" />
-          <p>{words.report.loading}</p>
+          <p>{reportWords.value.loading}</p>
         </div>
       </main>
     );

@@ -4,11 +4,12 @@ import { Printer } from "lucide";
 import type { ComponentChildren } from "preact";
 import { clock, dateTime, percent, timeOfDay } from "../../i18n/format.ts";
 import { lang, t } from "../../i18n/index.ts";
+import { reportWords } from "../../i18n/sections/report.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { runsOf, type Summary } from "./summary.ts";
 
 export function Report({ summary }: { summary: Summary }) {
-  const words = t.value.report;
+  const words = reportWords.value;
   const { lesson, attendance, hands } = summary;
   const running = lesson.phase === "open" || lesson.phase === "live";
   const came = attendance.filter((one) => one.attended).length;
@@ -68,11 +69,11 @@ function Part({ title, children }: { title: string; children: ComponentChildren 
 }
 
 function siteWord(kind: "host" | "remote"): string {
-  return kind === "host" ? t.value.report.host : t.value.report.remote;
+  return kind === "host" ? reportWords.value.host : reportWords.value.remote;
 }
 
 function AttendanceTable({ summary }: { summary: Summary }) {
-  const words = t.value.report;
+  const words = reportWords.value;
   const time = (at: string | null) => (at ? timeOfDay(Date.parse(at), lang.value) : "–");
   return (
     <Part title={words.attendance}>
@@ -136,7 +137,7 @@ function Bar(props: { share: number; tone: string; children: ComponentChildren }
 }
 
 function TalkPart({ summary }: { summary: Summary }) {
-  const words = t.value.report;
+  const words = reportWords.value;
   const { talk } = summary;
   const roles = { T: words.roleT, A: words.roleA, S: words.roleS, C: words.roleC };
   const rows = (
@@ -204,7 +205,7 @@ function TalkPart({ summary }: { summary: Summary }) {
 }
 
 function TakingPart({ summary }: { summary: Summary }) {
-  const words = t.value.report;
+  const words = reportWords.value;
   const floor = new Map(summary.floor.map((one) => [one.school, one]));
   const never = summary.floor.filter((one) => one.times === 0).map((one) => one.school);
   const separator = t.value.lang === "en" ? ", " : "、";
@@ -250,7 +251,7 @@ function TakingPart({ summary }: { summary: Summary }) {
 
 /** The S–T sequence as a strip: dark where the teacher speaks. */
 function SideToSide({ summary }: { summary: Summary }) {
-  const words = t.value.report;
+  const words = reportWords.value;
   const { st } = summary;
   return (
     <Part title={words.st}>
