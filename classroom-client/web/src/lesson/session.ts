@@ -48,6 +48,7 @@ export class LessonSession {
       token: entry.token,
       lang: () => lang.peek(),
       explain: () => whyNot(path, entry.token),
+      store: sessionStorage,
     });
     this.watcher = new Watcher(this.socket);
     this.socket.onWelcome(() => this.watcher.joined());

@@ -1,5 +1,6 @@
 // A lesson to test with.
 
+import { nothingDone } from "./changes.ts";
 import type {
   EventBody,
   LessonEvent,
@@ -34,6 +35,7 @@ export function emptyState(): LessonState {
     stage: [],
     muted: [],
     tracks: {},
+    ...nothingDone(),
   };
 }
 

@@ -3,6 +3,8 @@
 // asked meanwhile. It never gives up on its own, except where the node says to stop.
 
 import { signal } from "@preact/signals";
+import { wholeState } from "./changes.ts";
+import { askAgain, carriedOut, meansDone, needsCampus, Outbox, type Store } from "./outbox.ts";
 import { retryDelay } from "./retry.ts";
 import { applyEvent } from "./state.ts";
 import {
@@ -25,7 +27,6 @@ import {
 
 /** An answer is given in milliseconds; a line silent for this long is taken for dead. */
 const ANSWER_WITHIN_MS = 10_000;
-const CAMPUS_RETRY_MS = 3_000;
 
 /** Where the conversation stands. */
 export type SocketLink =
@@ -56,22 +57,6 @@ export interface WaitingCommand {
   command: MemberCommand;
 }
 
-/** Refusals that say: it already is as was asked. */
-const ALREADY_SO: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
-  "hand-already-up",
-  "hand-not-up",
-  "already-on-stage",
-  "not-on-stage",
-  "already-muted",
-  "already-live",
-]);
-
-/** While the campus is away the node decides what its own class asks, but not this. */
-const CAMPUS_ALONE: ReadonlySet<MemberCommand["do"]> = new Set<MemberCommand["do"]>([
-  "start",
-  "end",
-]);
-
 /** Refusals of a join that no waiting changes. */
 const NEVER: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["not-invited", "not-allowed"]);
 
@@ -82,6 +67,8 @@ type LayersListener = (source: Source, active: readonly string[]) => void;
 
 interface Pending {
   command: MemberCommand;
+  /** When it was asked, by the node's clock. */
+  atMs: number;
   sent: boolean;
   /** Was sent over a line that broke: it may have been carried out. */
   again: boolean;
@@ -103,6 +90,13 @@ export interface LessonSocketOptions {
   /** Finds out why a node did not open a socket, which browsers don't tell. */
   explain?: () => Promise<string>;
   random?: () => number;
+  /** Where what was entered outlives a reload of the page. */
+  store?: Store;
+}
+
+/** One for each lesson and member: a tab may be used by one after the other. */
+function outboxKey({ url, token }: LessonSocketOptions): string {
+  return `cloudschool.outbox:${url}:${token.slice(-16)}`;
 }
 
 export class LessonSocket {
@@ -128,14 +122,17 @@ export class LessonSocket {
   #nextId = JOIN_ID + 1;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #answerTimer: ReturnType<typeof setTimeout> | undefined;
-  #campusTimer: ReturnType<typeof setTimeout> | undefined;
+  #againTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #commands = new Map<number, Pending>();
   readonly #asks = new Map<number, Ask>();
+  readonly #outbox: Outbox;
   readonly #onWelcome = new Set<() => void>();
   readonly #onLayers = new Set<LayersListener>();
 
   constructor(options: LessonSocketOptions) {
     this.#options = options;
+    this.#outbox = new Outbox(options.store, outboxKey(options));
+    for (const { command, atMs } of this.#outbox.load(Date.now())) this.#keep(command, atMs, true);
   }
 
   /** Begins, or begins again after the node closed the conversation. */
@@ -158,14 +155,23 @@ export class LessonSocket {
 
   /**
    * Asks something of the lesson. While the line or the campus is away the command waits in
-   * {@link waiting} and is sent later. Rejects with {@link Refused} when it is not done.
+   * {@link waiting} and is sent later, once: a page that comes back finds in the lesson whether
+   * it was carried out. Rejects with {@link Refused} when it is not done.
    */
   command(command: MemberCommand): Promise<void> {
-    return new Promise((resolve, reject) => {
+    const done = this.#keep(command, Date.now() + this.clockOffset.peek(), false);
+    this.#sendCommands();
+    return done;
+  }
+
+  #keep(command: MemberCommand, atMs: number, again: boolean): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
       const id = this.#nextId++;
-      this.#commands.set(id, { command, sent: false, again: false, resolve, reject });
-      this.#sendCommands();
+      this.#commands.set(id, { command, atMs, sent: false, again, resolve, reject });
     });
+    // Nobody waits for what an earlier page asked.
+    if (again) done.catch(() => undefined);
+    return done;
   }
 
   /** Takes back a command that has not been answered. */
@@ -225,7 +231,7 @@ export class LessonSocket {
   #stop(): void {
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#answerTimer);
-    clearTimeout(this.#campusTimer);
+    clearTimeout(this.#againTimer);
     this.#answerTimer = undefined;
     const ws = this.#ws;
     this.#ws = undefined;
@@ -267,14 +273,11 @@ export class LessonSocket {
       case "event": {
         const state = this.state.peek();
         if (!state) return;
-        const next = applyEvent(state, message.event);
-        // Missing events can't be had one by one: the next welcome holds them all.
-        if (next === "gap") this.#retry();
-        else this.state.value = next;
+        this.state.value = applyEvent(state, message.event);
         return;
       }
       case "state":
-        this.state.value = message.state;
+        this.state.value = wholeState(message.state);
         return;
       case "done":
       case "refused":
@@ -307,14 +310,26 @@ export class LessonSocket {
     clearTimeout(this.#answerTimer);
     this.#answerTimer = undefined;
     this.you.value = welcome.you;
-    this.state.value = welcome.state;
+    this.state.value = wholeState(welcome.state);
     this.campus.value = welcome.campus;
     this.links.value = welcome.links;
     this.iceServers = welcome.iceServers ?? [];
     this.clockOffset.value = welcome.nowMs - Date.now();
     this.link.value = { at: "joined" };
+    this.#settleDone(welcome.you.id);
     this.#sendCommands();
     for (const listener of this.#onWelcome) listener();
+  }
+
+  /** What was sent over the line that broke, and arrived, is done. */
+  #settleDone(me: string): void {
+    const state = this.state.peek();
+    if (!state) return;
+    for (const [id, { command, atMs, again, resolve }] of this.#commands) {
+      if (!again || !carriedOut(state, me, command, atMs)) continue;
+      this.#commands.delete(id);
+      resolve();
+    }
   }
 
   #bye(reason: ByeReason, message: string): void {
@@ -347,15 +362,17 @@ export class LessonSocket {
       else if (message.type === "failed") ask.reject(new Refused("failed", message.message));
       else ask.resolve(message);
     } else if (pending) {
-      if (message.type === "refused" && message.code === "campus-away") {
-        // The edge can't pass it on now. It says when the campus is back, but a trunk that
-        // was only slow never went away: ask again of ourselves too.
+      const later =
+        message.type === "refused" ? askAgain(pending.command, message.code) : undefined;
+      if (later !== undefined) {
+        // Of an edge that can't pass it on now: it says when the campus is back, but a trunk
+        // that was only slow never went away. Of haste: there is room again soon.
         pending.sent = false;
-        clearTimeout(this.#campusTimer);
-        this.#campusTimer = setTimeout(() => this.#sendCommands(), CAMPUS_RETRY_MS);
+        clearTimeout(this.#againTimer);
+        this.#againTimer = setTimeout(() => this.#sendCommands(), later);
       } else {
         this.#commands.delete(message.id);
-        if (message.type === "refused" && !(pending.again && ALREADY_SO.has(message.code))) {
+        if (message.type === "refused" && !(pending.again && meansDone(message.code))) {
           pending.reject(new Refused(message.code, message.message));
         } else if (message.type === "failed") {
           pending.reject(new Refused("failed", message.message));
@@ -387,7 +404,7 @@ export class LessonSocket {
   #sendCommands(): void {
     if (this.link.peek().at === "joined") {
       for (const [id, pending] of this.#commands) {
-        if (pending.sent || (!this.campus.peek() && CAMPUS_ALONE.has(pending.command.do))) continue;
+        if (pending.sent || (!this.campus.peek() && needsCampus(pending.command))) continue;
         pending.sent = true;
         this.#send({ type: "command", id, command: pending.command });
         this.#expectAnswer();
@@ -401,6 +418,7 @@ export class LessonSocket {
       .filter(([, pending]) => !pending.sent)
       .map(([id, { command }]) => ({ id, command }));
     if (waiting.length > 0 || this.waiting.peek().length > 0) this.waiting.value = waiting;
+    this.#outbox.save(this.#commands.values());
   }
 
   #expectAnswer(): void {

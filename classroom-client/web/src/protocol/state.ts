@@ -2,41 +2,67 @@
 // (`protocol/src/lesson.rs`). It decides nothing.
 
 import {
+  endOfMoments,
+  firstHand,
+  forgotten,
+  interactionChange,
+  oneMore,
+  withArrival,
+  withDeparture,
+  without as withoutKey,
+} from "./changes.ts";
+import {
   type Hand,
   type LessonEvent,
   type LessonState,
   type Member,
+  type Phase,
   trackMember,
 } from "./words.ts";
 
-/** The next state, or `"gap"` when events between the last one and this are missing. */
-export function applyEvent(state: LessonState, event: LessonEvent): LessonState | "gap" {
+/**
+ * The next state. Events come in order, but not all: what a member may not see is left out, so
+ * numbers may skip. One that was applied already changes nothing.
+ */
+export function applyEvent(state: LessonState, event: LessonEvent): LessonState {
   if (event.seq <= state.seq) return state;
-  if (event.seq !== state.seq + 1) return "gap";
   return { ...state, ...change(state, event), seq: event.seq };
 }
 
 function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
   switch (event.type) {
     case "lesson.opened":
-      return { info: event.info, phase: "open" };
+      return { info: event.info, phase: "open", ...forgotten() };
     case "lesson.started":
       return { phase: "live", session: event.session, startedMs: event.atMs };
     case "lesson.ended":
-      return { phase: "ended", endedMs: event.atMs, hands: [], stage: [] };
+      return {
+        phase: "ended",
+        endedMs: event.atMs,
+        hands: [],
+        stage: [],
+        ...endOfMoments(state, event.atMs),
+      };
     case "lesson.archived":
       return { phase: "archived", recording: event.recording };
     case "member.joined":
-      return { members: { ...state.members, [event.member.id]: event.member } };
+      return {
+        members: { ...state.members, [event.member.id]: event.member },
+        attendance: withArrival(state, event),
+      };
     case "member.left":
       return {
         members: without(state.members, (id) => id === event.member),
         hands: state.hands.filter((hand) => hand.member !== event.member),
         stage: state.stage.filter((member) => member !== event.member),
         tracks: without(state.tracks, (_, { track }) => trackMember(track) === event.member),
+        away: state.away.filter((member) => member !== event.member),
+        handCounts: withoutKey(state.handCounts, event.member),
+        attendance: withDeparture(state, event),
       };
     case "hand.raised":
-      return { hands: state.phase in OVER ? state.hands : withHand(state.hands, event) };
+      if (state.phase in OVER) return {};
+      return { hands: withHand(state.hands, event), ...firstHand(state, event.atMs) };
     case "hand.lowered":
       return { hands: state.hands.filter((hand) => hand.member !== event.member) };
     case "member.muted": {
@@ -48,6 +74,7 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
       return {
         hands: state.hands.filter((hand) => hand.member !== event.member),
         stage: state.stage.includes(event.member) ? state.stage : [...state.stage, event.member],
+        asked: oneMore(state.asked, event.member),
       };
     case "stage.left":
       return { stage: state.stage.filter((member) => member !== event.member) };
@@ -58,13 +85,13 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
     case "track.unpublished":
       return { tracks: without(state.tracks, (id) => id === event.track) };
     default:
-      // An event of a newer node: it counts, and changes nothing this page shows.
-      return {};
+      // Also an event of a newer node: it counts, and changes nothing this page shows.
+      return interactionChange(state, event);
   }
 }
 
 /** What is heard of after the end is a fact of the past: nothing of it is so now. */
-const OVER = { ended: true, archived: true };
+const OVER: Partial<Record<Phase, true>> = { ended: true, archived: true };
 
 /** One that was heard of late may have waited longer than others. */
 function withHand(hands: readonly Hand[], { member, atMs }: { member: string; atMs: number }) {

@@ -1,5 +1,9 @@
 // The words of the lesson socket, as the nodes' `protocol` crate writes them in JSON.
 
+import type { InteractionCommand, InteractionEvent, Interactions } from "./interactions.ts";
+
+export type * from "./interactions.ts";
+
 export type Lang = "zh-CN" | "en";
 
 export type Role = "teacher" | "assistant" | "classroom" | "student" | "observer" | "operator";
@@ -53,8 +57,8 @@ export interface Hand {
   atMs: number;
 }
 
-/** A lesson as everyone in it sees it, after the event numbered `seq`. */
-export interface LessonState {
+/** A lesson as its member may see it, after the event numbered `seq`. */
+export interface LessonState extends Interactions {
   info: LessonInfo;
   phase: Phase;
   seq: number;
@@ -86,7 +90,8 @@ export type EventBody =
   | { type: "stage.called"; member: string; by: string }
   | { type: "stage.left"; member: string; by: string }
   | { type: "track.published"; track: TrackId; codec: Codec; node: string }
-  | { type: "track.unpublished"; track: TrackId };
+  | { type: "track.unpublished"; track: TrackId }
+  | InteractionEvent;
 
 /** Decided by a node that could not reach the origin; without `heardMs` it is provisional. */
 export interface Late {
@@ -103,7 +108,8 @@ export type MemberCommand =
   | { do: "lower-hand"; member?: string }
   | { do: "mute"; member: string; muted: boolean }
   | { do: "call"; member: string }
-  | { do: "dismiss"; member?: string };
+  | { do: "dismiss"; member?: string }
+  | InteractionCommand;
 
 export type RefusalCode =
   | "no-such-lesson"
@@ -123,7 +129,18 @@ export type RefusalCode =
   | "no-such-track"
   | "lesson-full"
   | "campus-away"
-  | "storage";
+  | "storage"
+  | "not-now"
+  | "already-open"
+  | "already-answered"
+  | "too-late"
+  | "not-an-answer"
+  | "too-long"
+  | "too-many"
+  | "too-fast"
+  | "chat-off"
+  | "silenced"
+  | "nobody-to-pick";
 
 /** What one m-line of the watch connection shows: a track, a voice, or nothing. */
 export interface Slot {
