@@ -22,6 +22,8 @@ export function nothingDone(): Interactions {
     reactions: {},
     praise: [],
     view: { layout: "auto", auto: true },
+    boardWriters: "teacher",
+    run: 0,
     proposals: [],
     chapters: [],
     notes: [],
@@ -40,6 +42,7 @@ export function forgotten(): Interactions {
     buzzer: undefined,
     timer: undefined,
     groups: undefined,
+    slides: undefined,
     caption: undefined,
   };
 }
@@ -316,6 +319,16 @@ function showing(state: LessonState, event: Stamped<InteractionEvent>): Change {
       const { layout, focus, auto } = event;
       return { view: focus === undefined ? { layout, auto } : { layout, focus, auto } };
     }
+    case "slides.opened":
+      return { slides: { deck: event.deck, page: event.page } };
+    case "slides.turned":
+      // One of a deck that has been replaced meanwhile turns nothing.
+      if (state.slides?.deck.id !== event.deck) return {};
+      return { slides: { ...state.slides, page: event.page } };
+    case "slides.closed":
+      return { slides: undefined };
+    case "board.writers":
+      return { boardWriters: event.writers };
     case "caption.posted": {
       const { text, startMs, endMs, lang } = event;
       return { caption: { text, startMs, endMs, lang } };
@@ -345,6 +358,7 @@ export function endOfMoments(state: LessonState, atMs: number): Partial<Interact
     reactions: {},
     timer: undefined,
     groups: undefined,
+    slides: undefined,
     caption: undefined,
     rollCall: rollCall && { ...rollCall, closedMs: rollCall.closedMs ?? atMs },
     question: question && { ...question, closedMs: question.closedMs ?? atMs },

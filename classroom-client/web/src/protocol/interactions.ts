@@ -243,6 +243,35 @@ export interface Score {
   of: number;
 }
 
+/** Who may write on the board, each with more writers than the one before. */
+export type BoardWriters = "teacher" | "stage" | "classrooms" | "everyone";
+
+export interface DeckPage {
+  /** Its picture, to be had at the node by this id. */
+  asset: string;
+  /** Of the picture, in pixels. */
+  width: number;
+  height: number;
+  /** A smaller picture of it, for overviews and for who saves data. */
+  small?: string;
+  title?: string;
+}
+
+/** Slides to show: pages that were made into pictures once. */
+export interface Deck {
+  id: string;
+  title: string;
+  pages: DeckPage[];
+  /** The asset with the text of its pages. */
+  text?: string;
+}
+
+/** The deck that is open, and the page everybody sees, 1 for the first. */
+export interface Slides {
+  deck: Deck;
+  page: number;
+}
+
 /** What interactions leave in a lesson's state. Nodes leave out what is empty. */
 export interface Interactions {
   rollCall?: RollCall | undefined;
@@ -262,6 +291,10 @@ export interface Interactions {
   timer?: Timer | undefined;
   groups?: Groups | undefined;
   view: View;
+  slides?: Slides | undefined;
+  boardWriters: BoardWriters;
+  /** How often the lesson was opened anew, 1 for its first run. */
+  run: number;
   caption?: Caption | undefined;
   proposals: Proposal[];
   chapters: Chapter[];
@@ -309,6 +342,10 @@ export type InteractionEvent =
   | { type: "groups.visited"; member: string; group?: string }
   | { type: "groups.closed"; by?: string }
   | { type: "view.directed"; layout: Layout; focus?: string; by?: string; auto: boolean }
+  | { type: "slides.opened"; deck: Deck; page: number; by: string }
+  | { type: "slides.turned"; deck: string; page: number; by: string }
+  | { type: "slides.closed"; by: string }
+  | { type: "board.writers"; writers: BoardWriters; by: string }
   | ({ type: "caption.posted"; member: string } & Caption)
   | { type: "proposal.made"; proposal: string; member: string; content: ProposalContent }
   | { type: "proposal.accepted" | "proposal.declined"; proposal: string; by: string }
@@ -351,6 +388,10 @@ export type InteractionCommand =
   | { do: "visit-group"; group?: string }
   | { do: "close-groups" }
   | { do: "direct"; layout: Layout; focus?: string }
+  | { do: "board-writers"; writers: BoardWriters }
+  | { do: "slides-open"; deck: Deck; page?: number }
+  | { do: "slides-turn"; page: number }
+  | { do: "slides-close" }
   | ({ do: "caption" } & Caption)
   | { do: "propose"; proposal: ProposalContent }
   | { do: "accept-proposal" | "decline-proposal"; proposal: string }

@@ -32,7 +32,17 @@ export function applyEvent(state: LessonState, event: LessonEvent): LessonState 
 function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
   switch (event.type) {
     case "lesson.opened":
-      return { info: event.info, phase: "open", ...forgotten() };
+      if (state.phase === "open") return { info: event.info };
+      return {
+        ...forgotten(),
+        info: event.info,
+        phase: "open",
+        run: state.run + 1,
+        session: undefined,
+        startedMs: undefined,
+        endedMs: undefined,
+        recording: undefined,
+      };
     case "lesson.started":
       return { phase: "live", session: event.session, startedMs: event.atMs };
     case "lesson.ended":

@@ -62,9 +62,9 @@ export interface LessonState extends Interactions {
   info: LessonInfo;
   phase: Phase;
   seq: number;
-  session?: string;
-  startedMs?: number;
-  endedMs?: number;
+  session?: string | undefined;
+  startedMs?: number | undefined;
+  endedMs?: number | undefined;
   members: Record<string, Member>;
   /** The longest waiting first. */
   hands: Hand[];
@@ -72,7 +72,7 @@ export interface LessonState extends Interactions {
   stage: string[];
   muted: string[];
   tracks: Record<string, PublishedTrack>;
-  recording?: string;
+  recording?: string | undefined;
 }
 
 export type LeaveReason = "left" | "lost" | "ended";
@@ -140,7 +140,16 @@ export type RefusalCode =
   | "too-fast"
   | "chat-off"
   | "silenced"
-  | "nobody-to-pick";
+  | "nobody-to-pick"
+  | "bad-deck"
+  | "no-slides"
+  | "no-such-page"
+  | "board-read-only"
+  | "board-not-yours"
+  | "board-malformed"
+  | "board-too-large"
+  | "board-too-fast"
+  | "board-full";
 
 /** What one m-line of the watch connection shows: a track, a voice, or nothing. */
 export interface Slot {
