@@ -43,6 +43,8 @@ codes! {
     T01
     /// 共享屏幕
     T09
+    /// 使用资源
+    T10
     /// 授权发言
     T12
     /// 举手
@@ -61,7 +63,7 @@ impl Code {
     /// Whether a record of this code says what it is directed at.
     #[must_use]
     pub fn needs_object(self) -> bool {
-        matches!(self, Code::T09 | Code::T12)
+        matches!(self, Code::T09 | Code::T10 | Code::T12)
     }
 
     /// Whether someone speaks.

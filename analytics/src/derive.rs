@@ -13,7 +13,7 @@ use crate::record::{
 };
 use crate::speech::Utterance;
 use cloudschool_protocol::event::{Event, EventBody};
-use cloudschool_protocol::id::{LessonId, MemberId};
+use cloudschool_protocol::id::{DeckId, LessonId, MemberId};
 use cloudschool_protocol::lesson::{Gap, LessonInfo, Phase, State};
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::{Member, Role};
@@ -33,6 +33,8 @@ pub struct Derivation {
     hands: BTreeMap<MemberId, Since>,
     calls: BTreeMap<MemberId, Call>,
     tracks: BTreeMap<TrackId, Since>,
+    /// The page of slides that is shown.
+    shown: Option<Shown>,
     /// The event the lesson started with.
     started: Option<Since>,
     /// From before the lesson started: to be written, with its session, when it does.
@@ -54,6 +56,15 @@ struct Call {
     hand: Option<Uuid>,
 }
 
+/// A page of slides that is shown.
+#[derive(Debug, Clone)]
+struct Shown {
+    since: Since,
+    by: MemberId,
+    deck: DeckId,
+    page: u16,
+}
+
 impl Derivation {
     /// Nothing has happened yet.
     #[must_use]
@@ -67,6 +78,7 @@ impl Derivation {
             hands: BTreeMap::new(),
             calls: BTreeMap::new(),
             tracks: BTreeMap::new(),
+            shown: None,
             started: None,
             waiting: Vec::new(),
         }
@@ -159,6 +171,15 @@ impl Derivation {
                 }
             }
             EventBody::TrackUnpublished { track } => self.end_track(now, track, out),
+            EventBody::SlidesOpened { .. } | EventBody::SlidesTurned { .. }
+                if before >= Phase::Ended => {}
+            EventBody::SlidesOpened { deck, page, by } => {
+                self.show(now, by, deck.id.clone(), *page, out);
+            }
+            EventBody::SlidesTurned { deck, page, by } => {
+                self.show(now, by, deck.clone(), *page, out);
+            }
+            EventBody::SlidesClosed { .. } => self.end_page(now, out),
         }
     }
 
@@ -172,7 +193,29 @@ impl Derivation {
         }
     }
 
+    fn show(
+        &mut self,
+        now: Since,
+        by: &MemberId,
+        deck: DeckId,
+        page: u16,
+        out: &mut Vec<Behaviour>,
+    ) {
+        self.end_page(now, out);
+        self.shown = Some(Shown { since: now, by: by.clone(), deck, page });
+    }
+
+    /// What was shown of a deck, as one interval for each page.
+    fn end_page(&mut self, now: Since, out: &mut Vec<Behaviour>) {
+        let Some(shown) = self.shown.take() else { return };
+        let mut record = self.leading(shown.since, &shown.by, Code::T10);
+        let id = format!("{}/{}", shown.deck, shown.page);
+        record.object = Some(Object { kind: ObjectKind::Resource, id });
+        out.push(until(record, now.at_ms));
+    }
+
     fn end_everything(&mut self, now: Since, out: &mut Vec<Behaviour>) {
+        self.end_page(now, out);
         self.hands.clear();
         let called: Vec<_> = self.calls.keys().cloned().collect();
         for member in called {
@@ -553,6 +596,45 @@ mod tests {
         assert_eq!(answer.cause, Some(lesson()[9].id));
         assert_eq!(answer.offset_ms, Some(4500));
         assert_eq!(Some(answer.id), d.speech(&id("wang"), &said, None, 0.5).map(|b| b.id));
+    }
+
+    #[test]
+    fn each_page_of_slides_is_an_interval_until_the_next_or_the_end() {
+        let page = cloudschool_protocol::slides::DeckPage {
+            asset: cloudschool_protocol::asset::AssetId::of_digest([1; 32]),
+            width: 4,
+            height: 3,
+            small: None,
+            title: None,
+        };
+        let deck_id = DeckId::new("fractions").unwrap();
+        let pages = vec![page; 3];
+        let deck = cloudschool_protocol::slides::Deck {
+            id: deck_id.clone(),
+            title: "分数".into(),
+            pages,
+            text: None,
+        };
+        let open =
+            || EventBody::SlidesOpened { deck: Box::new(deck.clone()), page: 1, by: id("li") };
+        let mut bodies: Vec<_> = lesson()[..6].iter().map(|e| e.body.clone()).collect();
+        bodies.extend([
+            open(),
+            EventBody::SlidesTurned { deck: deck_id, page: 3, by: id("li") },
+            EventBody::SlidesClosed { by: id("li") },
+            open(),
+            EventBody::LessonEnded { by: id("li") },
+        ]);
+        let records = run(&events(bodies));
+        let shown: Vec<_> = of(&records, Code::T10)
+            .into_iter()
+            .map(|r| {
+                r.check().unwrap();
+                assert_eq!(r.actor.role, ActorRole::T);
+                (r.object.as_ref().unwrap().id.as_str(), r.lasted_ms())
+            })
+            .collect();
+        assert_eq!(shown, [("fractions/1", 1000), ("fractions/3", 1000), ("fractions/1", 1000)]);
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use crate::event::LeaveReason;
 use crate::id::MemberId;
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
+use crate::slides::Deck;
 use serde::{Deserialize, Serialize};
 
 /// What a member may ask for over its lesson socket: `{"do":"raise-hand"}`.
@@ -35,6 +36,19 @@ pub enum MemberCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         member: Option<MemberId>,
     },
+    /// Show slides, in place of those that are shown (teacher).
+    SlidesOpen {
+        deck: Box<Deck>,
+        /// To begin with; the first when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<u16>,
+    },
+    /// Turn to a page of them, 1 for the first (teacher).
+    SlidesTurn {
+        page: u16,
+    },
+    /// Show slides no more (teacher).
+    SlidesClose,
 }
 
 /// A command with who gives it, as it travels up the trunk.

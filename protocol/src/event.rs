@@ -1,9 +1,10 @@
 //! Lesson events: what happened, numbered by the origin, the only writer of a lesson's log.
 
-use crate::id::{MemberId, NodeId};
+use crate::id::{DeckId, MemberId, NodeId};
 use crate::lesson::LessonInfo;
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
+use crate::slides::Deck;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -94,6 +95,14 @@ pub enum EventBody {
     StageCalled { member: MemberId, by: MemberId },
     #[serde(rename = "stage.left")]
     StageLeft { member: MemberId, by: MemberId },
+    /// Slides are shown; `page` is 1 for the first.
+    #[serde(rename = "slides.opened")]
+    SlidesOpened { deck: Box<Deck>, page: u16, by: MemberId },
+    /// Everybody sees another page of them: a chapter begins.
+    #[serde(rename = "slides.turned")]
+    SlidesTurned { deck: DeckId, page: u16, by: MemberId },
+    #[serde(rename = "slides.closed")]
+    SlidesClosed { by: MemberId },
     #[serde(rename = "track.published")]
     TrackPublished { track: TrackId, codec: Codec, node: NodeId },
     #[serde(rename = "track.unpublished")]

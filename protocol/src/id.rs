@@ -94,6 +94,11 @@ id!(
     "a member id"
 );
 id!(
+    /// A deck of slides (课件).
+    DeckId,
+    "a deck id"
+);
+id!(
     /// A school (学校), the campus (总部校区) included.
     SchoolId,
     "a school id"

@@ -9,6 +9,7 @@ use crate::id::{LessonId, MemberId, NodeId, SchoolId};
 use crate::join_code::JoinCode;
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
+use crate::slides::{Deck, Slides};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -104,6 +105,9 @@ pub struct State {
     pub muted: Vec<MemberId>,
     /// Tracks being published, by track.
     pub tracks: BTreeMap<TrackId, PublishedTrack>,
+    /// The slides everybody sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slides: Option<Slides>,
     /// Address of the lesson in the library, once archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<String>,
@@ -133,6 +137,7 @@ impl State {
             stage: Vec::new(),
             muted: Vec::new(),
             tracks: BTreeMap::new(),
+            slides: None,
             recording: None,
         }
     }
@@ -169,6 +174,7 @@ impl State {
                 self.ended_ms = Some(event.at_ms);
                 self.hands.clear();
                 self.stage.clear();
+                self.slides = None;
             }
             EventBody::LessonArchived { recording, .. } => {
                 self.phase = Phase::Archived;
@@ -205,6 +211,18 @@ impl State {
                 }
             }
             EventBody::StageLeft { member, .. } => self.stage.retain(|m| m != member),
+            EventBody::SlidesOpened { .. } | EventBody::SlidesTurned { .. }
+                if self.phase >= Phase::Ended => {}
+            EventBody::SlidesOpened { deck, page, .. } => {
+                self.slides = Some(Slides { deck: Deck::clone(deck), page: *page });
+            }
+            EventBody::SlidesTurned { deck, page, .. } => {
+                // One of a deck that has been replaced meanwhile turns nothing.
+                if let Some(slides) = self.slides.as_mut().filter(|s| s.deck.id == *deck) {
+                    slides.page = *page;
+                }
+            }
+            EventBody::SlidesClosed { .. } => self.slides = None,
             EventBody::TrackPublished { track, codec, node } => {
                 let published =
                     PublishedTrack { track: track.clone(), codec: *codec, node: node.clone() };

@@ -6,6 +6,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
+pub mod asset;
 pub mod command;
 pub mod event;
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod refusal;
 pub mod roq;
 pub mod rtcp;
 pub mod rtp;
+pub mod slides;
 pub mod socket;
 pub mod spool;
 pub mod token;

@@ -62,6 +62,9 @@ refusals! {
     NotOnStage, "不在台上。", "The member is not on stage.";
     AlreadyMuted, "麦克风已经是这个状态。", "The microphone is already in that state.";
     NoSuchTrack, "没有这路音视频。", "There is no such track.";
+    BadDeck, "课件的页数或文字超出了限制。", "The deck has too many pages, or texts that are too long.";
+    NoSlides, "现在没有打开课件。", "No slides are open.";
+    NoSuchPage, "课件里没有这一页。", "The slides have no such page.";
     LessonFull, "这节课的人数已满。", "The lesson is full.";
     /// The edge can't reach the campus, and what was asked needs it.
     CampusAway, "与总部校区的连接断开,请稍后再试。", "The campus can't be reached; please try again shortly.";

@@ -7,11 +7,12 @@
 
 use crate::command::MemberCommand;
 use crate::event::Event;
-use crate::id::{NodeId, SchoolId};
+use crate::id::{MemberId, NodeId, SchoolId};
 use crate::lesson::State;
 use crate::media::{Source, TrackId};
 use crate::member::Member;
 use crate::refusal::{Lang, Refusal};
+use crate::slides::Spot;
 use serde::{Deserialize, Serialize};
 
 /// Largest message either side may send, in bytes. An SDP offer with many m-lines fits.
@@ -60,6 +61,11 @@ pub enum ClientMessage {
     WatchOffer { id: u64, sdp: String },
     /// Says what the m-lines of the watch connection are to show. M-lines not named stay.
     Watch { id: u64, slots: Vec<Slot> },
+    /// The teacher points at something on the page that is shown, or no more. Not answered.
+    Pointer {
+        #[serde(default)]
+        at: Option<Spot>,
+    },
     /// The member leaves on purpose.
     Leave,
 }
@@ -206,6 +212,13 @@ pub enum ServerMessage {
     /// all of them, after a welcome and on change. Schools not named get everything, or have no
     /// node in the lesson.
     Rungs { schools: Vec<SchoolRung> },
+    /// Where on the page that is shown `by` points, or that it points no more. A pointer of
+    /// which nothing has been heard for two seconds is none.
+    Pointer {
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Spot>,
+    },
     /// The node closes the socket after this.
     Bye { reason: ByeReason, message: String },
 }

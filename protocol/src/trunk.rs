@@ -11,12 +11,14 @@ mod version;
 
 pub use version::{CAPABILITIES, NoCommonVersion, OLDEST, VERSION, Versions, capability};
 
+use crate::asset::{AssetId, AssetKind, AssetRefusal};
 use crate::command::Command;
 use crate::event::Event;
-use crate::id::{LessonId, NodeId, SchoolId};
+use crate::id::{LessonId, MemberId, NodeId, SchoolId};
 use crate::lesson::{LessonInfo, Phase};
 use crate::media::{Codec, TrackId};
 use crate::refusal::Refusal;
+use crate::slides::Spot;
 use crate::spool::{Piece, SpoolPart};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -249,6 +251,40 @@ pub enum Control {
     HttpsCertificate(HttpsCertificate),
     /// Either way: the sender's site allows lessons so much of its line, in each direction.
     Cap { bits_per_second: u64 },
+    /// Either way: send an asset of the lesson from byte `offset` on, in
+    /// [`Chunk`](crate::asset::Chunk)s. The same `request` again replaces what it asked before.
+    AssetFetch {
+        request: u64,
+        lesson: LessonId,
+        asset: AssetId,
+        #[serde(default)]
+        offset: u64,
+        /// Somebody waits for it.
+        #[serde(default)]
+        now: bool,
+    },
+    /// Either way: nothing more is wanted of this request.
+    AssetStop { request: u64 },
+    /// Either way: what a request asks for does not come.
+    AssetRefused { request: u64, refusal: AssetRefusal },
+    /// Up: this asset of the lesson was given to the sender or to a node behind it. It is to be
+    /// fetched and kept.
+    AssetOffer { lesson: LessonId, asset: AssetId, bytes: u64, kind: AssetKind },
+    /// Down: the lesson's origin has it, or won't.
+    AssetTaken {
+        lesson: LessonId,
+        asset: AssetId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<AssetRefusal>,
+    },
+    /// Either way: where on the page a teacher points, or that it points no more. Passed on to
+    /// the other nodes of the lesson, and nowhere kept.
+    Pointer {
+        lesson: LessonId,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Spot>,
+    },
     /// A message this release does not know. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -155,9 +155,11 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoSuchLesson | Refusal::NoSuchMember | Refusal::NoSuchTrack => {
-                StatusCode::NOT_FOUND
-            }
+            Refusal::BadDeck => StatusCode::BAD_REQUEST,
+            Refusal::NoSuchLesson
+            | Refusal::NoSuchMember
+            | Refusal::NoSuchTrack
+            | Refusal::NoSuchPage => StatusCode::NOT_FOUND,
             Refusal::NotInvited | Refusal::NotAllowed | Refusal::NotAMember => {
                 StatusCode::FORBIDDEN
             }
@@ -168,7 +170,8 @@ impl From<Refusal> for Problem {
             | Refusal::HandNotUp
             | Refusal::AlreadyOnStage
             | Refusal::NotOnStage
-            | Refusal::AlreadyMuted => StatusCode::CONFLICT,
+            | Refusal::AlreadyMuted
+            | Refusal::NoSlides => StatusCode::CONFLICT,
             Refusal::Ended => StatusCode::GONE,
             Refusal::LessonFull | Refusal::CampusAway => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Storage => StatusCode::INSUFFICIENT_STORAGE,

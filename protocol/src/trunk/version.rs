@@ -15,11 +15,13 @@ pub mod capability {
     pub const TREE: &str = "tree";
     /// Asks for certificates, or answers who does.
     pub const CERTIFICATES: &str = "certificates";
+    /// Sends and takes assets, and passes on where the teacher points.
+    pub const ASSETS: &str = "assets";
 }
 
 /// What this release can do beyond [`VERSION`].
 pub const CAPABILITIES: &[&str] =
-    &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES];
+    &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES, capability::ASSETS];
 
 /// The versions a release speaks, from `oldest` to `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! Values only: no clock, no log, no network. What the events then do to the state is
 //! [`State::apply`]'s, which every node shares.
 
+mod slides;
+
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{Event, EventBody, Late, LeaveReason};
 use cloudschool_protocol::id::{MemberId, NodeId};
@@ -51,7 +53,10 @@ pub fn decide_away(
         Command::Archived { .. } => return Err(Refusal::CampusAway),
         Command::Member { command, .. } => match command {
             MemberCommand::Start | MemberCommand::End => return Err(Refusal::CampusAway),
-            MemberCommand::RaiseHand => None,
+            MemberCommand::RaiseHand
+            | MemberCommand::SlidesOpen { .. }
+            | MemberCommand::SlidesTurn { .. }
+            | MemberCommand::SlidesClose => None,
             MemberCommand::Mute { member, .. } | MemberCommand::Call { member } => Some(member),
             MemberCommand::LowerHand { member } | MemberCommand::Dismiss { member } => {
                 member.as_ref()
@@ -310,6 +315,18 @@ fn ask(
                 return Err(Refusal::NotOnStage);
             }
             EventBody::StageLeft { member: member.clone(), by: by.id.clone() }
+        }
+        MemberCommand::SlidesOpen { deck, page } => {
+            leads(None)?;
+            return slides::open(state, &by.id, deck, *page);
+        }
+        MemberCommand::SlidesTurn { page } => {
+            leads(None)?;
+            return slides::turn(state, &by.id, *page);
+        }
+        MemberCommand::SlidesClose => {
+            leads(None)?;
+            return slides::close(state, &by.id);
         }
     };
     Ok(vec![event])

@@ -5,6 +5,7 @@
 mod events;
 mod layers;
 mod metrics;
+mod pointing;
 mod publishing;
 mod room;
 mod routing;
@@ -15,6 +16,7 @@ mod watching;
 
 pub use layers::Watched;
 pub use metrics::Snapshot;
+pub use pointing::Pointed;
 pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;
 
@@ -543,6 +545,17 @@ impl Node {
         lesson: &LessonId,
     ) -> Result<broadcast::Receiver<Speakers>, Refusal> {
         Ok(self.room(lesson)?.speakers())
+    }
+
+    /// Where the teacher points.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchLesson`].
+    pub fn pointer(
+        self: &Arc<Self>,
+        lesson: &LessonId,
+    ) -> Result<broadcast::Receiver<Pointed>, Refusal> {
+        Ok(self.room(lesson)?.pointer())
     }
 
     /// A lesson whose room is open, and a place left in this node.

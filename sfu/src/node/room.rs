@@ -20,6 +20,9 @@ use tokio::sync::{broadcast, watch};
 /// Readings of who is loud that a slow socket may lag behind.
 const SPEAKER_BACKLOG: usize = 8;
 
+/// Movements of the teacher's pointer that a slow socket may lag behind.
+const POINTER_BACKLOG: usize = 8;
+
 /// Who is loud, the loudest first, with the RFC 6464 level.
 pub type Speakers = Arc<Vec<(TrackId, u8)>>;
 
@@ -59,6 +62,7 @@ pub struct Room {
     handle: Arc<LessonHandle>,
     inner: Mutex<Inner>,
     speakers: broadcast::Sender<Speakers>,
+    pointer: broadcast::Sender<super::Pointed>,
     pub(super) watched: watch::Sender<super::Watched>,
     pub(super) rungs: watch::Sender<super::SchoolRungs>,
 }
@@ -66,8 +70,9 @@ pub struct Room {
 impl Room {
     pub(super) fn new(handle: Arc<LessonHandle>) -> Self {
         let (speakers, _) = broadcast::channel(SPEAKER_BACKLOG);
+        let (pointer, _) = broadcast::channel(POINTER_BACKLOG);
         let (watched, rungs) = (watch::Sender::default(), watch::Sender::default());
-        Self { handle, inner: Mutex::default(), speakers, watched, rungs }
+        Self { handle, inner: Mutex::default(), speakers, pointer, watched, rungs }
     }
 
     /// The lesson itself.
@@ -78,6 +83,15 @@ impl Room {
 
     pub(super) fn speakers(&self) -> broadcast::Receiver<Speakers> {
         self.speakers.subscribe()
+    }
+
+    pub(super) fn pointer(&self) -> broadcast::Receiver<super::Pointed> {
+        self.pointer.subscribe()
+    }
+
+    pub(super) fn say_where_is_pointed(&self, pointed: super::Pointed) {
+        // Nobody looking is no error.
+        let _lookers = self.pointer.send(pointed);
     }
 
     pub(super) fn say_who_is_loud(&self, tracks: Vec<(TrackId, u8)>) {

@@ -52,7 +52,7 @@ pub async fn serve(node: Arc<Node>, listener: Arc<Listener>) {
 
 /// Whether a peer may follow a lesson: services follow all, a node those its school is invited
 /// to, or a school that may stand behind it.
-fn admits(info: &LessonInfo, peer: &Peer) -> bool {
+pub(crate) fn admits(info: &LessonInfo, peer: &Peer) -> bool {
     match peer.kind {
         NodeKind::Recorder | NodeKind::Analytics => true,
         NodeKind::Edge | NodeKind::Origin => {

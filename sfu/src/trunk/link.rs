@@ -74,6 +74,13 @@ impl LinkHandle {
         self.trunk.peer()
     }
 
+    /// Whether the other end has this
+    /// [`capability`](cloudschool_protocol::trunk::capability).
+    #[must_use]
+    pub fn can(&self, capability: &str) -> bool {
+        self.trunk.peer_can(capability)
+    }
+
     /// What the path carries now.
     #[must_use]
     pub fn path(&self) -> PathState {
@@ -235,6 +242,9 @@ impl Link {
             }
             Control::Cap { bits_per_second } => {
                 self.allocator.tell(News::Cap(Some(bits_per_second)));
+            }
+            Control::Pointer { lesson, by, at } => {
+                self.node.pointed_by(&self.handle, (lesson, by, at));
             }
             Control::Clock { flow, ntp, rtp } => self.inlets.clock(flow, Clock { ntp, rtp }),
             other => return Some(other),

@@ -19,6 +19,7 @@ pub mod spool;
 pub mod tree;
 pub mod up;
 
+pub(crate) use down::admits;
 pub use link::{LinkCommand, LinkHandle};
 pub use rungs::{TRACK_WORDS, TrunkRungs};
 

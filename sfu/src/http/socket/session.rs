@@ -4,7 +4,7 @@ use super::line::{Ending, Line, PING_EVERY, Sentence};
 use crate::bucket::Bucket;
 use crate::http::state::App;
 use crate::lesson::{LessonHandle, Reset, Subscription};
-use crate::node::{MediaError, SchoolRungs, Watched};
+use crate::node::{MediaError, Pointed, SchoolRungs, Watched};
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{EventBody, LeaveReason};
 use cloudschool_protocol::id::MemberId;
@@ -175,6 +175,7 @@ impl<'a> Session<'a> {
         let node = &self.app.node;
         let mut campus = node.campus_reachable();
         let mut speakers = node.speakers(self.lesson.id()).ok();
+        let mut pointer = node.pointer(self.lesson.id()).ok();
         let mut watched = node.watched(self.lesson.id()).ok();
         if let Some(watched) = &mut watched {
             watched.mark_changed();
@@ -210,6 +211,11 @@ impl<'a> Session<'a> {
                 }
                 tracks = loud(&mut speakers) => {
                     line.send(&ServerMessage::Speakers { tracks: tracks.to_vec() }).await?;
+                }
+                (by, at) = pointed(&mut pointer) => {
+                    if by != self.me.id {
+                        line.send(&ServerMessage::Pointer { by, at }).await?;
+                    }
                 }
                 Ok(()) = campus.changed() => {
                     let reachable = *campus.borrow_and_update();
@@ -247,6 +253,10 @@ impl<'a> Session<'a> {
             ClientMessage::Command { id, command } => Request::Command { id, command },
             ClientMessage::WatchOffer { id, sdp } => Request::WatchOffer { id, sdp },
             ClientMessage::Watch { id, slots } => Request::Watch { id, slots },
+            ClientMessage::Pointer { at } => {
+                self.app.node.point(self.lesson.id(), &self.me.id, at);
+                return Ok(());
+            }
             ClientMessage::Leave => return Err(Ending::Left),
             ClientMessage::Join { .. } => {
                 let zh = "已经进入课堂,不能再次 join。";
@@ -375,6 +385,18 @@ async fn loud(speakers: &mut Option<broadcast::Receiver<Tracks>>) -> Tracks {
             Ok(tracks) => return tracks,
             Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => *speakers = None,
+        }
+    }
+    std::future::pending().await
+}
+
+/// Where the teacher points; what a slow page missed of it is past.
+async fn pointed(pointer: &mut Option<broadcast::Receiver<Pointed>>) -> Pointed {
+    while let Some(receiver) = pointer {
+        match receiver.recv().await {
+            Ok(pointed) => return pointed,
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => *pointer = None,
         }
     }
     std::future::pending().await

@@ -29,7 +29,7 @@ fn info() -> LessonInfo {
     }
 }
 
-fn id(name: &str) -> MemberId {
+pub(super) fn id(name: &str) -> MemberId {
     MemberId::new(name).unwrap()
 }
 
@@ -43,8 +43,8 @@ fn member(name: &str, role: Role, at: &str) -> Member {
 }
 
 /// A lesson as the origin holds it: every event applied, and kept.
-struct Room {
-    state: State,
+pub(super) struct Room {
+    pub(super) state: State,
     log: Vec<Event>,
     ids: u128,
 }
@@ -57,7 +57,7 @@ impl Room {
         room
     }
 
-    fn live() -> Self {
+    pub(super) fn live() -> Self {
         let mut room = Room::new();
         room.join("li", Role::Teacher, "campus");
         room.ask("li", MemberCommand::Start).unwrap();
@@ -84,11 +84,15 @@ impl Room {
         Ok(bodies)
     }
 
-    fn join(&mut self, name: &str, role: Role, at: &str) {
+    pub(super) fn join(&mut self, name: &str, role: Role, at: &str) {
         self.submit(&Command::Join { member: member(name, role, at) }, at).unwrap();
     }
 
-    fn ask(&mut self, by: &str, command: MemberCommand) -> Result<Vec<EventBody>, Refusal> {
+    pub(super) fn ask(
+        &mut self,
+        by: &str,
+        command: MemberCommand,
+    ) -> Result<Vec<EventBody>, Refusal> {
         let at = self.state.members.get(&id(by)).map_or("campus".into(), |m| m.node.to_string());
         self.submit(&Command::Member { by: id(by), command }, &at)
     }
