@@ -55,8 +55,11 @@ export function withToken(address: string, fragment: Record<string, string>): st
   return url.href;
 }
 
+/** Roles with a page of their own, which is called like them. */
+const OWN_PAGES = ["teacher", "classroom", "student", "assistant", "observer"] as const;
+
 /** The page a role belongs to. */
-export function pageOfRole(role: string): "teacher" | "classroom" | "student" {
-  if (role === "teacher") return "teacher";
-  return role === "classroom" ? "classroom" : "student";
+export function pageOfRole(role: string): (typeof OWN_PAGES)[number] {
+  // Who looks after the installation looks on from a student's seat.
+  return OWN_PAGES.find((page) => page === role) ?? "student";
 }

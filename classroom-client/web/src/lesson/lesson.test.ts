@@ -25,7 +25,8 @@ describe("an address", () => {
   it("belongs to a role", () => {
     expect(pageOfRole("teacher")).toBe("teacher");
     expect(pageOfRole("classroom")).toBe("classroom");
-    expect(pageOfRole("observer")).toBe("student");
+    expect(pageOfRole("observer")).toBe("observer");
+    expect(pageOfRole("operator")).toBe("student");
   });
 });
 
@@ -123,14 +124,14 @@ describe("what is watched", () => {
   });
 
   it("by a class: the teacher, the stage and the loudest, never itself", () => {
-    expect(sorted(wantedByClass(state([], [], ...all), "room", false))).toEqual([
+    expect(sorted(wantedByClass(state([], [], ...all), "room", "all"))).toEqual([
       "li/camera",
       "li/microphone",
       "li/screen",
       "li/screen-audio",
       ...VOICES,
     ]);
-    const stage = wantedByClass(state(["room", "other"], ["other"], ...all), "room", false);
+    const stage = wantedByClass(state(["room", "other"], ["other"], ...all), "room", "all");
     expect(stage).toContain("other/camera");
     expect(stage).not.toContain("other/microphone");
     expect(stage.some((track) => track.startsWith("room/"))).toBe(false);
@@ -138,20 +139,43 @@ describe("what is watched", () => {
 
   it("without a voice of the class while only oneself, the teacher and the muted have one", () => {
     const own = state([], ["other"], "li/microphone", "wang/microphone", "other/microphone");
-    expect(wantedByClass(own, "wang", true)).toEqual(["li/microphone"]);
-    expect(wantedByClass(own, "room", true)).toEqual(["li/microphone", ...VOICES]);
+    expect(wantedByClass(own, "wang", "none")).toEqual(["li/microphone"]);
+    expect(wantedByClass(own, "room", "none")).toEqual(["li/microphone", ...VOICES]);
     expect(wantedByTeacher(own, "li")).toEqual(VOICES);
   });
 
   it("with sound only: no picture", () => {
-    expect(wantedByClass(state(["other"], [], ...all), "wang", true)).toEqual([
+    expect(wantedByClass(state(["other"], [], ...all), "wang", "none")).toEqual([
       "li/microphone",
       "li/screen-audio",
       ...VOICES,
     ]);
   });
 
+  it("by who saves data: the large picture alone", () => {
+    expect(wantedByClass(state(["other"], [], ...all), "wang", "one")).toEqual([
+      "li/microphone",
+      "li/screen-audio",
+      ...VOICES,
+      "li/screen",
+    ]);
+  });
+
+  it("in a group: the group, and the teacher unless with another", () => {
+    const groups = [
+      { id: "g1", name: "1", members: ["wang", "room"] },
+      { id: "g2", name: "2", members: ["other"] },
+    ];
+    const grouped = { ...state([], [], ...all), groups: { groups, visiting: {} } };
+    const heard = wantedByClass(grouped, "wang", "none");
+    expect(heard).toEqual(["li/microphone", "li/screen-audio", "room/microphone"]);
+    expect(wantedByClass(grouped, "wang", "all")).toContain("room/camera");
+    const elsewhere = { ...grouped, groups: { groups, visiting: { li: "g2" } } };
+    expect(wantedByClass(elsewhere, "wang", "none")).toEqual(["room/microphone"]);
+    expect(wantedByClass(elsewhere, "other", "none")).toContain("li/microphone");
+  });
+
   it("is only what is published", () => {
-    expect(wantedByClass(state([], [], "li/camera"), "wang", false)).toEqual(["li/camera"]);
+    expect(wantedByClass(state([], [], "li/camera"), "wang", "all")).toEqual(["li/camera"]);
   });
 });

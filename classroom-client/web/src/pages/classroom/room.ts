@@ -20,7 +20,7 @@ export class Room {
   constructor(session: LessonSession) {
     this.session = session;
     this.own = new OwnCamera(session, FORMATS.classroom, PROFILES.classroom);
-    session.watch((state, me) => wantedByClass(state, me, false));
+    session.watch((state, me) => wantedByClass(state, me, "all"));
     session.obeyMute(this.own.media, () => this.microphoneOn.value);
   }
 

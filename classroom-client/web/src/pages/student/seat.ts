@@ -25,7 +25,7 @@ export class Seat {
   constructor(session: LessonSession) {
     this.session = session;
     this.publisher = session.publisher("camera", PROFILES.student);
-    session.watch((state, me) => wantedByClass(state, me, this.audioOnly.value));
+    session.watch((state, me) => wantedByClass(state, me, this.audioOnly.value ? "none" : "all"));
     session.obeyMute(this.media, () => this.microphoneOn.value);
     this.media.onReplace((track) => void this.publisher.replace(track));
     effect(() => {
