@@ -180,6 +180,8 @@ impl Derivation {
                 self.show(now, by, deck.clone(), *page, out);
             }
             EventBody::SlidesClosed { .. } => self.end_page(now, out),
+            EventBody::BoardWriters { .. } => {}
+            _ => {}
         }
     }
 

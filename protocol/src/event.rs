@@ -1,7 +1,12 @@
 //! Lesson events: what happened, numbered by the origin, the only writer of a lesson's log.
 
-use crate::id::{DeckId, MemberId, NodeId};
+use crate::board::BoardWriters;
+use crate::id::{DeckId, MemberId, NodeId, SchoolId};
 use crate::lesson::LessonInfo;
+use crate::lesson::chat::{Audience, ChatMode, Reaction};
+use crate::lesson::grouping::Group;
+use crate::lesson::quiz::{Answer, QuizPaper, Tally};
+use crate::lesson::showing::{Draft, Layout, Mark};
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
 use crate::slides::Deck;
@@ -95,6 +100,192 @@ pub enum EventBody {
     StageCalled { member: MemberId, by: MemberId },
     #[serde(rename = "stage.left")]
     StageLeft { member: MemberId, by: MemberId },
+    /// Somebody asks who is there.
+    #[serde(rename = "roll-call.opened")]
+    RollCallOpened {
+        roll_call: Uuid,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closes_ms: Option<u64>,
+    },
+    #[serde(rename = "roll-call.answered")]
+    RollCallAnswered { roll_call: Uuid, member: MemberId },
+    /// A class was counted; one of the same `member` before is corrected.
+    #[serde(rename = "roll-call.counted")]
+    RollCallCounted {
+        roll_call: Uuid,
+        member: MemberId,
+        school: SchoolId,
+        present: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<u16>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ticked: Vec<MemberId>,
+    },
+    /// Without `by`, its time was over.
+    #[serde(rename = "roll-call.closed")]
+    RollCallClosed {
+        roll_call: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MemberId>,
+    },
+    /// Left its device for a while, or is back at it.
+    #[serde(rename = "member.away")]
+    MemberAway { member: MemberId, away: bool },
+    /// Hands counted in a class; 0 when none is up any more.
+    #[serde(rename = "hands.counted")]
+    HandsCounted { member: MemberId, school: SchoolId, count: u16 },
+    /// Chance picked `member` among so many, asked so often before.
+    #[serde(rename = "member.picked")]
+    MemberPicked { member: MemberId, by: MemberId, among: u32, asked: u32 },
+    #[serde(rename = "question.asked")]
+    QuestionAsked {
+        question: Uuid,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    #[serde(rename = "question.answered")]
+    QuestionAnswered { question: Uuid, member: MemberId, by: MemberId },
+    #[serde(rename = "question.closed")]
+    QuestionClosed { question: Uuid, by: MemberId },
+    #[serde(rename = "quiz.opened")]
+    QuizOpened {
+        quiz: QuizPaper,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closes_ms: Option<u64>,
+    },
+    #[serde(rename = "quiz.answered")]
+    QuizAnswered { quiz: Uuid, item: u8, member: MemberId, answer: Answer },
+    /// Hands counted in a class for each choice; those of the same `member` before are corrected.
+    #[serde(rename = "quiz.counted")]
+    QuizCounted { quiz: Uuid, item: u8, member: MemberId, school: SchoolId, counts: Vec<u16> },
+    /// Without `by`, its time was over.
+    #[serde(rename = "quiz.closed")]
+    QuizClosed {
+        quiz: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MemberId>,
+    },
+    /// Everybody sees what came of it and what was right: one tally for each item.
+    #[serde(rename = "quiz.revealed")]
+    QuizRevealed { quiz: Uuid, by: MemberId, tallies: Vec<Tally> },
+    #[serde(rename = "buzzer.opened")]
+    BuzzerOpened {
+        buzzer: Uuid,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
+    /// Pressed as number `rank`, 1 for the first, so long after it was opened.
+    #[serde(rename = "buzzer.pressed")]
+    BuzzerPressed { buzzer: Uuid, member: MemberId, rank: u32, after_ms: u64 },
+    #[serde(rename = "buzzer.closed")]
+    BuzzerClosed { buzzer: Uuid, by: MemberId },
+    #[serde(rename = "chat.set")]
+    ChatSet { mode: ChatMode, by: MemberId },
+    #[serde(rename = "chat.said")]
+    ChatSaid { message: Uuid, member: MemberId, text: String, to: Audience },
+    #[serde(rename = "chat.removed")]
+    ChatRemoved { message: Uuid, by: MemberId },
+    #[serde(rename = "chat.silenced")]
+    ChatSilenced { member: MemberId, silenced: bool, by: MemberId },
+    #[serde(rename = "reaction.given")]
+    ReactionGiven {
+        member: MemberId,
+        reaction: Reaction,
+        /// Of how many, where a class counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u16>,
+    },
+    #[serde(rename = "reactions.cleared")]
+    ReactionsCleared { by: MemberId },
+    #[serde(rename = "praise.given")]
+    PraiseGiven {
+        member: MemberId,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    #[serde(rename = "timer.started")]
+    TimerStarted {
+        ends_ms: u64,
+        seconds: u32,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
+    /// Without `by`, its time was over.
+    #[serde(rename = "timer.stopped")]
+    TimerStopped {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MemberId>,
+    },
+    #[serde(rename = "groups.opened")]
+    GroupsOpened {
+        groups: Vec<Group>,
+        by: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_ms: Option<u64>,
+    },
+    /// Into `group`, or into none.
+    #[serde(rename = "groups.moved")]
+    GroupsMoved {
+        member: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<Uuid>,
+        by: MemberId,
+    },
+    /// A teacher or assistant is with `group`, or with none.
+    #[serde(rename = "groups.visited")]
+    GroupsVisited {
+        member: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<Uuid>,
+    },
+    /// Without `by`, their time was over.
+    #[serde(rename = "groups.closed")]
+    GroupsClosed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MemberId>,
+    },
+    /// The screens show something else. Without `by` the node chose, as it may while `auto`.
+    #[serde(rename = "view.directed")]
+    ViewDirected {
+        layout: Layout,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        focus: Option<MemberId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<MemberId>,
+        auto: bool,
+    },
+    #[serde(rename = "caption.posted")]
+    CaptionPosted { member: MemberId, text: String, start_ms: u64, end_ms: u64, lang: String },
+    #[serde(rename = "proposal.made")]
+    ProposalMade { proposal: Uuid, member: MemberId, content: Draft },
+    /// `member` had made it.
+    #[serde(rename = "proposal.accepted")]
+    ProposalAccepted { proposal: Uuid, member: MemberId, by: MemberId },
+    #[serde(rename = "proposal.declined")]
+    ProposalDeclined { proposal: Uuid, member: MemberId, by: MemberId },
+    #[serde(rename = "chapter.marked")]
+    ChapterMarked {
+        title: String,
+        /// When it begins; the event's own `atMs` is when that was said.
+        from_ms: u64,
+        by: MemberId,
+    },
+    #[serde(rename = "note.taken")]
+    NoteTaken {
+        note: Uuid,
+        member: MemberId,
+        text: String,
+        /// The moment it is about; the event's own `atMs` is when it was taken.
+        about_ms: u64,
+    },
+    #[serde(rename = "sheet.scored")]
+    SheetScored { member: MemberId, sheet: Vec<Mark> },
     /// Slides are shown; `page` is 1 for the first.
     #[serde(rename = "slides.opened")]
     SlidesOpened { deck: Box<Deck>, page: u16, by: MemberId },
@@ -103,6 +294,9 @@ pub enum EventBody {
     SlidesTurned { deck: DeckId, page: u16, by: MemberId },
     #[serde(rename = "slides.closed")]
     SlidesClosed { by: MemberId },
+    /// The teacher said who may write on the board.
+    #[serde(rename = "board.writers")]
+    BoardWriters { writers: BoardWriters, by: MemberId },
     #[serde(rename = "track.published")]
     TrackPublished { track: TrackId, codec: Codec, node: NodeId },
     #[serde(rename = "track.unpublished")]

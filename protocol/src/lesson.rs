@@ -4,13 +4,27 @@
 //! rules that turn a command into events live at the origin (`sfu/src/lesson`). The lesson
 //! socket, edges, recorder and analytics all hold the same projection.
 
-use crate::event::{Event, EventBody};
+mod apply;
+pub mod asking;
+pub mod attendance;
+pub mod chat;
+pub mod grouping;
+pub mod quiz;
+pub mod showing;
+
+use crate::board::BoardWriters;
 use crate::id::{LessonId, MemberId, NodeId, SchoolId};
 use crate::join_code::JoinCode;
 use crate::media::{Codec, TrackId};
 use crate::member::Member;
-use crate::slides::{Deck, Slides};
+use crate::slides::Slides;
+use asking::{Buzzer, HandCount, Picked, Question};
+use attendance::{Attended, RollCall};
+use chat::{Chat, Praise, Reacted};
+use grouping::Groups;
+use quiz::Quiz;
 use serde::{Deserialize, Serialize};
+use showing::{Caption, Chapter, Mark, Note, Proposal, Timer, View};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -108,6 +122,61 @@ pub struct State {
     /// The slides everybody sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slides: Option<Slides>,
+    /// Who may write on the board.
+    #[serde(default)]
+    pub board_writers: BoardWriters,
+    /// How often the lesson was opened anew: 1 for its first run. Each has a board of its own.
+    #[serde(default)]
+    pub run: u32,
+    /// Everyone who came into this run, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attendance: BTreeMap<MemberId, Attended>,
+    /// Members away from their devices, the longest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<MemberId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll_call: Option<RollCall>,
+    /// Hands counted in classes, by who counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hand_counts: BTreeMap<MemberId, HandCount>,
+    /// How often each was called up or picked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: BTreeMap<MemberId, u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picked: Option<Picked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiz: Option<Quiz>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buzzer: Option<Buzzer>,
+    #[serde(default)]
+    pub chat: Chat,
+    /// The latest of each member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reactions: BTreeMap<MemberId, Reacted>,
+    /// The latest praise, the last last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub praise: Vec<Praise>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<Timer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
+    #[serde(default)]
+    pub view: View,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<Caption>,
+    /// What waits for the teacher's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<Proposal>,
+    /// In the order of the recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// Score sheets, by observer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sheets: BTreeMap<MemberId, Vec<Mark>>,
     /// Address of the lesson in the library, once archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<String>,
@@ -138,101 +207,30 @@ impl State {
             muted: Vec::new(),
             tracks: BTreeMap::new(),
             slides: None,
+            board_writers: BoardWriters::default(),
+            run: 0,
+            attendance: BTreeMap::new(),
+            away: Vec::new(),
+            roll_call: None,
+            hand_counts: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            picked: None,
+            question: None,
+            quiz: None,
+            buzzer: None,
+            chat: Chat::default(),
+            reactions: BTreeMap::new(),
+            praise: Vec::new(),
+            timer: None,
+            groups: None,
+            view: View::default(),
+            caption: None,
+            proposals: Vec::new(),
+            chapters: Vec::new(),
+            notes: Vec::new(),
+            sheets: BTreeMap::new(),
             recording: None,
         }
-    }
-
-    /// Applies the next event. An event already applied changes nothing, so a replay is safe.
-    ///
-    /// # Errors
-    /// [`Gap`] when events between the last one and this are missing; the state is unchanged.
-    pub fn apply(&mut self, event: &Event) -> Result<(), Gap> {
-        if event.seq <= self.seq {
-            return Ok(());
-        }
-        if event.seq != self.seq + 1 {
-            return Err(Gap { last: self.seq, got: event.seq });
-        }
-        self.seq = event.seq;
-        match &event.body {
-            EventBody::LessonOpened { info } => {
-                self.info = info.clone();
-                self.phase = Phase::Open;
-                // Opened again after an earlier run, it is a new one.
-                self.session = None;
-                self.started_ms = None;
-                self.ended_ms = None;
-                self.recording = None;
-            }
-            EventBody::LessonStarted { session, .. } => {
-                self.phase = Phase::Live;
-                self.session = Some(*session);
-                self.started_ms = Some(event.at_ms);
-            }
-            EventBody::LessonEnded { .. } => {
-                self.phase = Phase::Ended;
-                self.ended_ms = Some(event.at_ms);
-                self.hands.clear();
-                self.stage.clear();
-                self.slides = None;
-            }
-            EventBody::LessonArchived { recording, .. } => {
-                self.phase = Phase::Archived;
-                self.recording = Some(recording.clone());
-            }
-            EventBody::MemberJoined { member } => {
-                self.members.insert(member.id.clone(), member.clone());
-            }
-            EventBody::MemberLeft { member, .. } => {
-                self.members.remove(member);
-                self.hands.retain(|h| h.member != *member);
-                self.stage.retain(|m| m != member);
-                self.tracks.retain(|t, _| t.member != *member);
-            }
-            // Heard of after the end, it is a fact of the past and no hand is up.
-            EventBody::HandRaised { .. } | EventBody::StageCalled { .. }
-                if self.phase >= Phase::Ended => {}
-            EventBody::HandRaised { member } => {
-                // One that was heard of late may have waited longer than others.
-                let after = self.hands.partition_point(|h| h.at_ms <= event.at_ms);
-                self.hands.insert(after, Hand { member: member.clone(), at_ms: event.at_ms });
-            }
-            EventBody::HandLowered { member, .. } => self.hands.retain(|h| h.member != *member),
-            EventBody::MemberMuted { member, muted, .. } => {
-                self.muted.retain(|m| m != member);
-                if *muted {
-                    self.muted.push(member.clone());
-                }
-            }
-            EventBody::StageCalled { member, .. } => {
-                self.hands.retain(|h| h.member != *member);
-                if !self.stage.contains(member) {
-                    self.stage.push(member.clone());
-                }
-            }
-            EventBody::StageLeft { member, .. } => self.stage.retain(|m| m != member),
-            EventBody::SlidesOpened { .. } | EventBody::SlidesTurned { .. }
-                if self.phase >= Phase::Ended => {}
-            EventBody::SlidesOpened { deck, page, .. } => {
-                self.slides = Some(Slides { deck: Deck::clone(deck), page: *page });
-            }
-            EventBody::SlidesTurned { deck, page, .. } => {
-                // One of a deck that has been replaced meanwhile turns nothing.
-                if let Some(slides) = self.slides.as_mut().filter(|s| s.deck.id == *deck) {
-                    slides.page = *page;
-                }
-            }
-            EventBody::SlidesClosed { .. } => self.slides = None,
-            EventBody::TrackPublished { track, codec, node } => {
-                let published =
-                    PublishedTrack { track: track.clone(), codec: *codec, node: node.clone() };
-                self.tracks.insert(track.clone(), published);
-            }
-            EventBody::TrackUnpublished { track } => {
-                self.tracks.remove(track);
-            }
-        }
-        Ok(())
     }
 
     /// The member that gives the lesson, when present.

@@ -28,6 +28,25 @@ impl Role {
         matches!(self, Role::Teacher | Role::Assistant | Role::Classroom | Role::Student)
     }
 
+    /// Whether members of this role are taught: they raise hands and answer. They are heard, and
+    /// don't lead.
+    #[must_use]
+    pub fn takes_part(self) -> bool {
+        matches!(self, Role::Assistant | Role::Classroom | Role::Student)
+    }
+
+    /// Whether a member of this role is a whole class.
+    #[must_use]
+    pub fn is_classroom(self) -> bool {
+        matches!(self, Role::Classroom)
+    }
+
+    /// Whether members of this role may count for a class without devices.
+    #[must_use]
+    pub fn counts_for_class(self) -> bool {
+        matches!(self, Role::Assistant | Role::Classroom)
+    }
+
     /// Whether members of this role run the lesson: start, end, mute and call others up.
     #[must_use]
     pub fn leads(self) -> bool {

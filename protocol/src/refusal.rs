@@ -65,6 +65,28 @@ refusals! {
     BadDeck, "课件的页数或文字超出了限制。", "The deck has too many pages, or texts that are too long.";
     NoSlides, "现在没有打开课件。", "No slides are open.";
     NoSuchPage, "课件里没有这一页。", "The slides have no such page.";
+    BoardReadOnly, "现在不能在板书上书写。", "You may not write on the board now.";
+    BoardNotYours, "只能修改自己写的内容。", "You may change only what you wrote yourself.";
+    BoardMalformed, "这次书写无法识别,没有保存。", "What was written could not be read and was not kept.";
+    BoardTooLarge, "这次书写的内容太多,没有保存。", "Too much was written at once; it was not kept.";
+    BoardTooFast, "书写得太快,请稍慢一些。", "Writing came faster than allowed; please slow down a little.";
+    BoardFull, "板书已满,请先擦除或结束后重新开课。", "The board is full; nothing more fits on it.";
+    NotNow, "现在没有正在进行的这项活动。", "Nothing of the kind is going on now.";
+    AlreadyOpen, "已经有一个正在进行,请先结束它。", "One is already open; close it first.";
+    AlreadyAnswered, "已经回答过了。", "This has been answered already.";
+    TooLate, "时间已过,没有计入。", "It came too late and was not counted.";
+    NotAnAnswer, "这不是这道题的答案。", "This is no answer to that question.";
+    BadQuiz, "题目不完整或超出限制,请检查题干、选项和答案。", "The questions are incomplete or too many; check prompts, choices and answers.";
+    Empty, "请输入内容。", "There is nothing in it.";
+    TooLong, "内容太长。", "The text is too long.";
+    TooMany, "数量太多。", "There are too many of them.";
+    OutOfRange, "数值超出范围。", "The number is outside what is allowed.";
+    TooFast, "操作太快,请稍等一下。", "That was too fast; please wait a moment.";
+    ChatOff, "老师现在没有开放这种聊天。", "The teacher has not opened this chat.";
+    Silenced, "您已被禁言。", "You have been silenced.";
+    NobodyToPick, "现在没有可以抽选的人。", "There is nobody to pick from now.";
+    NoSuchThing, "要操作的内容已经不在了。", "What this is about is no longer there.";
+    TwoGroups, "同一个人不能分在两个组。", "A member can't be in two groups.";
     LessonFull, "这节课的人数已满。", "The lesson is full.";
     /// The edge can't reach the campus, and what was asked needs it.
     CampusAway, "与总部校区的连接断开,请稍后再试。", "The campus can't be reached; please try again shortly.";

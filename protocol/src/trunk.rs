@@ -12,6 +12,7 @@ mod version;
 pub use version::{CAPABILITIES, NoCommonVersion, OLDEST, VERSION, Versions, capability};
 
 use crate::asset::{AssetId, AssetKind, AssetRefusal};
+use crate::board::BoardWord;
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::{LessonId, MemberId, NodeId, SchoolId};
@@ -285,6 +286,9 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Spot>,
     },
+    /// Either way: about the board of a lesson's run, to an end that has
+    /// [`capability::BOARD`].
+    Board { lesson: LessonId, run: u32, word: BoardWord },
     /// A message this release does not know. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -155,14 +155,29 @@ impl IntoResponse for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::BadDeck => StatusCode::BAD_REQUEST,
+            Refusal::BadDeck
+            | Refusal::BoardMalformed
+            | Refusal::NotAnAnswer
+            | Refusal::BadQuiz
+            | Refusal::Empty
+            | Refusal::TooLong
+            | Refusal::TooMany
+            | Refusal::OutOfRange
+            | Refusal::TwoGroups => StatusCode::BAD_REQUEST,
+            Refusal::BoardTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::BoardTooFast | Refusal::TooFast => StatusCode::TOO_MANY_REQUESTS,
             Refusal::NoSuchLesson
             | Refusal::NoSuchMember
             | Refusal::NoSuchTrack
-            | Refusal::NoSuchPage => StatusCode::NOT_FOUND,
-            Refusal::NotInvited | Refusal::NotAllowed | Refusal::NotAMember => {
-                StatusCode::FORBIDDEN
-            }
+            | Refusal::NoSuchPage
+            | Refusal::NoSuchThing => StatusCode::NOT_FOUND,
+            Refusal::NotInvited
+            | Refusal::NotAllowed
+            | Refusal::NotAMember
+            | Refusal::BoardReadOnly
+            | Refusal::BoardNotYours
+            | Refusal::ChatOff
+            | Refusal::Silenced => StatusCode::FORBIDDEN,
             Refusal::NotOpen
             | Refusal::NotLive
             | Refusal::AlreadyLive
@@ -171,10 +186,15 @@ impl From<Refusal> for Problem {
             | Refusal::AlreadyOnStage
             | Refusal::NotOnStage
             | Refusal::AlreadyMuted
-            | Refusal::NoSlides => StatusCode::CONFLICT,
+            | Refusal::NoSlides
+            | Refusal::NotNow
+            | Refusal::AlreadyOpen
+            | Refusal::AlreadyAnswered
+            | Refusal::TooLate
+            | Refusal::NobodyToPick => StatusCode::CONFLICT,
             Refusal::Ended => StatusCode::GONE,
             Refusal::LessonFull | Refusal::CampusAway => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Storage => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::Storage | Refusal::BoardFull => StatusCode::INSUFFICIENT_STORAGE,
         };
         let kind = serde_json::to_value(refusal).ok();
         let kind = kind.as_ref().and_then(|k| k.as_str()).unwrap_or("refused").to_owned();

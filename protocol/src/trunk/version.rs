@@ -15,13 +15,20 @@ pub mod capability {
     pub const TREE: &str = "tree";
     /// Asks for certificates, or answers who does.
     pub const CERTIFICATES: &str = "certificates";
+    /// Keeps boards and tells of their changes.
+    pub const BOARD: &str = "board";
     /// Sends and takes assets, and passes on where the teacher points.
     pub const ASSETS: &str = "assets";
 }
 
 /// What this release can do beyond [`VERSION`].
-pub const CAPABILITIES: &[&str] =
-    &[capability::HAND_UP, capability::TREE, capability::CERTIFICATES, capability::ASSETS];
+pub const CAPABILITIES: &[&str] = &[
+    capability::HAND_UP,
+    capability::TREE,
+    capability::CERTIFICATES,
+    capability::BOARD,
+    capability::ASSETS,
+];
 
 /// The versions a release speaks, from `oldest` to `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,6 +54,7 @@ pub fn decide_away(
         Command::Member { command, .. } => match command {
             MemberCommand::Start | MemberCommand::End => return Err(Refusal::CampusAway),
             MemberCommand::RaiseHand
+            | MemberCommand::BoardWriters { .. }
             | MemberCommand::SlidesOpen { .. }
             | MemberCommand::SlidesTurn { .. }
             | MemberCommand::SlidesClose => None,
@@ -61,6 +62,7 @@ pub fn decide_away(
             MemberCommand::LowerHand { member } | MemberCommand::Dismiss { member } => {
                 member.as_ref()
             }
+            _ => return Err(Refusal::CampusAway),
         },
         _ => None,
     };
@@ -316,6 +318,14 @@ fn ask(
             }
             EventBody::StageLeft { member: member.clone(), by: by.id.clone() }
         }
+        MemberCommand::BoardWriters { writers } => {
+            leads(None)?;
+            running(state)?;
+            if state.board_writers == *writers {
+                return Ok(vec![]);
+            }
+            EventBody::BoardWriters { writers: *writers, by: by.id.clone() }
+        }
         MemberCommand::SlidesOpen { deck, page } => {
             leads(None)?;
             return slides::open(state, &by.id, deck, *page);
@@ -328,6 +338,7 @@ fn ask(
             leads(None)?;
             return slides::close(state, &by.id);
         }
+        _ => return Err(Refusal::NotNow),
     };
     Ok(vec![event])
 }
