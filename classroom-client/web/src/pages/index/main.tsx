@@ -8,6 +8,7 @@ import { fragmentOf } from "../../lesson/entry.ts";
 import { LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { mount } from "../../ui/mount.tsx";
+import { Join } from "./join.tsx";
 import "./index.css";
 
 function Index() {
@@ -28,6 +29,7 @@ function Index() {
         <LanguageSwitch />
       </header>
       <p class="index-lead">{words.lead}</p>
+      <Join code={new URLSearchParams(location.search).get("code")} />
       <h2>{words.how}</h2>
       <ul class="index-ways">
         {ways.map(([icon, { title, text }]) => (
