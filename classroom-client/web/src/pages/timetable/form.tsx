@@ -67,7 +67,7 @@ export function LessonForm({ table }: { table: Table }) {
       }}
     >
       {(Object.keys(EMPTY) as Field[]).map((field) => (
-        <label key={field} class="field">
+        <label key={field} class="field" for={`lesson-${field}`}>
           <span class="field-name">{words[field]}</span>
           <Input field={field} values={values} />
         </label>
@@ -94,6 +94,7 @@ function Input({ field, values }: { field: Field; values: Signal<typeof EMPTY> }
   const shared = {
     value: values.value[field],
     required: NEEDED.includes(field),
+    id: `lesson-${field}`,
     "data-testid": `lesson-${field}`,
     onInput: (event: { currentTarget: HTMLInputElement }) => {
       values.value = { ...values.peek(), [field]: event.currentTarget.value };
