@@ -37,7 +37,7 @@ function quiz(items: Item[], answers: Record<string, Answer>): Quiz {
     items,
     openedMs: 0,
     answers: Object.fromEntries(
-      Object.entries(answers).map(([who, answer]) => [who, { 0: { answer, atMs: 1 } }]),
+      Object.entries(answers).map(([who, answer]) => [who, [{ answer, atMs: 1 }]]),
     ),
     counts: {},
   };
@@ -46,7 +46,7 @@ function quiz(items: Item[], answers: Record<string, Answer>): Quiz {
 describe("what a quiz came to", () => {
   it("is counted in all and by school, shows of hands included", () => {
     const one = quiz([single], { wang: { choice: 1 }, zhao: { choice: 0 } });
-    one.counts = { room: { school: "school-02", items: { 0: [5, 20, 6] } } };
+    one.counts = { room: { school: "school-02", items: [[5, 20, 6]] } };
     const result = resultOf(lesson(), one, 0);
     expect(result).toMatchObject({ answered: 33, of: 41, counts: [6, 21, 6], right: 21 });
     expect(result.schools).toEqual([
@@ -94,7 +94,7 @@ describe("what a quiz came to", () => {
   it("takes of several hands a child the most for one choice as who took part", () => {
     const several: Item = { ...single, kind: "multiple", correct: { choices: [0, 2] } };
     const one = quiz([several], { wang: { choices: [2, 0] } });
-    one.counts = { room: { school: "school-02", items: { 0: [10, 3, 12] } } };
+    one.counts = { room: { school: "school-02", items: [[10, 3, 12]] } };
     const result = resultOf(lesson(), one, 0);
     expect(result).toMatchObject({ answered: 13, counts: [11, 3, 13], right: 1 });
   });

@@ -57,6 +57,8 @@ function bigOf(state: LessonState, me: string, stage: readonly string[]): Big {
   const teacher = teacherOf(state)?.id;
   switch (layout) {
     case "teacher":
+      // As long as nobody has chosen, what there is to look at comes first.
+      if (state.view.auto) break;
       if (has(state, teacher, "camera") && teacher) return { show: "camera", member: teacher };
       break;
     case "slides":

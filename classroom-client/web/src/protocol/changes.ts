@@ -1,7 +1,7 @@
 // How interactions change a lesson's state: the same rules as the nodes' own
 // (`protocol/src/lesson/`). It decides nothing.
 
-import type { Attendance, InteractionEvent, Interactions } from "./interactions.ts";
+import type { Attendance, InteractionEvent, Interactions, Item, Tally } from "./interactions.ts";
 import type { LessonEvent, LessonState, Member } from "./words.ts";
 
 /** As many as nodes keep. */
@@ -21,7 +21,7 @@ export function nothingDone(): Interactions {
     chat: { mode: "teacher-only", messages: [], silenced: [] },
     reactions: {},
     praise: [],
-    view: { layout: "auto", auto: true },
+    view: { layout: "teacher", auto: true },
     boardWriters: "teacher",
     run: 0,
     proposals: [],
@@ -92,7 +92,7 @@ function attending(state: LessonState, event: Stamped<InteractionEvent>): Change
     case "roll-call.answered":
       if (rollCall?.id !== event.rollCall) return {};
       return {
-        rollCall: { ...rollCall, answered: { ...rollCall.answered, [event.member]: event.atMs } },
+        rollCall: { ...rollCall, answered: { [event.member]: event.atMs, ...rollCall.answered } },
       };
     case "roll-call.counted": {
       if (rollCall?.id !== event.rollCall) return {};
@@ -110,9 +110,10 @@ function attending(state: LessonState, event: Stamped<InteractionEvent>): Change
       return { rollCall: { ...rollCall, closedMs: event.atMs } };
     case "member.away": {
       const others = state.away.filter((member) => member !== event.member);
+      const away = event.away && !isOver(state);
       return {
-        away: event.away ? [...others, event.member] : others,
-        attendance: withAway(state.attendance, event),
+        away: away ? [...others, event.member] : others,
+        attendance: withAway(state.attendance, { ...event, away }),
       };
     }
     default:
@@ -127,7 +128,8 @@ export function withArrival(
 ): Interactions["attendance"] {
   const before = state.attendance[member.id];
   const { name, role, school } = member;
-  const late = state.startedMs !== undefined && atMs > state.startedMs + LATE_AFTER_MS;
+  const { phase, startedMs = atMs } = state;
+  const late = phase === "live" && atMs > startedMs + LATE_AFTER_MS;
   const { leftMs: _, ...came } = before ?? { joinedMs: atMs, awayMs: 0, late };
   return { ...state.attendance, [member.id]: { ...came, name, role, school } };
 }
@@ -139,7 +141,7 @@ export function withDeparture(
 ): Interactions["attendance"] {
   const here = withAway(state.attendance, { member, away: false, atMs });
   const one = here[member];
-  return one ? { ...here, [member]: { ...one, leftMs: atMs } } : here;
+  return one && !isOver(state) ? { ...here, [member]: { ...one, leftMs: atMs } } : here;
 }
 
 function withAway(
@@ -162,10 +164,8 @@ function asking(state: LessonState, event: Stamped<InteractionEvent>): Change {
       const { member, school, count, atMs } = event;
       const others = without(state.handCounts, member);
       if (count === 0) return { handCounts: others };
-      return {
-        handCounts: { ...others, [member]: { school, count, atMs } },
-        ...firstHand(state, atMs),
-      };
+      const handCounts = { ...others, [member]: { school, count, atMs } };
+      return { handCounts: isOver(state) ? others : handCounts, ...firstHand(state, atMs) };
     }
     case "member.picked": {
       const { member, atMs, among, asked } = event;
@@ -188,9 +188,10 @@ function asking(state: LessonState, event: Stamped<InteractionEvent>): Change {
       return { buzzer: title === undefined ? open : { ...open, title } };
     }
     case "buzzer.pressed": {
-      if (buzzer?.id !== event.buzzer) return {};
+      const first = firstHand(state, event.atMs);
+      if (buzzer?.id !== event.buzzer) return first;
       const press = { member: event.member, atMs: event.atMs };
-      return { buzzer: { ...buzzer, presses: [...buzzer.presses, press] } };
+      return { ...first, buzzer: { ...buzzer, presses: [...buzzer.presses, press] } };
     }
     case "buzzer.closed":
       if (buzzer?.id !== event.buzzer) return {};
@@ -203,11 +204,25 @@ function asking(state: LessonState, event: Stamped<InteractionEvent>): Change {
 /** The first hand after a question says how long a class thought. */
 export function firstHand(state: LessonState, atMs: number): Partial<Interactions> {
   const { question } = state;
-  if (!question || question.closedMs !== undefined || question.firstHandMs !== undefined) return {};
-  return { question: { ...question, firstHandMs: atMs } };
+  const { askedMs = 0, closedMs = atMs, firstHandMs = atMs } = question ?? {};
+  if (!question || atMs < askedMs || atMs > closedMs) return {};
+  return { question: { ...question, firstHandMs: Math.min(firstHandMs, atMs) } };
 }
 
-export function oneMore(asked: Record<string, number>, member: string): Record<string, number> {
+/** Somebody was called up: it has been asked once more, or was when it was picked. */
+export function withCall(state: LessonState, member: string): Partial<Interactions> {
+  const called = state.members[member];
+  const counted = Object.entries(state.handCounts).filter(
+    ([, { school }]) => !(called?.role === "classroom" && called.school === school),
+  );
+  const asked =
+    state.picked?.member === member
+      ? { picked: undefined }
+      : { asked: oneMore(state.asked, member) };
+  return { ...asked, handCounts: Object.fromEntries(counted) };
+}
+
+function oneMore(asked: Record<string, number>, member: string): Record<string, number> {
   return { ...asked, [member]: (asked[member] ?? 0) + 1 };
 }
 
@@ -222,26 +237,37 @@ function quizzing(state: LessonState, event: Stamped<InteractionEvent>): Change 
     case "quiz.answered": {
       if (quiz?.id !== event.quiz) return {};
       const { member, item, answer, atMs } = event;
-      const given = { ...quiz.answers[member], [item]: { answer, atMs } };
+      const before = quiz.answers[member] ?? quiz.items.map(() => null);
+      if (before[item] !== null) return {};
+      const given = before.with(item, { answer, atMs });
       return { quiz: { ...quiz, answers: { ...quiz.answers, [member]: given } } };
     }
     case "quiz.counted": {
       if (quiz?.id !== event.quiz) return {};
       const { member, school, item, counts } = event;
-      const items = { ...quiz.counts[member]?.items, [item]: counts };
+      const before = quiz.counts[member]?.items ?? quiz.items.map(() => null);
+      const items = item < before.length ? before.with(item, counts) : before;
       return { quiz: { ...quiz, counts: { ...quiz.counts, [member]: { school, items } } } };
     }
     case "quiz.closed":
       if (quiz?.id !== event.quiz) return {};
-      return { quiz: { ...quiz, closedMs: event.atMs } };
+      return { quiz: { ...quiz, closedMs: quiz.closedMs ?? event.atMs } };
     case "quiz.revealed":
       if (quiz?.id !== event.quiz) return {};
       return {
-        quiz: { ...quiz, closedMs: quiz.closedMs ?? event.atMs, tallies: event.tallies },
+        quiz: { ...quiz, items: withRight(quiz.items, event.tallies), tallies: event.tallies },
       };
     default:
       return undefined;
   }
+}
+
+/** Who did not know the right answers does once they are revealed. */
+function withRight(items: Item[], tallies: Tally[]): Item[] {
+  return items.map((item, index) => {
+    const correct = tallies[index]?.correct;
+    return correct ? { ...item, correct } : item;
+  });
 }
 
 function talking(state: LessonState, event: Stamped<InteractionEvent>): Change {
@@ -263,6 +289,7 @@ function talking(state: LessonState, event: Stamped<InteractionEvent>): Change {
       return { chat: { ...chat, silenced: event.silenced ? [...others, event.member] : others } };
     }
     case "reaction.given": {
+      if (isOver(state)) return {};
       const { member, reaction, count = 1, atMs } = event;
       return { reactions: { ...state.reactions, [member]: { reaction, count, atMs } } };
     }
@@ -274,8 +301,8 @@ function talking(state: LessonState, event: Stamped<InteractionEvent>): Change {
       return { praise: [...state.praise, one].slice(-MOST.praise) };
     }
     case "note.taken": {
-      const { note: id, member, text, atMs } = event;
-      return { notes: [...state.notes, { id, member, text, atMs }].slice(-MOST.notes) };
+      const { note: id, member, text, aboutMs: atMs } = event;
+      return { notes: [...state.notes, { id, member, text, atMs }].slice(0, MOST.notes) };
     }
     case "sheet.scored":
       return { sheets: { ...state.sheets, [event.member]: event.sheet } };
@@ -320,7 +347,7 @@ function showing(state: LessonState, event: Stamped<InteractionEvent>): Change {
       return { view: focus === undefined ? { layout, auto } : { layout, focus, auto } };
     }
     case "slides.opened":
-      return { slides: { deck: event.deck, page: event.page } };
+      return isOver(state) ? {} : { slides: { deck: event.deck, page: event.page } };
     case "slides.turned":
       // One of a deck that has been replaced meanwhile turns nothing.
       if (state.slides?.deck.id !== event.deck) return {};
@@ -331,18 +358,22 @@ function showing(state: LessonState, event: Stamped<InteractionEvent>): Change {
       return { boardWriters: event.writers };
     case "caption.posted": {
       const { text, startMs, endMs, lang } = event;
+      if (isOver(state)) return {};
       return { caption: { text, startMs, endMs, lang } };
     }
     case "proposal.made": {
       const { proposal: id, member, content } = event;
-      return { proposals: [...state.proposals, { id, member, content }].slice(-MOST.proposals) };
+      return { proposals: [...state.proposals, { id, member, content }].slice(0, MOST.proposals) };
     }
     case "proposal.accepted":
     case "proposal.declined":
       return { proposals: state.proposals.filter(({ id }) => id !== event.proposal) };
     case "chapter.marked": {
-      const { title, atMs } = event;
-      return { chapters: [...state.chapters, { title, atMs }].slice(-MOST.chapters) };
+      if (state.chapters.length >= MOST.chapters) return {};
+      const { title, fromMs: atMs } = event;
+      const after = state.chapters.findIndex((chapter) => chapter.atMs > atMs);
+      const place = after < 0 ? state.chapters.length : after;
+      return { chapters: state.chapters.toSpliced(place, 0, { title, atMs }) };
     }
     default:
       return undefined;
@@ -352,14 +383,19 @@ function showing(state: LessonState, event: Stamped<InteractionEvent>): Change {
 /** What ends with the lesson, whoever forgot to close it. */
 export function endOfMoments(state: LessonState, atMs: number): Partial<Interactions> {
   const { rollCall, question, quiz, buzzer } = state;
+  const back = (attendance: Interactions["attendance"], member: string) =>
+    withAway(attendance, { member, away: false, atMs });
   return {
     away: [],
+    attendance: state.away.reduce(back, state.attendance),
     handCounts: {},
+    picked: undefined,
     reactions: {},
     timer: undefined,
     groups: undefined,
     slides: undefined,
     caption: undefined,
+    proposals: [],
     rollCall: rollCall && { ...rollCall, closedMs: rollCall.closedMs ?? atMs },
     question: question && { ...question, closedMs: question.closedMs ?? atMs },
     quiz: quiz && { ...quiz, closedMs: quiz.closedMs ?? atMs },
@@ -367,7 +403,26 @@ export function endOfMoments(state: LessonState, atMs: number): Partial<Interact
   };
 }
 
-export function without<T>(record: Record<string, T>, key: string): Record<string, T> {
+/** What of a member goes with it. */
+export function withoutMember(state: LessonState, member: string): Partial<Interactions> {
+  const { groups, picked, view } = state;
+  const { focus, ...rest } = view;
+  return {
+    away: state.away.filter((one) => one !== member),
+    handCounts: without(state.handCounts, member),
+    reactions: without(state.reactions, member),
+    picked: picked?.member === member ? undefined : picked,
+    view: focus === member ? rest : view,
+    groups: groups && { ...groups, visiting: without(groups.visiting, member) },
+  };
+}
+
+/** What is heard of after the end is a fact of the past: nothing of it is so now. */
+export function isOver({ phase }: LessonState): boolean {
+  return phase === "ended" || phase === "archived";
+}
+
+function without<T>(record: Record<string, T>, key: string): Record<string, T> {
   const { [key]: _, ...rest } = record;
   return rest;
 }

@@ -95,7 +95,7 @@ export interface GivenAnswer {
 /** How an item was answered by all together. */
 export interface Tally {
   answered: number;
-  /** Per choice; of true or false: true first. */
+  /** For each choice; of true or false: true first. */
   counts?: number[];
   correct?: Answer;
   right?: number;
@@ -113,10 +113,13 @@ export interface Quiz extends QuizContent {
   openedMs: number;
   closesMs?: number;
   closedMs?: number;
-  /** By member and by the item's index; a pupil's page knows its own only. */
-  answers: Record<string, Record<number, GivenAnswer>>;
-  /** By who counted: shows of hands in classrooms without devices, per choice of an item. */
-  counts: Record<string, { school: string; items: Record<number, number[]> }>;
+  /** By member, one place for each item; a pupil's page knows its own only. */
+  answers: Record<string, (GivenAnswer | null)[]>;
+  /**
+   * By who counted: shows of hands in classrooms without devices. One place for each item, each
+   * with one count for each choice.
+   */
+  counts: Record<string, { school: string; items: (number[] | null)[] }>;
   /** Once revealed, one for each item. */
   tallies?: Tally[];
 }
@@ -202,7 +205,7 @@ export type Layout =
 export interface View {
   layout: Layout;
   focus?: string;
-  /** Whether a program chose it: it goes on choosing. */
+  /** Whether the node chose it by what happens, and goes on choosing. */
   auto: boolean;
 }
 
@@ -348,9 +351,15 @@ export type InteractionEvent =
   | { type: "board.writers"; writers: BoardWriters; by: string }
   | ({ type: "caption.posted"; member: string } & Caption)
   | { type: "proposal.made"; proposal: string; member: string; content: ProposalContent }
-  | { type: "proposal.accepted" | "proposal.declined"; proposal: string; by: string }
-  | { type: "chapter.marked"; title: string; by: string }
-  | { type: "note.taken"; note: string; member: string; text: string }
+  | {
+      type: "proposal.accepted" | "proposal.declined";
+      proposal: string;
+      /** Who had made it. */
+      member: string;
+      by: string;
+    }
+  | { type: "chapter.marked"; title: string; fromMs: number; by: string }
+  | { type: "note.taken"; note: string; member: string; text: string; aboutMs: number }
   | { type: "sheet.scored"; member: string; sheet: Score[] };
 
 export type InteractionCommand =

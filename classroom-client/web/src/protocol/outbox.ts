@@ -80,7 +80,7 @@ export function carriedOut(
           member === me && text === command.text && to === command.to && atMs >= after,
       );
     case "answer-quiz":
-      return state.quiz?.id === command.quiz && command.item in (state.quiz.answers[me] ?? {});
+      return state.quiz?.id === command.quiz && state.quiz.answers[me]?.[command.item] != null;
     case "answer-roll-call":
       return (state.rollCall?.answered[me] ?? 0) >= after;
     case "buzz":

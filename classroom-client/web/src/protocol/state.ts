@@ -6,17 +6,17 @@ import {
   firstHand,
   forgotten,
   interactionChange,
-  oneMore,
+  isOver,
   withArrival,
+  withCall,
   withDeparture,
-  without as withoutKey,
+  withoutMember,
 } from "./changes.ts";
 import {
   type Hand,
   type LessonEvent,
   type LessonState,
   type Member,
-  type Phase,
   trackMember,
 } from "./words.ts";
 
@@ -31,18 +31,12 @@ export function applyEvent(state: LessonState, event: LessonEvent): LessonState 
 
 function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
   switch (event.type) {
-    case "lesson.opened":
-      if (state.phase === "open") return { info: event.info };
-      return {
-        ...forgotten(),
-        info: event.info,
-        phase: "open",
-        run: state.run + 1,
-        session: undefined,
-        startedMs: undefined,
-        endedMs: undefined,
-        recording: undefined,
-      };
+    case "lesson.opened": {
+      const run = state.phase === "open" ? state.run : state.run + 1;
+      // Opened again after an earlier run, it is a new one.
+      const anew = isOver(state) ? { ...forgotten(), ...UNBEGUN } : {};
+      return { ...anew, info: event.info, phase: "open", run };
+    }
     case "lesson.started":
       return { phase: "live", session: event.session, startedMs: event.atMs };
     case "lesson.ended":
@@ -66,13 +60,14 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
         hands: state.hands.filter((hand) => hand.member !== event.member),
         stage: state.stage.filter((member) => member !== event.member),
         tracks: without(state.tracks, (_, { track }) => trackMember(track) === event.member),
-        away: state.away.filter((member) => member !== event.member),
-        handCounts: withoutKey(state.handCounts, event.member),
+        ...withoutMember(state, event.member),
         attendance: withDeparture(state, event),
       };
     case "hand.raised":
-      if (state.phase in OVER) return {};
-      return { hands: withHand(state.hands, event), ...firstHand(state, event.atMs) };
+      return {
+        hands: isOver(state) ? state.hands : withHand(state.hands, event),
+        ...firstHand(state, event.atMs),
+      };
     case "hand.lowered":
       return { hands: state.hands.filter((hand) => hand.member !== event.member) };
     case "member.muted": {
@@ -80,11 +75,11 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
       return { muted: event.muted ? [...others, event.member] : others };
     }
     case "stage.called":
-      if (state.phase in OVER) return {};
+      if (isOver(state)) return withCall(state, event.member);
       return {
         hands: state.hands.filter((hand) => hand.member !== event.member),
         stage: state.stage.includes(event.member) ? state.stage : [...state.stage, event.member],
-        asked: oneMore(state.asked, event.member),
+        ...withCall(state, event.member),
       };
     case "stage.left":
       return { stage: state.stage.filter((member) => member !== event.member) };
@@ -100,8 +95,12 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
   }
 }
 
-/** What is heard of after the end is a fact of the past: nothing of it is so now. */
-const OVER: Partial<Record<Phase, true>> = { ended: true, archived: true };
+const UNBEGUN = {
+  session: undefined,
+  startedMs: undefined,
+  endedMs: undefined,
+  recording: undefined,
+};
 
 /** One that was heard of late may have waited longer than others. */
 function withHand(hands: readonly Hand[], { member, atMs }: { member: string; atMs: number }) {

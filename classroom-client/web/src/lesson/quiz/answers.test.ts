@@ -7,7 +7,7 @@ const quiz: Quiz = {
   kind: "quiz",
   items: [],
   openedMs: 0,
-  answers: { wang: { 1: { answer: { choice: 2 }, atMs: 5 } }, zhao: {} },
+  answers: { wang: [null, { answer: { choice: 2 }, atMs: 5 }] },
   counts: {},
 };
 

@@ -32,9 +32,9 @@ export function ownAnswers(
       own[command.item] = { answer: command.answer, standing: "waits" };
     }
   }
-  for (const [item, { answer }] of Object.entries(quiz.answers[me] ?? {})) {
-    own[Number(item)] = { answer, standing: "counted" };
-  }
+  quiz.answers[me]?.forEach((one, item) => {
+    if (one) own[item] = { answer: one.answer, standing: "counted" };
+  });
   return own;
 }
 
