@@ -275,6 +275,12 @@ export interface Slides {
   page: number;
 }
 
+/** Where the teacher points on a page: ten-thousandths of its width and height. */
+export interface Spot {
+  x: number;
+  y: number;
+}
+
 /** What interactions leave in a lesson's state. Nodes leave out what is empty. */
 export interface Interactions {
   rollCall?: RollCall | undefined;

@@ -22,6 +22,7 @@ import {
   type ServerMessage,
   type Slot,
   type Source,
+  type Spot,
   type TrackId,
 } from "./words.ts";
 
@@ -62,6 +63,8 @@ const NEVER: ReadonlySet<RefusalCode> = new Set<RefusalCode>(["not-invited", "no
 
 /** The join's answer carries this id. */
 const JOIN_ID = 0;
+
+type Pointed = Extract<ServerMessage, { type: "pointer" }>;
 
 type LayersListener = (source: Source, active: readonly string[]) => void;
 
@@ -128,6 +131,8 @@ export class LessonSocket {
   readonly #outbox: Outbox;
   readonly #onWelcome = new Set<() => void>();
   readonly #onLayers = new Set<LayersListener>();
+  readonly #onPointer = new Set<(pointed: Pointed) => void>();
+  readonly #onBytes = new Set<(bytes: Uint8Array) => void>();
 
   constructor(options: LessonSocketOptions) {
     this.#options = options;
@@ -151,6 +156,40 @@ export class LessonSocket {
   onLayers(listener: LayersListener): () => void {
     this.#onLayers.add(listener);
     return () => this.#onLayers.delete(listener);
+  }
+
+  /** Calls `listener` with each binary message. Returns how to stop that. */
+  onBytes(listener: (bytes: Uint8Array) => void): () => void {
+    this.#onBytes.add(listener);
+    return () => this.#onBytes.delete(listener);
+  }
+
+  /** Sends a binary message if the page is joined; says whether it did. */
+  sendBytes(bytes: Uint8Array<ArrayBuffer>): boolean {
+    if (!this.joined || this.#ws?.readyState !== 1) return false;
+    this.#ws.send(bytes);
+    return true;
+  }
+
+  /** Bytes that were sent and have not left this machine. */
+  get buffered(): number {
+    return this.#ws?.bufferedAmount ?? 0;
+  }
+
+  /** Whether the page is in the lesson now. */
+  get joined(): boolean {
+    return this.link.peek().at === "joined";
+  }
+
+  /** Calls `listener` when the teacher's pointer moves. Returns how to stop that. */
+  onPointer(listener: (pointed: Pointed) => void): () => void {
+    this.#onPointer.add(listener);
+    return () => this.#onPointer.delete(listener);
+  }
+
+  /** Shows everybody where this member points on the slides; what the line loses is lost. */
+  point(at: Spot | undefined): void {
+    if (this.link.peek().at === "joined") this.#send({ type: "pointer", ...(at ? { at } : {}) });
   }
 
   /**
@@ -208,6 +247,7 @@ export class LessonSocket {
     this.link.value = { at: "connecting", attempt: this.#attempt, why: this.#why };
     const open = this.#options.open ?? ((url: string) => new WebSocket(url));
     const ws = open(this.#options.url);
+    ws.binaryType = "arraybuffer";
     this.#ws = ws;
     let opened = false;
     ws.onopen = () => {
@@ -216,6 +256,10 @@ export class LessonSocket {
       this.#expectAnswer();
     };
     ws.onmessage = ({ data }) => {
+      if (data instanceof ArrayBuffer) {
+        for (const listener of this.#onBytes) listener(new Uint8Array(data));
+        return;
+      }
       if (typeof data !== "string") return;
       if (this.#answerTimer !== undefined) this.#expectAnswer();
       const message = parseServerMessage(data);
@@ -297,6 +341,9 @@ export class LessonSocket {
         return;
       case "layers":
         for (const listener of this.#onLayers) listener(message.source, message.active);
+        return;
+      case "pointer":
+        for (const listener of this.#onPointer) listener(message);
         return;
       case "bye":
         this.#bye(message.reason, message.message);

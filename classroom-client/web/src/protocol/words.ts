@@ -1,6 +1,6 @@
 // The words of the lesson socket, as the nodes' `protocol` crate writes them in JSON.
 
-import type { InteractionCommand, InteractionEvent, Interactions } from "./interactions.ts";
+import type { InteractionCommand, InteractionEvent, Interactions, Spot } from "./interactions.ts";
 
 export type * from "./interactions.ts";
 
@@ -179,6 +179,8 @@ export type ClientMessage =
   | { type: "command"; id: number; command: MemberCommand }
   | { type: "watch-offer"; id: number; sdp: string }
   | { type: "watch"; id: number; slots: Slot[] }
+  /** The member points at something on the slides, or no more. Not answered. */
+  | { type: "pointer"; at?: Spot }
   | { type: "leave" };
 
 export type ByeReason =
@@ -239,6 +241,8 @@ export type ServerMessage =
   | { type: "layers"; source: Source; active: string[] }
   /** To who teaches: what reaches each school, all of them. */
   | { type: "rungs"; schools: SchoolRung[] }
+  /** Where `by` points on the slides, or that it points no more. */
+  | { type: "pointer"; by: string; at?: Spot }
   | { type: "bye"; reason: ByeReason; message: string };
 
 const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
@@ -253,6 +257,7 @@ const SERVER_MESSAGES: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "speakers",
   "layers",
   "rungs",
+  "pointer",
   "bye",
 ]);
 
