@@ -1,0 +1,40 @@
+// Pictures on the board: assets of the lesson, by the hash of their bytes. Nothing else is ever
+// loaded, whatever the document says.
+
+/** Where an asset is served. */
+export function assetUrl(lesson: string, asset: string): string {
+  return `/lessons/${encodeURIComponent(lesson)}/assets/${asset}`;
+}
+
+export class Assets {
+  readonly #lesson: string;
+  readonly #onLoad: () => void;
+  readonly #images = new Map<string, HTMLImageElement>();
+
+  /** `onLoad` is called when one of them can be drawn. */
+  constructor(lesson: string, onLoad: () => void) {
+    this.#lesson = lesson;
+    this.#onLoad = onLoad;
+  }
+
+  /** The picture, once it is loaded. */
+  readonly of = (asset: string): HTMLImageElement | undefined => {
+    const image = this.#images.get(asset) ?? this.#load(asset);
+    return image.complete && image.naturalWidth > 0 ? image : undefined;
+  };
+
+  /** Waits until all of these are loaded, or can't be. */
+  async all(assets: Iterable<string>): Promise<void> {
+    for (const asset of assets) {
+      await (this.#images.get(asset) ?? this.#load(asset)).decode().catch(() => undefined);
+    }
+  }
+
+  #load(asset: string): HTMLImageElement {
+    const image = new Image();
+    image.onload = this.#onLoad;
+    image.src = assetUrl(this.#lesson, asset);
+    this.#images.set(asset, image);
+    return image;
+  }
+}
