@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::config::{AuthSection, IssuerSection};
-use crate::issuer;
+use crate::issuer::{self, IssuerError};
 use crate::problem::Problem;
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -27,7 +27,10 @@ pub enum AuthError {
     NoIssuer,
     #[error("[[auth.issuers]] names {0:?} twice")]
     Twice(String),
-    #[error("[[auth.issuers]] can't have the name \"local\", which [auth] local has")]
+    #[error(
+        "[[auth.issuers]] can't have the name \"local\", which [auth] local has, nor one that \
+         begins with \"node:\", as nodes' own have"
+    )]
     Reserved,
     #[error("the public key of issuer {name:?} can't be read from {}: {source}", path.display())]
     Read { name: String, path: PathBuf, source: std::io::Error },
@@ -59,7 +62,7 @@ impl Auth {
         }
         let mut issuers = Verifier::default();
         for (n, entry) in section.issuers.iter().enumerate() {
-            if entry.name == issuer::LOCAL {
+            if entry.name == issuer::LOCAL || entry.name.starts_with(issuer::NODE) {
                 return Err(AuthError::Reserved);
             }
             if section.issuers.iter().take(n).any(|e| e.name == entry.name) {
@@ -73,6 +76,21 @@ impl Auth {
             trust(&mut with_local, issuer::LOCAL, pem.as_bytes())?;
         }
         Ok(Self { issuers, with_local })
+    }
+
+    /// Trusts from anywhere what this process signs itself as `name`, with the key in `dir`.
+    ///
+    /// # Errors
+    /// [`IssuerError`] when the public key can't be read.
+    pub fn trust_own(&mut self, name: &str, dir: &Path) -> Result<(), IssuerError> {
+        let path = dir.join(issuer::PUBLIC_FILE);
+        let pem = std::fs::read(&path)
+            .map_err(|source| IssuerError::Read { path: path.clone(), source })?;
+        for verifier in [&mut self.issuers, &mut self.with_local] {
+            let trusted = verifier.trust(name, &pem);
+            trusted.map_err(|source| IssuerError::Key { path: path.clone(), source })?;
+        }
+        Ok(())
     }
 
     /// Checks a token that came from `peer`, now.

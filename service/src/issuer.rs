@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// `iss` of its tokens.
 pub const LOCAL: &str = "local";
 
+/// How the names of nodes' own issuers begin.
+pub const NODE: &str = "node:";
+
 /// File of the private key, readable by its owner alone.
 pub const PRIVATE_FILE: &str = "issuer.pem";
 /// File of the public key.
@@ -72,10 +75,24 @@ fn write(path: &Path, mode: u32, text: &str) -> Result<(), IssuerError> {
 /// # Errors
 /// [`IssuerError`] when the key isn't there or isn't a key.
 pub fn load(dir: &Path) -> Result<Issuer, IssuerError> {
+    load_as(dir, LOCAL)
+}
+
+/// The same under another name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(dir: &Path, name: &str) -> Result<Issuer, IssuerError> {
     let path = dir.join(PRIVATE_FILE);
     let pem =
         std::fs::read(&path).map_err(|source| IssuerError::Read { path: path.clone(), source })?;
-    Issuer::new(LOCAL, &pem).map_err(|source| IssuerError::Key { path, source })
+    Issuer::new(name, &pem).map_err(|source| IssuerError::Key { path, source })
+}
+
+/// `iss` of what the node `name` signs for those who come in by a code.
+#[must_use]
+pub fn of_node(name: &str) -> String {
+    format!("{NODE}{name}")
 }
 
 #[cfg(test)]

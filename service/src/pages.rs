@@ -13,12 +13,13 @@ use memory_serve::{Asset, CacheControl, MemoryServe};
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// Routes and the page each shows.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("/teacher/{lesson}", "/teacher.html"),
     ("/classroom/{lesson}", "/classroom.html"),
     ("/student/{lesson}", "/student.html"),
     ("/library", "/library.html"),
     ("/report/{lesson}", "/report.html"),
+    ("/timetable", "/timetable.html"),
 ];
 
 const INDEX: &str = "/index.html";

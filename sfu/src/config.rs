@@ -2,11 +2,13 @@
 //! key to an operator; this is what the program reads.
 
 mod appliance;
+mod coming_in;
 mod media;
 mod school;
 mod turn;
 
 pub use appliance::{ApplianceSection, Flow};
+pub use coming_in::{JoiningSection, TimetableSection};
 pub use media::MediaSection;
 pub use school::{EdgeTlsSection, EnrolmentSection, HttpsSection};
 pub use turn::{Secret, TurnSection, needs_credentials};
@@ -56,6 +58,10 @@ pub struct Config {
     /// Lessons the origin opens when it starts.
     #[serde(default)]
     pub lessons: Vec<Seed>,
+    #[serde(default)]
+    pub timetable: TimetableSection,
+    #[serde(default)]
+    pub joining: JoiningSection,
 }
 
 /// `[links]`: pages where people find what other services show of a lesson. The file has the
@@ -85,6 +91,10 @@ fn page<'de, D: Deserializer<'de>>(address: D, path: &str) -> Result<Option<Stri
     Ok(Some(format!("{}/{path}", address.trim_end_matches('/'))))
 }
 
+/// Most chat messages a second that can be told apart from more: the last 200 are looked at, for
+/// three seconds back.
+const MAX_CHAT_PER_SECOND: usize = 60;
+
 /// `[limits]`: what one lesson and one member may take.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -95,6 +105,12 @@ pub struct LimitsSection {
     pub messages_per_second: f64,
     /// Messages it may send at once after having been quiet.
     pub message_burst: u32,
+    /// Of them, commands of the lesson a second.
+    pub commands_per_second: f64,
+    /// Commands it may send at once after having been quiet.
+    pub command_burst: u32,
+    /// Chat messages a second of one lesson, the teacher's not counted; at most 60.
+    pub chat_per_second: usize,
     /// Seconds a member whose connection broke has to come back before it counts as gone.
     pub return_within_s: u64,
     /// The same, after this node was restarted.
@@ -109,6 +125,9 @@ impl Default for LimitsSection {
             members: 2000,
             messages_per_second: 50.0,
             message_burst: 100,
+            commands_per_second: 10.0,
+            command_burst: 40,
+            chat_per_second: 20,
             return_within_s: 5,
             rejoin_within_s: 30,
             closing_s: 600,
@@ -119,7 +138,8 @@ impl Default for LimitsSection {
 impl LimitsSection {
     #[must_use]
     pub fn lesson(&self) -> Limits {
-        Limits { members: self.members }
+        let chat_per_second = self.chat_per_second.min(MAX_CHAT_PER_SECOND);
+        Limits { members: self.members, chat_per_second }
     }
 
     #[must_use]
@@ -313,6 +333,12 @@ impl Config {
                 limits.messages_per_second.is_nan() || limits.messages_per_second <= 0.0,
             ),
             ("message_burst", limits.message_burst == 0),
+            (
+                "commands_per_second",
+                limits.commands_per_second.is_nan() || limits.commands_per_second <= 0.0,
+            ),
+            ("command_burst", limits.command_burst == 0),
+            ("chat_per_second", limits.chat_per_second == 0),
         ] {
             if zero {
                 return Err(InvalidConfig::Zero(key));
@@ -355,11 +381,15 @@ mod tests {
             ("members", limits.members.to_string()),
             ("messages_per_second", format!("{:?}", limits.messages_per_second)),
             ("message_burst", limits.message_burst.to_string()),
+            ("commands_per_second", format!("{:?}", limits.commands_per_second)),
+            ("command_burst", limits.command_burst.to_string()),
+            ("chat_per_second", limits.chat_per_second.to_string()),
             ("return_within_s", limits.return_within_s.to_string()),
             ("rejoin_within_s", limits.rejoin_within_s.to_string()),
             ("closing_s", limits.closing_s.to_string()),
             ("tcp", "true".to_owned()),
             ("ttl_s", TurnSection::default().ttl_s.to_string()),
+            ("opens_before_min", TimetableSection::default().opens_before_min.to_string()),
         ] {
             assert!(manual.contains(&format!("# {key} = {value}\n")), "{key} = {value}");
         }

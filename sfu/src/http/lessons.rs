@@ -6,13 +6,15 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
+use cloudschool_protocol::token::Claims;
 use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_service::auth::Bearer;
 use cloudschool_service::problem::Problem;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Longest title, name, subject or grade, in characters.
 const MAX_TEXT: usize = 200;
@@ -30,6 +32,15 @@ struct List {
 
 async fn list(State(app): State<App>, Bearer(claims): Bearer) -> Json<List> {
     let mut lessons = app.node.lessons().lines();
+    if let Some(table) = app.node.timetable() {
+        let known: BTreeSet<_> = lessons
+            .iter()
+            .filter(|line| line.phase < Phase::Ended)
+            .map(|line| line.info.id.clone())
+            .collect();
+        let planned = table.lines().into_iter().filter(|line| !known.contains(&line.info.id));
+        lessons.extend(planned);
+    }
     lessons.retain(|line| claims.admits_to(&line.info.id));
     Json(List { lessons })
 }
@@ -39,21 +50,28 @@ async fn open(
     Bearer(claims): Bearer,
     info: Result<Json<LessonInfo>, JsonRejection>,
 ) -> Result<(StatusCode, Json<LessonLine>), Problem> {
-    if claims.role != Role::Operator {
-        return Err(Refusal::NotAllowed.into());
-    }
+    for_operators(&claims)?;
     let Json(info) = info.map_err(malformed)?;
     check(&info)?;
-    if !app.node.lessons().are_ours() {
-        return Err(Problem::forbidden(
-            "课要在总部校区的节点上创建。",
-            "Lessons are opened at the campus's node.",
-        ));
-    }
-    let (lesson, new) = app.node.lessons().open(info).await?;
-    let state = lesson.state();
-    let line = LessonLine { info: state.info.clone(), phase: state.phase };
+    owned_here(&app)?;
+    let (line, new) = app.node.plan(info).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(line)))
+}
+
+/// Lets operators by.
+pub(super) fn for_operators(claims: &Claims) -> Result<(), Problem> {
+    if claims.role == Role::Operator { Ok(()) } else { Err(Refusal::NotAllowed.into()) }
+}
+
+/// Lessons are made where they belong.
+pub(super) fn owned_here(app: &App) -> Result<(), Problem> {
+    if app.node.lessons().are_ours() {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "课要在总部校区的节点上创建。",
+        "Lessons are opened at the campus's node.",
+    ))
 }
 
 fn malformed(rejection: JsonRejection) -> Problem {
@@ -67,7 +85,7 @@ fn malformed(rejection: JsonRejection) -> Problem {
     }
 }
 
-fn check(info: &LessonInfo) -> Result<(), Problem> {
+pub(super) fn check(info: &LessonInfo) -> Result<(), Problem> {
     let short =
         |text: &str| text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control);
     let named = |text: &str| short(text) && !text.trim().is_empty();

@@ -5,6 +5,7 @@
 //! was asked, and never touches media or the trunk.
 
 mod ice_servers;
+mod join;
 mod lessons;
 mod metrics;
 mod node;
@@ -13,6 +14,7 @@ mod sdp;
 mod session;
 mod socket;
 mod state;
+mod timetable;
 mod trust;
 mod whep;
 mod whip;
@@ -27,10 +29,12 @@ use cloudschool_service::pages;
 /// All routes of a node.
 pub fn router(app: App, readiness: Readiness) -> Router {
     Router::new()
+        .merge(join::routes())
         .merge(lessons::routes())
         .merge(metrics::routes())
         .merge(node::routes())
         .merge(socket::routes())
+        .merge(timetable::routes())
         .merge(whep::routes())
         .merge(whip::routes())
         .with_state(app)

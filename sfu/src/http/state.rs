@@ -1,6 +1,7 @@
 //! What handlers share, and the lesson named in a request's path.
 
 use super::ice_servers::IceServers;
+use super::join::Door;
 use super::socket::Seats;
 use crate::config::{Config, InvalidConfig, LimitsSection};
 use crate::lesson::LessonHandle;
@@ -28,6 +29,7 @@ pub struct App {
     pub(super) limits: Arc<LimitsSection>,
     pub(super) ice_servers: Arc<IceServers>,
     pub(super) seats: Arc<Seats>,
+    pub(super) door: Arc<Door>,
     /// Lesson sockets that are open.
     pub(super) sockets: TaskTracker,
     pub(super) shutdown: CancellationToken,
@@ -49,6 +51,7 @@ impl App {
             limits: Arc::new(config.limits.clone()),
             ice_servers: Arc::new(IceServers::new(&config.turn)?),
             seats: Arc::default(),
+            door: Arc::default(),
             sockets: TaskTracker::new(),
             shutdown,
         })

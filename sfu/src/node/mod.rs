@@ -21,11 +21,13 @@ pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;
 
 use crate::config::{Config, InvalidConfig, LinksSection};
+use crate::joining::{Codes, Desk};
 use crate::lesson::{Lessons, LessonsError, Settings};
 use crate::media::{Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey};
 use crate::peer::{Condition, FragmentError, OfferError, Patched};
 use crate::school::Welcome;
 use crate::school::papers::Papers;
+use crate::timetable::{self, Timetable, TimetableError};
 use crate::trunk::backfill::{self, Backfill};
 use crate::trunk::limits::RefusedCounts;
 use crate::trunk::spool::Spool;
@@ -33,17 +35,20 @@ use crate::trunk::tree::Tree;
 use crate::trunk::{LinkHandle, SOFTWARE, appliance, down, up};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
-use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
-use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
+use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{Links, Slot};
 use cloudschool_protocol::token::Claims;
+use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_relay::ca::CaError;
 use cloudschool_relay::enrol::Office;
-use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, Services};
+use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, PlainPeers, Services};
 use cloudschool_service::auth::{Auth, AuthError};
+use cloudschool_service::clock::now_ms;
+use cloudschool_service::issuer::IssuerError;
 use dashmap::DashMap;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -134,6 +139,10 @@ pub enum StartError {
     Config(#[from] InvalidConfig),
     #[error("[spool]: {} can't be used: {source}", dir.display())]
     Spool { dir: PathBuf, source: std::io::Error },
+    #[error("the key for those who come in by a code: {0}")]
+    Joining(#[from] IssuerError),
+    #[error(transparent)]
+    Timetable(#[from] TimetableError),
     #[error("[[lessons]] {lesson} can't be opened: {refusal}")]
     Seed { lesson: LessonId, refusal: Refusal },
 }
@@ -148,6 +157,7 @@ const MAX_SESSIONS: usize = 8192;
 /// A running node.
 pub struct Node {
     name: NodeId,
+    school: SchoolId,
     lessons: Arc<Lessons>,
     auth: Auth,
     media: Media,
@@ -173,8 +183,27 @@ pub struct Node {
     /// Trunks from below.
     listener: Option<Arc<Listener>>,
     papers: Arc<Papers>,
+    /// Where people come in by a code.
+    desk: Desk,
+    codes: Codes,
+    /// Lessons whose time has not come, at the campus's node.
+    timetable: Option<Arc<Timetable>>,
     /// What is kept of lessons while the campus is away.
     backfill: Backfill,
+}
+
+/// What came of a change of the timetable on the disk's thread.
+fn stored<T>(
+    done: Result<Result<T, TimetableError>, tokio::task::JoinError>,
+) -> Result<T, Refusal> {
+    match done {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the timetable can't be changed");
+            Err(Refusal::Storage)
+        }
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
 /// The counter at which machines become nodes, at a campus that has one.
@@ -204,7 +233,11 @@ impl Node {
     /// # Errors
     /// [`StartError`], naming the configuration's section.
     pub async fn start(config: &Config) -> Result<Arc<Self>, StartError> {
-        let auth = Auth::from_section(&config.auth, config.http.bind)?;
+        let mut auth = Auth::from_section(&config.auth, config.http.bind)?;
+        let data = &config.node.data;
+        let keys = data.join("joining");
+        let desk = Desk::open(&keys, &config.node.name, &config.node.school, &mut auth)?;
+        let codes = Codes { given: config.joining.codes };
         let trunk = &config.trunk;
         let identity = Identity::load_as(&trunk.identity, config.kind(), &config.node.name)?;
         let settings = Settings {
@@ -218,7 +251,7 @@ impl Node {
             false => (Lessons::origin(settings)?, None),
         };
         for seed in &config.lessons {
-            let info = seed.info(&config.node.school);
+            let info = codes.given(seed.info(&config.node.school), &lessons);
             match lessons.open(info).await {
                 // One that is being given, or was, stays as it is.
                 Ok(_) | Err(Refusal::AlreadyLive | Refusal::Ended) => {}
@@ -226,6 +259,13 @@ impl Node {
                     return Err(StartError::Seed { lesson: seed.id.clone(), refusal });
                 }
             }
+        }
+        let timetable = match config.is_edge() {
+            true => None,
+            false => Some(Arc::new(Timetable::open(data, config.timetable.opens_before())?)),
+        };
+        if let Some(timetable) = &timetable {
+            tokio::spawn(timetable::run(timetable.clone(), lessons.clone(), codes));
         }
         let (events, received) = mpsc::unbounded_channel::<MediaEvent>();
         let media = MediaConfig {
@@ -249,7 +289,8 @@ impl Node {
         let listen = |address| {
             let alpns = config.appliances.iter().map(|a| a.alpn.clone().into_bytes());
             let alpns: BTreeSet<_> = alpns.collect();
-            let plain = alpns.into_iter().collect();
+            let protocols = alpns.into_iter().collect();
+            let plain = PlainPeers { protocols, ..PlainPeers::default() };
             let services = Services { office, tunnel: tunnel(config, address)?, dscp, plain };
             let listener = Listener::bind_with(address, &identity, SOFTWARE, services);
             Ok::<_, StartError>(Arc::new(listener?))
@@ -257,6 +298,7 @@ impl Node {
         let listener = config.trunk.listen.map(listen).transpose()?;
         let node = Arc::new(Self {
             name: config.node.name.clone(),
+            school: config.node.school.clone(),
             lessons,
             auth,
             media: Media::start(&media, &events)?,
@@ -277,6 +319,9 @@ impl Node {
             trunk_cap: config.trunk.cap.map(|cap| cap.0),
             listener: listener.clone(),
             papers: Arc::new(papers),
+            desk,
+            codes,
+            timetable,
             backfill,
         });
         tokio::spawn(backfill::run(Arc::downgrade(&node), fetches));
@@ -309,6 +354,12 @@ impl Node {
         &self.name
     }
 
+    /// The school it stands in.
+    #[must_use]
+    pub fn school(&self) -> &SchoolId {
+        &self.school
+    }
+
     #[must_use]
     pub fn lessons(&self) -> &Arc<Lessons> {
         &self.lessons
@@ -317,6 +368,41 @@ impl Node {
     #[must_use]
     pub fn auth(&self) -> &Auth {
         &self.auth
+    }
+
+    /// Where people come in by a code.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Lessons of the days to come, at the campus's node.
+    #[must_use]
+    pub fn timetable(&self) -> Option<&Arc<Timetable>> {
+        self.timetable.as_ref()
+    }
+
+    /// Opens a lesson, or puts it into the timetable when it is early. Says how it is now, and
+    /// whether it is new.
+    ///
+    /// # Errors
+    /// As [`Lessons::open`]; [`Refusal::Storage`] when the timetable can't be stored.
+    pub async fn plan(&self, info: LessonInfo) -> Result<(LessonLine, bool), Refusal> {
+        let table = self.timetable.clone().ok_or(Refusal::NotAllowed)?;
+        let phase = self.lessons.get(&info.id).map(|lesson| lesson.state().phase);
+        let over = phase.is_none_or(|phase| phase >= Phase::Ended);
+        if over && table.is_early(&info, now_ms()) {
+            let new = phase.is_none() && table.get(&info.id).is_none();
+            let line = LessonLine { info: info.clone(), phase: Phase::Scheduled };
+            stored(tokio::task::spawn_blocking(move || table.put(vec![info])).await)?;
+            return Ok((line, new));
+        }
+        let id = info.id.clone();
+        let (lesson, new) = self.lessons.open(self.codes.given(info, &self.lessons)).await?;
+        let planned = stored(tokio::task::spawn_blocking(move || table.remove(&[id])).await)?;
+        let state = lesson.state();
+        let line = LessonLine { info: state.info.clone(), phase: state.phase };
+        Ok((line, new && planned == 0))
     }
 
     /// Its certificates.
