@@ -17,7 +17,7 @@ DATA ?= ./data
 .PHONY: help
 help: ## This list.
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' \
-	  | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
 setup: ## Install what building and running need from Debian's packages.
@@ -96,6 +96,11 @@ test: setup-tests ## All tests: unit, integration, the demo lesson, browsers.
 e2e: setup-tests ## The browser tests alone, with real Chromium.
 	@$(MAKE) --no-print-directory debug-build
 	npm run e2e --prefix $(WEB)
+
+.PHONY: roq-plugin
+roq-plugin: ## GStreamer's RTP-over-QUIC elements, for appliances and the tests with them. Three minutes.
+	@scripts/setup.sh --tests
+	@scripts/gst-plugin-quinn.sh
 
 .PHONY: fuzz
 fuzz: setup ## Feeds the readers of network input what a fuzzer makes up, FUZZ_SECONDS (20) each.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds GStreamer's RTP-over-QUIC elements (crate gst-plugin-quinn) into
-# target/tools/gst-plugin-quinn, for the test that publishes with them. Takes about three
-# minutes; what is there already is left alone.
+# target/tools/gst-plugin-quinn, for appliances and the tests with them: `make roq-plugin`. Takes
+# about three minutes; what is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -7,6 +7,7 @@ use cloudschool_protocol::member::Role;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,6 +28,8 @@ pub struct Links {
     pub school: String,
     pub recorder: String,
     pub analytics: String,
+    /// Where nodes and appliances dial the campus, over UDP.
+    pub trunk: SocketAddr,
     /// Directory of the issuer, for more tokens: `sfu token --issuer DIR …`.
     pub issuer: PathBuf,
     pub pids: BTreeMap<&'static str, u32>,
@@ -103,6 +106,7 @@ async fn links(site: &Site, pids: BTreeMap<&'static str, u32>) -> Result<Links> 
         school: base("school"),
         recorder: base("recorder"),
         analytics: base("analytics"),
+        trunk: site.trunk(),
         issuer: site.installation().issuer(),
         pids,
         lesson,

@@ -4,6 +4,7 @@ use crate::ca;
 use crate::files::{self, Access, FileError};
 use crate::peer::{NotANode, Peer};
 use crate::purpose::{ENROL_ALPN, MEASURE_ALPN};
+use crate::roq_peer::PlainPeers;
 use crate::tls;
 use cloudschool_protocol::id::{NodeId, SchoolId};
 use cloudschool_protocol::trunk::{ALPN, NodeKind};
@@ -209,13 +210,20 @@ impl Identity {
         tls::open_server_config(&self.0.own, ENROL_ALPN).map(Arc::new)
     }
 
-    /// For trunks, and for plain peers with these protocols.
+    /// For trunks, and for these plain peers.
     pub(crate) fn server_and(
         &self,
-        plain: &[Vec<u8>],
+        plain: &PlainPeers,
     ) -> Result<Arc<QuicServerConfig>, tls::TlsError> {
-        let alpns = std::iter::once(ALPN.to_vec()).chain(plain.iter().cloned());
-        tls::server_config_of(&self.0.roots, &self.0.own, alpns.collect()).map(Arc::new)
+        let alpns = std::iter::once(ALPN.to_vec()).chain(plain.protocols.iter().cloned());
+        let pinned = plain.pinned.keys().copied().collect();
+        let Inner { roots, own, .. } = &*self.0;
+        tls::server_config_of(roots, own, alpns.collect(), pinned).map(Arc::new)
+    }
+
+    /// Whether such a chain, the own certificate first, is of the campus CA.
+    pub(crate) fn is_of_ca(&self, chain: &[CertificateDer<'static>]) -> bool {
+        tls::is_of(&self.0.roots, chain).is_ok()
     }
 
     pub(crate) fn measure_server(&self) -> Result<Arc<QuicServerConfig>, tls::TlsError> {

@@ -1,6 +1,6 @@
 //! The upstream end: takes trunks of nodes whose certificate is of the campus CA.
 
-use crate::close::{self, DONE, REPLACED};
+use crate::close::{self, DONE, REFUSED, REPLACED};
 use crate::enrol::Office;
 use crate::hello::{self, HelloError};
 use crate::identity::Identity;
@@ -8,7 +8,7 @@ use crate::marking::Dscp;
 use crate::path::Gauge;
 use crate::peer::NotANode;
 use crate::purpose::Purpose;
-use crate::roq_peer::PlainPeer;
+use crate::roq_peer::{self, PlainPeer, PlainPeers};
 use crate::side::SideDoors;
 use crate::transport;
 use crate::trunk::{Trunk, TrunkReceiver, WeakTrunk};
@@ -69,8 +69,8 @@ pub struct Services {
     /// TCP address at which trunks come in where UDP is blocked: by rights the same as that
     /// of UDP, for diallers know no other.
     pub tunnel: Option<TcpListener>,
-    /// Application protocols of plain peers ([`PlainPeer`]) that may come; none by default.
-    pub plain: Vec<Vec<u8>>,
+    /// Plain peers ([`PlainPeer`]) that may come.
+    pub plain: PlainPeers,
     /// What datagrams are marked with.
     pub dscp: Option<Dscp>,
 }
@@ -112,7 +112,7 @@ impl Listener {
     ) -> Result<Self, BindError> {
         let error = |source| BindError { address, source };
         let unusable = |e: crate::tls::TlsError| error(io::Error::other(e));
-        let crypto = match services.plain.is_empty() {
+        let crypto = match services.plain.protocols.is_empty() {
             true => identity.server(),
             false => identity.server_and(&services.plain).map_err(unusable)?,
         };
@@ -148,6 +148,7 @@ impl Listener {
         let (counts, stats) = watch::channel(ListenerStats::default());
         let door = Door {
             plain: plain_queue,
+            expected: services.plain,
             side: Arc::new(side),
             config,
             identity: identity.clone(),
@@ -231,6 +232,7 @@ enum Came {
 
 struct Door {
     plain: mpsc::Sender<PlainPeer>,
+    expected: PlainPeers,
     side: Arc<SideDoors>,
     config: ServerConfig,
     identity: Identity,
@@ -317,13 +319,21 @@ impl Door {
         let connecting = incoming.accept_with(Arc::new(config))?;
         let connection =
             timeout(hello::LIMIT, connecting).await.map_err(|_| HelloError::Silent)??;
-        let connection = match PlainPeer::take(connection) {
+        let connection = match PlainPeer::take(connection, &self.expected) {
             Ok(peer) => {
                 let refusing = |reason: NotANode| HelloError::Refusing(reason.to_string());
                 return peer.map(Came::Plain).map_err(refusing);
             }
             Err(connection) => connection,
         };
+        // TLS let those pass too that are known by their certificate: they say of themselves
+        // what they like.
+        let pinned = !self.expected.pinned.is_empty();
+        if pinned && !self.identity.is_of_ca(&roq_peer::chain(&connection)) {
+            const REASON: &str = "this certificate is an appliance's and opens no trunk";
+            close::close(&connection, REFUSED, REASON);
+            return Err(HelloError::Refusing(REASON.to_owned()));
+        }
         let greeted =
             hello::answer(connection, &self.identity, &self.software, hello::LIMIT).await?;
         let (trunk, receiver) = Trunk::start(greeted, gauge);

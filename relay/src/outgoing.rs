@@ -88,7 +88,12 @@ impl Outgoing {
     }
 
     /// The packets of one frame, as a stream of their own.
-    pub fn frame(&self, flow: u64, options: FrameOptions, packets: &[Bytes]) -> Verdict {
+    pub fn frame<P: AsRef<[u8]>>(
+        &self,
+        flow: u64,
+        options: FrameOptions,
+        packets: &[P],
+    ) -> Verdict {
         let now = Instant::now();
         let path = self.gauge.state();
         let deadline = options.deadline.unwrap_or_else(|| path.deadline());

@@ -2,6 +2,7 @@
 //! connection. One provider (aws-lc-rs), no resumption, so that a certificate is checked anew
 //! on every connection.
 
+use crate::pinning::{Fingerprint, Pinning};
 use aws_lc_rs::hmac;
 use quinn::ConnectionIdGenerator;
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
@@ -18,6 +19,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The name a dialled node's certificate must bear. It is not resolved: nodes are found by
@@ -104,17 +106,21 @@ pub fn server_config(
     own: &Arc<Credentials>,
     alpn: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
-    server_config_of(roots, own, vec![alpn.to_vec()])
+    server_config_of(roots, own, vec![alpn.to_vec()], BTreeSet::new())
 }
 
-/// The same for several protocols.
+/// The same for several protocols, and for who shows one of the certificates `pinned`.
 pub fn server_config_of(
     roots: &[CertificateDer<'static>],
     own: &Arc<Credentials>,
     alpns: Vec<Vec<u8>>,
+    pinned: BTreeSet<Fingerprint>,
 ) -> Result<QuicServerConfig, TlsError> {
-    let verifier =
+    let mut verifier =
         WebPkiClientVerifier::builder_with_provider(root_store(roots)?, provider()).build()?;
+    if !pinned.is_empty() {
+        verifier = Arc::new(Pinning { ca: verifier, pinned });
+    }
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)

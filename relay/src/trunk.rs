@@ -9,7 +9,6 @@ use crate::outgoing::Outgoing;
 use crate::path::{Gauge, PathState};
 use crate::peer::Peer;
 use crate::stats::{Counters, TrunkStats, count};
-use bytes::Bytes;
 use cloudschool_protocol::frame::{self, Decoder, FrameError};
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::trunk::Control;
@@ -186,7 +185,12 @@ impl Trunk {
 
     /// Sends the RTP packets of one frame as a stream. Never waits, callable from any thread.
     /// What is left out or finds no room is left out whole.
-    pub fn send_frame(&self, flow: u64, options: FrameOptions, packets: &[Bytes]) -> Verdict {
+    pub fn send_frame<P: AsRef<[u8]>>(
+        &self,
+        flow: u64,
+        options: FrameOptions,
+        packets: &[P],
+    ) -> Verdict {
         self.0.outgoing.frame(flow, options, packets)
     }
 

@@ -7,7 +7,7 @@ mod media;
 mod school;
 mod turn;
 
-pub use appliance::{ApplianceSection, Flow};
+pub use appliance::{ApplianceSection, Flow, Watched};
 pub use coming_in::{JoiningSection, TimetableSection};
 pub use media::MediaSection;
 pub use school::{EdgeTlsSection, EnrolmentSection, HttpsSection};

@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const BIN_DIR = process.env.CLOUDSCHOOL_BIN_DIR ?? join(ROOT, "target/debug");
+export const BIN_DIR = process.env.CLOUDSCHOOL_BIN_DIR ?? join(ROOT, "target/debug");
 export const LOADTEST = join(BIN_DIR, "loadtest");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
@@ -28,10 +28,14 @@ const UP_WITHIN_MS = 60_000;
 /** How long anything awaited in a page may take on a busy machine with two cores. */
 export const PATIENCE_MS = 30_000;
 
-/** Starts campus, school, recorder and analytics. Resolves when all are ready. */
-export async function startStack() {
+/**
+ * Starts campus, school, recorder and analytics. Resolves when all are ready. `prepare` is given
+ * the data directory before, and gives more arguments for `loadtest up`.
+ */
+export async function startStack(prepare = async () => []) {
   const data = await mkdtemp(join(tmpdir(), "cloudschool-e2e-"));
-  const child = spawn(LOADTEST, ["up", "--json", "--data", data, "--ports", "free"], {
+  const more = await prepare(data);
+  const child = spawn(LOADTEST, ["up", "--json", "--data", data, "--ports", "free", ...more], {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -178,7 +182,10 @@ export async function visit(
 
 function servePages(route) {
   const { pathname } = new URL(route.request().url());
-  const page = /^\/(?:(teacher|classroom|student|library|report)(?:\/[^/]*)?)?$/.exec(pathname);
+  const page =
+    /^\/(?:(teacher|classroom|student|assistant|observer|library|report)(?:\/[^/]*)?)?$/.exec(
+      pathname,
+    );
   if (page) return route.fulfill({ path: join(PAGES, `${page[1] ?? "index"}.html`) });
   const asset = /^\/(assets\/|favicon)/.test(pathname);
   return asset ? route.fulfill({ path: join(PAGES, pathname) }) : route.fallback();
@@ -276,6 +283,11 @@ export function expect(condition, what) {
 
 let passed = 0;
 let failed = 0;
+
+/** Says that a test can't be tried here, and why. */
+export function skip(name, why) {
+  console.log(`skip  ${name}: ${why}`);
+}
 
 /** Runs one test. Gives false when it failed, so that what builds on it can be left out. */
 export async function test(name, run) {

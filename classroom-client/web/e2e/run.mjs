@@ -2,12 +2,14 @@
 // target/debug) with the web client in them, and Debian's chromium.
 
 import { afterwards } from "./afterwards.mjs";
+import { appliance, configured, missing } from "./appliance.mjs";
 import { entering } from "./entering.mjs";
 import {
   closeBrowsers,
   complaints,
   expect,
   launch,
+  skip,
   startStack,
   summary,
   test,
@@ -19,31 +21,38 @@ import { narrowing } from "./narrowing.mjs";
 async function installed(part) {
   let stack;
   await test("campus, school, recorder and analytics start", async () => {
-    stack = await startStack();
+    stack = await startStack(part.prepare);
   });
   if (!stack) return;
   try {
-    await part(stack);
+    await part.run(stack);
   } finally {
     await closeBrowsers();
     await stack.stop();
   }
 }
 
+async function wholeLesson({ links }) {
+  const browser = await launch();
+  await entering(browser, links);
+  const closing = await lesson(browser, links);
+  if (closing) await afterwards(browser, links, closing);
+}
+
+/** By name: what runs, how its installation is prepared, and why it can't be tried here. */
 const PARTS = {
-  async lesson({ links }) {
-    const browser = await launch();
-    await entering(browser, links);
-    const closing = await lesson(browser, links);
-    if (closing) await afterwards(browser, links, closing);
-  },
-  narrowing: ({ links, data }) => narrowing(links, data),
+  lesson: { run: wholeLesson },
+  narrowing: { run: ({ links, data }) => narrowing(links, data) },
+  appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },
 };
 
 // All, or those named: `npm run e2e -- narrowing`.
 const named = process.argv.slice(2);
 for (const [name, part] of Object.entries(PARTS)) {
-  if (named.length === 0 || named.includes(name)) await installed(part);
+  if (named.length > 0 && !named.includes(name)) continue;
+  const why = part.missing?.();
+  if (why) skip(name, why);
+  else await installed(part);
 }
 await test("no page had an error of its own", async () => {
   expect(complaints.length === 0, complaints.join("\n"));

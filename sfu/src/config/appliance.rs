@@ -1,8 +1,9 @@
 //! `[[appliances]]`: plain RTP-over-QUIC peers that take part in a lesson.
 
-use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
+use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::media::{Codec, Source, TrackId};
 use cloudschool_protocol::member::Role;
+use cloudschool_relay::Fingerprint;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -26,14 +27,31 @@ pub struct ApplianceSection {
     #[serde(default = "roq")]
     pub alpn: String,
     /// What it publishes, by flow id: `{ 1 = "camera/h264", 2 = "microphone/opus" }`.
-    #[serde(deserialize_with = "flows")]
+    #[serde(default, deserialize_with = "flows")]
     pub publishes: BTreeMap<u64, Flow>,
+    /// What it is sent, by flow id: `{ 1 = "li/camera/h264", 2 = "li/microphone/opus" }`.
+    #[serde(default, deserialize_with = "flows")]
+    pub subscribes: BTreeMap<u64, Watched>,
+    /// SHA-256 of its certificate, where that is of another CA than the campus's or of none.
+    #[serde(default, deserialize_with = "fingerprint")]
+    pub fingerprint: Option<Fingerprint>,
+    /// With a fingerprint: the school it stands in, which must be invited; by default the
+    /// campus.
+    #[serde(default)]
+    pub school: Option<SchoolId>,
 }
 
 /// What a flow id stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
     pub source: Source,
+    pub codec: Codec,
+}
+
+/// A track it is sent, and the codec it expects it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    pub track: TrackId,
     pub codec: Codec,
 }
 
@@ -63,7 +81,15 @@ fn roq() -> String {
     "roq-16".into()
 }
 
-fn flows<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u64, Flow>, D::Error> {
+fn fingerprint<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Fingerprint>, D::Error> {
+    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+fn flows<'de, D, F>(from: D) -> Result<BTreeMap<u64, F>, D::Error>
+where
+    D: Deserializer<'de>,
+    F: FromStr<Err = String>,
+{
     // TOML's keys are strings, whatever they look like.
     let written = BTreeMap::<String, String>::deserialize(from)?;
     let flow = |(id, what): (String, String)| {
@@ -71,9 +97,27 @@ fn flows<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u64, Flow>, D::E
         if id == 0 {
             return Err("flow id 0 is not used: begin with 1".to_owned());
         }
+        if id > MAX_FLOW {
+            return Err(format!("flow id {id} is more than QUIC can say"));
+        }
         what.parse().map(|flow| (id, flow))
     };
     written.into_iter().map(flow).collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+/// A QUIC varint has 62 bits (RFC 9000 §16).
+const MAX_FLOW: u64 = (1 << 62) - 1;
+
+impl FromStr for Watched {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not member/source/codec, as in li/camera/h264");
+        let (member, flow) = text.split_once('/').ok_or_else(wrong)?;
+        let Flow { source, codec } = flow.parse().map_err(|_| wrong())?;
+        let member = MemberId::new(member).map_err(|_| wrong())?;
+        Ok(Self { track: TrackId::new(member, source), codec })
+    }
 }
 
 impl FromStr for Flow {
@@ -108,6 +152,34 @@ mod tests {
         let camera = appliance.publishes.get(&1).unwrap();
         assert_eq!(appliance.track(camera).unwrap().to_string(), "hall/camera");
         assert_eq!(appliance.publishes.get(&2).unwrap().codec, Codec::Opus);
+    }
+
+    #[test]
+    fn what_an_appliance_is_sent_and_known_by_is_read() {
+        let fingerprint = "ab".repeat(32);
+        let text = format!(
+            r#"
+            name = "screen"
+            lesson = "math"
+            subscribes = {{ 1 = "li/camera/h264", 2 = "li/microphone/opus" }}
+            fingerprint = "{fingerprint}"
+            school = "school-01"
+        "#
+        );
+        let appliance: ApplianceSection = toml::from_str(&text).unwrap();
+        assert!(appliance.publishes.is_empty());
+        let camera = appliance.subscribes.get(&1).unwrap();
+        assert_eq!((camera.track.to_string().as_str(), camera.codec), ("li/camera", Codec::H264));
+        assert_eq!(appliance.fingerprint.unwrap().to_string(), fingerprint);
+        for flow in [
+            r#"1 = "camera/h264""#,
+            r#"1 = "li/camera""#,
+            r#"1 = "li/camera/opus""#,
+            r#"4611686018427387904 = "li/camera/h264""#,
+        ] {
+            let text = format!("name = \"hall\"\nlesson = \"math\"\nsubscribes = {{ {flow} }}");
+            assert!(toml::from_str::<ApplianceSection>(&text).is_err(), "{flow}");
+        }
     }
 
     #[test]

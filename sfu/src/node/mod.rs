@@ -12,6 +12,7 @@ mod routing;
 mod rungs;
 mod speaking;
 mod spooling;
+mod taking;
 mod watching;
 
 pub use layers::Watched;
@@ -19,6 +20,7 @@ pub use metrics::Snapshot;
 pub use pointing::Pointed;
 pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;
+pub(crate) use taking::Taking;
 
 use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::joining::{Codes, Desk};
@@ -45,12 +47,11 @@ use cloudschool_protocol::token::Claims;
 use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_relay::ca::CaError;
 use cloudschool_relay::enrol::Office;
-use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, PlainPeers, Services};
+use cloudschool_relay::{BindError, Dialer, Identity, IdentityError, Listener, Services};
 use cloudschool_service::auth::{Auth, AuthError};
 use cloudschool_service::clock::now_ms;
 use cloudschool_service::issuer::IssuerError;
 use dashmap::DashMap;
-use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -287,10 +288,7 @@ impl Node {
         let papers = Papers::new(config, identity.clone(), office.clone())?;
         let dscp = config.dscp()?;
         let listen = |address| {
-            let alpns = config.appliances.iter().map(|a| a.alpn.clone().into_bytes());
-            let alpns: BTreeSet<_> = alpns.collect();
-            let protocols = alpns.into_iter().collect();
-            let plain = PlainPeers { protocols, ..PlainPeers::default() };
+            let plain = appliance::expected(&config.appliances);
             let services = Services { office, tunnel: tunnel(config, address)?, dscp, plain };
             let listener = Listener::bind_with(address, &identity, SOFTWARE, services);
             Ok::<_, StartError>(Arc::new(listener?))

@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub asked: HashMap<NodeId, (u64, Want)>,
     /// Flows towards each trunk peer.
     pub flows: HashMap<(NodeId, TrackId), super::routing::OutFlow>,
+    /// Tracks that are taken out for others than pages and trunks, and by how many.
+    pub taken: HashMap<TrackId, usize>,
     /// Tracks that are kept when the campus goes away.
     pub tapped: Vec<super::spooling::Tapped>,
     /// Tracks whose coming or going is being announced.

@@ -230,9 +230,10 @@ impl Room {
         let mut wanted: HashMap<NodeId, (LinkHandle, Want)> = HashMap::new();
         let voices = Self::wanted_voices(inner, state);
         for (track, published) in state.tracks.iter().filter(|_| going_on) {
+            let taken = || inner.taken.contains_key(track);
             let shown = || inner.watches.values().any(|w| w.bound.values().any(|b| b == track));
             for link in node.suppliers(published) {
-                let here = voices.contains(track) || shown();
+                let here = voices.contains(track) || taken() || shown();
                 let below = |(peer, want): (&NodeId, &Want)| {
                     *peer != link.peer && *peer != published.node && want.contains(track)
                 };

@@ -1,29 +1,37 @@
 //! Plain RTP-over-QUIC peers in a lesson: what they send under configured flow ids is published
-//! as a member's tracks. They are told nothing, not even that a keyframe is needed.
+//! as a member's tracks, and what they are to get is sent to them under such ids. They are told
+//! nothing, not even that a keyframe is needed, and say nothing.
+
+mod incoming;
+mod outgoing;
 
 use crate::config::ApplianceSection;
 use crate::lesson::LessonHandle;
-use crate::media::batch::Parts;
-use crate::media::lane::ShardLane;
-use crate::media::{Clock, TrackBatch, TrackKey};
 use crate::node::Node;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::LeaveReason;
 use cloudschool_protocol::id::SchoolId;
-use cloudschool_protocol::media::Codec;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::rtp::Header;
-use cloudschool_relay::{Listener, Media, PlainPeer};
-use std::collections::HashMap;
+use cloudschool_protocol::trunk::NodeKind;
+use cloudschool_relay::{Listener, Peer, PlainPeer, PlainPeers};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
 
-/// Packets taken at once.
-const PACKETS_AT_ONCE: usize = 256;
-
-/// Between two words about a flow's clock: as often as sender reports come.
-const CLOCK_EVERY: Duration = Duration::from_secs(2);
+/// The plain peers that are configured.
+#[must_use]
+pub fn expected(appliances: &[ApplianceSection]) -> PlainPeers {
+    let protocols: BTreeSet<&str> = appliances.iter().map(|a| a.alpn.as_str()).collect();
+    let pinned = appliances.iter().filter_map(|appliance| {
+        let (name, school) = (appliance.name.clone(), appliance.school.clone());
+        Some((appliance.fingerprint?, Peer::new(name, NodeKind::Edge, school)))
+    });
+    PlainPeers {
+        protocols: protocols.into_iter().map(|alpn| alpn.as_bytes().to_vec()).collect(),
+        pinned: pinned.collect(),
+    }
+}
 
 /// Takes plain peers for as long as the listener lives.
 pub async fn serve(node: Arc<Node>, listener: Arc<Listener>, appliances: Vec<ApplianceSection>) {
@@ -34,6 +42,11 @@ pub async fn serve(node: Arc<Node>, listener: Arc<Listener>, appliances: Vec<App
             peer.refuse("no appliance of this name is configured at this node");
             continue;
         };
+        if appliance.fingerprint.is_some() && !peer.is_pinned() {
+            tracing::warn!(peer = %name, "an appliance came with another certificate");
+            peer.refuse("this appliance is known by another certificate");
+            continue;
+        }
         tokio::spawn(run(node.clone(), peer, appliance.clone()));
     }
 }
@@ -53,7 +66,7 @@ async fn run(node: Arc<Node>, mut peer: PlainPeer, appliance: ApplianceSection) 
     }
 }
 
-/// Joins, publishes what comes, and leaves when nothing comes any more.
+/// Joins, publishes what comes and sends what is wanted, and leaves when the connection ends.
 async fn take_part(
     node: &Arc<Node>,
     peer: &mut PlainPeer,
@@ -70,8 +83,20 @@ async fn take_part(
         node: from.clone(),
     };
     lesson.submit(Command::Join { member }, &from).await?;
-    let mut on_air = OnAir { flows: HashMap::new(), unknown: 0 };
-    let published = on_air.carry(node, peer, appliance, &lesson).await;
+    // These end when they are dropped.
+    let mut sending = JoinSet::new();
+    for (flow, watched) in &appliance.subscribes {
+        let out = outgoing::Outgoing {
+            node: node.clone(),
+            lesson: lesson.clone(),
+            way: peer.outward(),
+            flow: *flow,
+            watched: watched.clone(),
+        };
+        sending.spawn(out.run());
+    }
+    let published = incoming::publish(node, peer, appliance, &lesson).await;
+    drop(sending);
     // Its tracks end with it. It may have been sent away, or the lesson be over.
     let left = Command::Leave { member: id, reason: LeaveReason::Lost };
     if let Err(refusal) = lesson.submit(left, &from).await {
@@ -82,98 +107,4 @@ async fn take_part(
 
 fn school(peer: &PlainPeer, lesson: &LessonHandle) -> SchoolId {
     peer.peer().school.clone().unwrap_or_else(|| lesson.state().info.campus.clone())
-}
-
-struct Inlet {
-    lane: ShardLane,
-    track: TrackKey,
-    codec: Codec,
-    /// When its clock was told last.
-    told: Option<Instant>,
-}
-
-struct OnAir {
-    flows: HashMap<u64, Inlet>,
-    /// Packets of flows that are not configured.
-    unknown: u64,
-}
-
-impl OnAir {
-    async fn carry(
-        &mut self,
-        node: &Arc<Node>,
-        peer: &mut PlainPeer,
-        appliance: &ApplianceSection,
-        lesson: &Arc<LessonHandle>,
-    ) -> Result<(), Refusal> {
-        let mut packets = Vec::with_capacity(PACKETS_AT_ONCE);
-        while peer.recv_many(&mut packets, PACKETS_AT_ONCE).await > 0 {
-            for media in &packets {
-                if self.flows.contains_key(&media.flow) {
-                    continue;
-                }
-                let Some(flow) = appliance.publishes.get(&media.flow) else {
-                    self.unknown += 1;
-                    if self.unknown.is_power_of_two() {
-                        let (flow, packets) = (media.flow, self.unknown);
-                        tracing::warn!(appliance = %appliance.name, flow, packets, "not configured");
-                    }
-                    continue;
-                };
-                let track = appliance.track(flow).map_err(|_| Refusal::NotAllowed)?;
-                let publish = Command::Publish { track: track.clone(), codec: flow.codec };
-                lesson.submit(publish, &appliance.name).await?;
-                let room = node.room(&appliance.lesson)?;
-                if let Some(lane) = room.inlet(node, &track)
-                    && let Some(key) = room.key(&track)
-                {
-                    let inlet = Inlet { lane, track: key, codec: flow.codec, told: None };
-                    self.flows.insert(media.flow, inlet);
-                }
-            }
-            self.deliver(&packets);
-            packets.clear();
-        }
-        Ok(())
-    }
-
-    /// Hands packets to their tracks, in the form in which they cross this node: with our
-    /// payload types and no header extensions.
-    fn deliver(&mut self, packets: &[Media]) {
-        for (id, inlet) in &mut self.flows {
-            let mut batch = TrackBatch::new(inlet.track, 0, inlet.codec);
-            for Media { packet, .. } in packets.iter().filter(|m| m.flow == *id) {
-                let Some(header) = Header::parse(packet) else { continue };
-                batch.push(&Parts {
-                    marker: header.marker,
-                    red: false,
-                    sequence: header.sequence,
-                    timestamp: header.timestamp,
-                    ssrc: header.ssrc,
-                    level: None,
-                    speaker: None,
-                    dependencies: &[],
-                    payload: header.payload(packet),
-                });
-                // It sends no reports: what has just come is taken to be of this moment.
-                if inlet.told.is_none_or(|at| at.elapsed() >= CLOCK_EVERY) {
-                    inlet.told = Some(Instant::now());
-                    batch.clock = Some(Clock { ntp: ntp(), rtp: header.timestamp });
-                }
-            }
-            if !batch.is_empty() {
-                // A shard that is a second behind has no use for these.
-                let _sent = inlet.lane.send(batch);
-            }
-        }
-    }
-}
-
-/// Now, as NTP counts: 32.32 seconds since 1900 (RFC 3550 §4).
-fn ntp() -> u64 {
-    const FROM_1900_TO_1970: u64 = 2_208_988_800;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.as_secs() + FROM_1900_TO_1970;
-    let fraction = (u64::from(now.subsec_nanos()) << 32) / 1_000_000_000;
-    (seconds << 32) | fraction
 }

@@ -5,7 +5,6 @@ use super::allocator::{News, Teller};
 use super::closing::Closing;
 use crate::media::lane::{ShardLane, TrunkBatches};
 use crate::media::{Clock, STILL_INTERVAL, TrackBatch, TrackKey};
-use bytes::Bytes;
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::{Header, set_sequence, starts_keyframe};
 use cloudschool_protocol::trunk::Control;
@@ -23,60 +22,108 @@ const EARLY_PACKETS: usize = 1024;
 /// Packets of one frame; a longer one is sent in pieces.
 const FRAME_PACKETS: usize = 512;
 
+/// Bytes kept for the next frame: most have fewer, and a keyframe's are not kept.
+const KEEP: usize = 32 * 1024;
+
 /// How often a keyframe is asked for because frames were left out: the line that is behind must
 /// carry it.
 const KEYFRAME_AGAIN: Duration = Duration::from_secs(1);
 
-/// A packet of a frame under way.
-#[derive(Debug, PartialEq, Eq)]
+/// A packet of a frame: its number, and where its bytes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Piece {
     number: u16,
-    packet: Vec<u8>,
+    end: usize,
 }
 
-/// A frame, whole as far as it came.
-#[derive(Debug, PartialEq, Eq)]
-struct Whole {
+/// A frame, whole as far as it came: its packets one after the other.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Whole {
+    bytes: Vec<u8>,
     pieces: Vec<Piece>,
-    kind: FrameKind,
-}
-
-/// Gathers a video track's packets into frames.
-#[derive(Default)]
-struct Frame {
-    pieces: Vec<Piece>,
-    timestamp: Option<u32>,
     keyframe: bool,
     discardable: bool,
 }
 
+impl Whole {
+    /// What other frames need of it.
+    pub fn kind(&self) -> FrameKind {
+        match (self.keyframe, self.discardable) {
+            (true, _) => FrameKind::Keyframe,
+            (false, true) => FrameKind::Discardable,
+            (false, false) => FrameKind::Delta,
+        }
+    }
+
+    /// Its packets, under the numbers they go out under; without those of a frame that was left
+    /// out.
+    pub fn numbered(&mut self, closing: &mut Closing) -> Vec<&[u8]> {
+        let mut packets = Vec::with_capacity(self.pieces.len());
+        let (mut rest, mut from) = (self.bytes.as_mut_slice(), 0);
+        for piece in &self.pieces {
+            let Some((packet, after)) = rest.split_at_mut_checked(piece.end - from) else { break };
+            (rest, from) = (after, piece.end);
+            if let Some(number) = closing.number(piece.number) {
+                set_sequence(packet, number);
+                packets.push(&*packet);
+            }
+        }
+        packets
+    }
+
+    /// Leaves it out: its numbers are not missed.
+    pub fn leave_out(&self, closing: &mut Closing) {
+        let origin = self.pieces.first().map_or(0, |p| p.number);
+        let from = |p: &Piece| p.number.wrapping_sub(origin) as i16;
+        let first = self.pieces.iter().map(from).min().unwrap_or(0);
+        let last = self.pieces.iter().map(from).max().unwrap_or(0);
+        closing.leave_out(origin.wrapping_add_signed(first), origin.wrapping_add_signed(last));
+    }
+}
+
+/// Gathers a video track's packets into frames.
+#[derive(Default)]
+pub(super) struct Frame {
+    /// The one under way.
+    whole: Whole,
+    timestamp: Option<u32>,
+}
+
 impl Frame {
     /// Adds a packet; gives the frame before it, or the one it completes.
-    fn push(&mut self, codec: Codec, packet: &[u8]) -> [Option<Whole>; 2] {
+    pub fn push(&mut self, codec: Codec, packet: &[u8]) -> [Option<Whole>; 2] {
         let Some(header) = Header::parse(packet) else { return [None, None] };
         let other = self.timestamp.is_some_and(|t| t != header.timestamp);
-        let before = (other || self.pieces.len() >= FRAME_PACKETS).then(|| self.take()).flatten();
+        let before = other || self.whole.pieces.len() >= FRAME_PACKETS;
+        let before = before.then(|| self.take()).flatten();
         if self.timestamp.is_none() {
-            (self.keyframe, self.discardable) = (false, true);
+            self.whole.discardable = true;
         }
         self.timestamp = Some(header.timestamp);
         let payload = header.payload(packet);
-        self.keyframe |= starts_keyframe(codec, payload);
-        self.discardable &= discardable(codec, payload);
-        self.pieces.push(Piece { number: header.sequence, packet: packet.to_vec() });
+        let whole = &mut self.whole;
+        whole.keyframe |= starts_keyframe(codec, payload);
+        whole.discardable &= discardable(codec, payload);
+        whole.bytes.extend_from_slice(packet);
+        whole.pieces.push(Piece { number: header.sequence, end: whole.bytes.len() });
         let complete = header.marker.then(|| self.take()).flatten();
         [before, complete]
     }
 
     fn take(&mut self) -> Option<Whole> {
         self.timestamp = None;
-        let pieces = std::mem::take(&mut self.pieces);
-        let kind = match (self.keyframe, self.discardable) {
-            (true, _) => FrameKind::Keyframe,
-            (false, true) => FrameKind::Discardable,
-            (false, false) => FrameKind::Delta,
-        };
-        (!pieces.is_empty()).then_some(Whole { pieces, kind })
+        let whole = std::mem::take(&mut self.whole);
+        (!whole.pieces.is_empty()).then_some(whole)
+    }
+
+    /// Takes a frame back whose packets have gone, for its room.
+    pub fn reuse(&mut self, mut done: Whole) {
+        if self.whole.pieces.is_empty() && done.bytes.capacity() <= KEEP {
+            done.bytes.clear();
+            done.pieces.clear();
+            (done.keyframe, done.discardable) = (false, false);
+            self.whole = done;
+        }
     }
 }
 
@@ -117,17 +164,17 @@ impl Outward {
                     trunk.send_packet(flow, Kind::Audio, packet);
                     continue;
                 }
-                for whole in frame.push(codec, packet).into_iter().flatten() {
+                for mut whole in frame.push(codec, packet).into_iter().flatten() {
                     let priority = first.load(Ordering::Relaxed);
                     // A picture that stands is worth something until the next one.
                     let deadline = batch.still.then_some(STILL_INTERVAL);
-                    let options = FrameOptions { priority, kind: whole.kind, deadline };
-                    let verdict = put(&trunk, flow, options, &whole, &mut closing);
-                    let now = Instant::now();
-                    if needs_keyframe(verdict, whole.kind) && now >= next_keyframe {
-                        next_keyframe = now + KEYFRAME_AGAIN;
+                    let options = FrameOptions { priority, kind: whole.kind(), deadline };
+                    let verdict = put(&trunk, flow, options, &mut whole, &mut closing);
+                    if needs_keyframe(verdict, whole.kind()) && Instant::now() >= next_keyframe {
+                        next_keyframe = Instant::now() + KEYFRAME_AGAIN;
                         allocator.tell(News::KeyframeWanted(flow));
                     }
+                    frame.reuse(whole);
                 }
             }
             // Last, as it may wait: the packets go while they are allowed to.
@@ -159,25 +206,16 @@ fn put(
     trunk: &Trunk,
     flow: u64,
     options: FrameOptions,
-    whole: &Whole,
+    whole: &mut Whole,
     closing: &mut Closing,
 ) -> Verdict {
-    let renumber = |piece: &Piece| {
-        let mut packet = piece.packet.clone();
-        set_sequence(&mut packet, closing.number(piece.number)?);
-        Some(Bytes::from(packet))
-    };
-    let packets: Vec<Bytes> = whole.pieces.iter().filter_map(renumber).collect();
+    let packets = whole.numbered(closing);
     if packets.is_empty() {
         return Verdict::Sent;
     }
     let verdict = trunk.send_frame(flow, options, &packets);
     if !verdict.is_sent() {
-        let origin = whole.pieces.first().map_or(0, |p| p.number);
-        let from = |p: &Piece| p.number.wrapping_sub(origin) as i16;
-        let first = whole.pieces.iter().map(from).min().unwrap_or(0);
-        let last = whole.pieces.iter().map(from).max().unwrap_or(0);
-        closing.leave_out(origin.wrapping_add_signed(first), origin.wrapping_add_signed(last));
+        whole.leave_out(closing);
     }
     verdict
 }
@@ -289,6 +327,33 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_goes_out_under_numbers_without_a_gap() {
+        let (mut frame, mut closing) = (Frame::default(), Closing::default());
+        let mut next = |numbers: [u16; 2]| {
+            let timestamp = u32::from(numbers[0]);
+            let frames = numbers.into_iter().enumerate().map(|(n, number)| {
+                let mut packet = packet(timestamp, n == 1, &[n as u8; 3]);
+                set_sequence(&mut packet, number);
+                let [before, whole] = frame.push(Codec::H264, &packet);
+                assert_eq!(before, None);
+                whole
+            });
+            frames.last().flatten().unwrap()
+        };
+        let sent = |whole: &mut Whole, closing: &mut Closing| {
+            let number = |p: &&[u8]| Header::parse(p).unwrap().sequence;
+            whole.numbered(closing).iter().map(number).collect::<Vec<_>>()
+        };
+        assert_eq!(sent(&mut next([1, 2]), &mut closing), [1, 2]);
+        next([4, 3]).leave_out(&mut closing);
+        let mut last = next([5, 6]);
+        assert_eq!(sent(&mut last, &mut closing), [3, 4]);
+        let payloads: Vec<_> =
+            last.numbered(&mut closing).iter().map(|p| p[12..].to_vec()).collect();
+        assert_eq!(payloads, [[0; 3], [1; 3]]);
+    }
+
+    #[test]
     fn a_frame_is_what_its_packets_say() {
         let kind = |payloads: &[&[u8]]| {
             let mut frame = Frame::default();
@@ -298,7 +363,7 @@ mod tests {
                 assert_eq!(before, None);
                 whole
             });
-            whole.last().flatten().unwrap().kind
+            whole.last().flatten().unwrap().kind()
         };
         // Parameter sets and a slice of an IDR picture; a reference; one that is none.
         assert_eq!(kind(&[&[0x67, 1], &[0x68, 1], &[0x65, 1]]), FrameKind::Keyframe);
