@@ -8,7 +8,9 @@ import { Icon } from "./icon.tsx";
 type Look = "plain" | "accent" | "danger" | "quiet";
 
 interface ButtonProps {
-  onClick: () => void;
+  onClick?: () => void;
+  /** Sends the form it stands in. */
+  submit?: boolean;
   children: ComponentChildren;
   icon?: IconNode;
   look?: Look;
@@ -26,7 +28,7 @@ export function Button(props: ButtonProps) {
   const { onClick, children, icon, look = "plain", pressed, keyHint, className = "" } = props;
   return (
     <button
-      type="button"
+      type={props.submit ? "submit" : "button"}
       class={`button button-${look} ${className}`}
       onClick={onClick}
       aria-pressed={pressed}

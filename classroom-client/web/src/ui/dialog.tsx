@@ -11,9 +11,11 @@ interface Props {
   /** Esc, and the way back. */
   onClose: () => void;
   testId?: string;
+  /** For what needs room. */
+  wide?: boolean;
 }
 
-export function Dialog({ title, children, actions, onClose, testId }: Props) {
+export function Dialog({ title, children, actions, onClose, testId, wide = false }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
@@ -23,7 +25,7 @@ export function Dialog({ title, children, actions, onClose, testId }: Props) {
   return (
     <dialog
       ref={element}
-      class="dialog"
+      class={wide ? "dialog dialog-wide" : "dialog"}
       aria-labelledby="dialog-title"
       data-testid={testId}
       onCancel={(event) => {

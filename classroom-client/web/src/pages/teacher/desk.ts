@@ -2,14 +2,30 @@
 
 import { effect, signal } from "@preact/signals";
 import { t } from "../../i18n/index.ts";
+import { deskWords } from "../../i18n/sections/desk.ts";
+import { panelWords } from "../../i18n/sections/panels.ts";
 import { OwnCamera } from "../../lesson/own-camera.ts";
 import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByTeacher } from "../../lesson/wanted.ts";
 import { FORMATS, type LocalMedia } from "../../media/local.ts";
 import { type MediaProblem, mediaProblem } from "../../media/problem.ts";
 import { PROFILES, type Publisher } from "../../media/publisher.ts";
-import type { Member, MemberCommand } from "../../protocol/words.ts";
+import type { Layout, Member, MemberCommand } from "../../protocol/words.ts";
 import { notify, notifyRefused } from "../../ui/notices.tsx";
+
+/** The tools that open a panel over the lesson. One is open at a time. */
+export type PanelName =
+  | "layout"
+  | "question"
+  | "quiz"
+  | "poll"
+  | "buzzer"
+  | "roll-call"
+  | "pick"
+  | "groups"
+  | "timer"
+  | "praise"
+  | "chapters";
 
 export class Desk {
   readonly session: LessonSession;
@@ -18,6 +34,11 @@ export class Desk {
   readonly cameraOn = signal(true);
   readonly screen = signal<MediaStreamTrack | undefined>(undefined);
   readonly screenProblem = signal<MediaProblem | undefined>(undefined);
+  readonly panel = signal<PanelName | undefined>(undefined);
+  /** Slides are about to be chosen: their tools are shown before there are any. */
+  readonly choosingSlides = signal(false);
+  /** The school whose members are looked at. */
+  readonly school = signal<string | undefined>(undefined);
   readonly #screenPublisher: Publisher;
 
   constructor(session: LessonSession) {
@@ -75,15 +96,97 @@ export class Desk {
     this.#screenPublisher.stop();
   }
 
-  ask(command: MemberCommand): void {
-    this.session.socket.command(command).catch(notifyRefused);
+  /** Asks something of the lesson; says whether it was done. */
+  async ask(command: MemberCommand): Promise<boolean> {
+    try {
+      await this.session.socket.command(command);
+      return true;
+    } catch (error) {
+      notifyRefused(error);
+      return false;
+    }
+  }
+
+  toggle(panel: PanelName): void {
+    this.panel.value = this.panel.peek() === panel ? undefined : panel;
+  }
+
+  /** The node's clock. */
+  get nowMs(): number {
+    return this.session.now.value + this.session.socket.clockOffset.value;
+  }
+
+  /** A member's name, be it still there or not. */
+  nameOf(member: string): string {
+    const state = this.session.state;
+    return state?.members[member]?.name ?? state?.attendance[member]?.name ?? member;
+  }
+
+  schoolOf(member: string): string {
+    const state = this.session.state;
+    return state?.members[member]?.school ?? state?.attendance[member]?.school ?? "";
+  }
+
+  /** Shows the class something else; what was shown before is one click away for five seconds. */
+  direct(layout: Layout, focus?: string): void {
+    const before = this.session.state?.view;
+    const now = focus === undefined ? { layout } : { layout, focus };
+    void this.ask({ do: "direct", ...now }).then((done) => {
+      if (!done || !before) return;
+      const text = deskWords.value.everyoneSees(deskWords.value.layoutName[layout]);
+      const was: Layout = before.auto ? "auto" : before.layout;
+      const back = before.focus === undefined ? {} : { focus: before.focus };
+      notify(text, { undo: () => void this.ask({ do: "direct", layout: was, ...back }) });
+    });
+  }
+
+  /** Brings pictures, slides or the board to the middle, here and on the class's screens. */
+  show(what: "pictures" | "slides" | "board"): void {
+    const state = this.session.state;
+    if (!state) return;
+    this.choosingSlides.value = what === "slides";
+    if (what === "board") this.direct("board");
+    else if (what === "slides") {
+      if (state.slides) this.direct("slides-teacher");
+    } else if (state.slides || state.view.layout === "board") this.direct("teacher");
+  }
+
+  praise(member: string, text?: string): void {
+    const command = { do: "praise", member } as const;
+    void this.ask(text ? { ...command, text } : command).then((done) => {
+      if (done) notify(panelWords.value.praise.given(this.nameOf(member)));
+    });
+  }
+
+  /** Sends everybody off the stage; for five seconds they can be called back. */
+  clearStage(): void {
+    const were = this.session.state?.stage ?? [];
+    void this.ask({ do: "dismiss-all" }).then((done) => {
+      if (!done) return;
+      notify(deskWords.value.stageCleared, {
+        undo: () => {
+          for (const member of were) void this.ask({ do: "call", member });
+        },
+      });
+    });
+  }
+
+  /** Keeps a member from writing, or lets it again; can be undone. */
+  silence(member: string, silenced: boolean): void {
+    void this.ask({ do: "silence", member, silenced }).then((done) => {
+      if (!done) return;
+      const words = deskWords.value;
+      const name = this.nameOf(member);
+      const text = silenced ? words.silenced(name) : words.unsilenced(name);
+      notify(text, { undo: () => void this.ask({ do: "silence", member, silenced: !silenced }) });
+    });
   }
 
   /** Shuts or opens a member's microphone at once; for five seconds it can be undone. */
   mute(member: Member, muted: boolean): void {
-    this.ask({ do: "mute", member: member.id, muted });
+    void this.ask({ do: "mute", member: member.id, muted });
     const words = t.value.teacher;
     const text = muted ? words.muted(member.name) : words.unmuted(member.name);
-    notify(text, { undo: () => this.ask({ do: "mute", member: member.id, muted: !muted }) });
+    notify(text, { undo: () => void this.ask({ do: "mute", member: member.id, muted: !muted }) });
   }
 }

@@ -12,10 +12,14 @@ import { membersOf } from "../../protocol/state.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
-import { Pictures } from "./pictures.tsx";
+import { OpenPanel } from "./panels/index.tsx";
 import { Rooms } from "./rooms.tsx";
+import { Running } from "./running.tsx";
+import { SchoolDialog } from "./school.tsx";
 import { Side } from "./side.tsx";
+import { Stage } from "./stage.tsx";
 import { Tools } from "./tools.tsx";
 
 export function Lesson({ desk }: { desk: Desk }) {
@@ -23,6 +27,11 @@ export function Lesson({ desk }: { desk: Desk }) {
   const { session } = desk;
   const { state } = session;
   const words = t.value;
+  useKeys({
+    ESCAPE: () => {
+      desk.panel.value = undefined;
+    },
+  });
   if (!state) return null;
   const rooms = membersOf(state, "classroom").length;
   const students = membersOf(state, "student").length;
@@ -46,6 +55,7 @@ export function Lesson({ desk }: { desk: Desk }) {
           </span>
         )}
         <span class="teacher-people quiet">{words.teacher.people(rooms, students)}</span>
+        <Running desk={desk} />
         <span class="spring" />
         <LineBadge session={session} />
         <Button
@@ -63,13 +73,15 @@ export function Lesson({ desk }: { desk: Desk }) {
       </header>
       <LineBanner session={session} />
       <main class="teacher-main">
-        <Pictures desk={desk} />
+        <Stage desk={desk} />
         <SoundGate session={session} />
         <Problems desk={desk} />
       </main>
       <Side desk={desk} />
       <Rooms desk={desk} />
       <Tools desk={desk} />
+      <OpenPanel desk={desk} />
+      <SchoolDialog desk={desk} />
       {choosingDevices.value && (
         <Dialog
           title={words.teacher.settings}

@@ -53,7 +53,16 @@ function pictures(desk: Desk): Picture[] {
   return [...stage.reverse(), ...own];
 }
 
-export function Pictures({ desk }: { desk: Desk }) {
+interface Props {
+  desk: Desk;
+  /** Small, beside something else that is large. */
+  beside?: boolean;
+}
+
+/** Faces beside slides or board: more would make those small. */
+const MOST_BESIDE = 4;
+
+export function Pictures({ desk, beside = false }: Props) {
   const chosen = useSignal<string | undefined>(undefined);
   const all = pictures(desk);
   const big = all.find((one) => one.id === chosen.value) ?? all[0];
@@ -63,6 +72,17 @@ export function Pictures({ desk }: { desk: Desk }) {
     },
   });
   if (!big) return null;
+  if (beside) {
+    return (
+      <div class="pictures-beside">
+        {all.slice(0, MOST_BESIDE).map((one) => (
+          <figure key={one.id} class="pictures-small frame">
+            <Shown picture={one} testId={`picture-${one.id}`} />
+          </figure>
+        ))}
+      </div>
+    );
+  }
   const others = all.filter((one) => one !== big);
   return (
     <div class="pictures">

@@ -1,38 +1,105 @@
-// The strip of classrooms: picture, school, level, hand, and what can be done with each.
+// The strip of schools: each classroom with its picture, heads, what reaches it, level and hands;
+// schools that are there with students' own devices alone as a smaller tile. A school's students
+// are one click deeper.
 
-import { Hand, Mic, MicOff, School, UserMinus, UserPlus } from "lucide";
+import { Hand, Mic, MicOff, School, UserMinus, UserPlus, UsersRound } from "lucide";
 import { t } from "../../i18n/index.ts";
+import { deskWords } from "../../i18n/sections/desk.ts";
 import { meterOfLevel } from "../../media/level.ts";
-import { membersOf } from "../../protocol/state.ts";
-import type { Member } from "../../protocol/words.ts";
+import type { LessonState, Member } from "../../protocol/words.ts";
 import { IconButton, Level } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Video } from "../../ui/video.tsx";
 import type { Desk } from "./desk.ts";
+import { type SchoolView, schoolViews } from "./people.ts";
 import { Reach, reachOf } from "./reach.tsx";
 
 export function Rooms({ desk }: { desk: Desk }) {
   const { state } = desk.session;
   const words = t.value.teacher;
-  const rooms = state ? membersOf(state, "classroom") : [];
+  const schools = state ? schoolViews(state) : [];
+  const noRooms = schools.every(({ classrooms }) => classrooms.length === 0);
   return (
     <section class="rooms" aria-label={words.classrooms} data-testid="rooms">
-      {rooms.length === 0 ? (
+      {state &&
+        schools.map((school) =>
+          school.classrooms.length > 0 ? (
+            school.classrooms.map((room) => (
+              <Room key={room.id} desk={desk} state={state} room={room} school={school} />
+            ))
+          ) : (
+            <AtHome key={school.school} desk={desk} state={state} school={school} />
+          ),
+        )}
+      {noRooms && (
         <p class="rooms-empty quiet">
           <Icon of={School} />
           {words.noClassrooms}
         </p>
-      ) : (
-        rooms.map((room) => <Room key={room.id} desk={desk} room={room} />)
       )}
     </section>
   );
 }
 
-function Room({ desk, room }: { desk: Desk; room: Member }) {
+interface Props {
+  desk: Desk;
+  state: LessonState;
+  school: SchoolView;
+}
+
+function Heads({ school }: { school: SchoolView }) {
+  const words = deskWords.value;
+  const { heads, expected } = school;
+  return <>{expected === undefined ? words.heads(heads) : words.headsOf(heads, expected)}</>;
+}
+
+function Open({ desk, school }: { desk: Desk; school: SchoolView }) {
+  return (
+    <IconButton
+      icon={UsersRound}
+      name={deskWords.value.openSchool(school.school)}
+      testId={`school-${school.school}`}
+      onClick={() => {
+        desk.school.value = school.school;
+      }}
+    />
+  );
+}
+
+/** A school without a classroom's screen: only students with their own devices. */
+function AtHome({ desk, state, school }: Props) {
+  const { rungs } = desk.session.socket;
+  const [one] = school.students;
+  return (
+    <article class={`room room-home ${school.hands > 0 ? "room-hand" : ""}`}>
+      <div class="room-foot">
+        <div class="room-words">
+          <strong class="room-name" title={school.school}>
+            {school.school === state.info.campus ? t.value.teacher.homeStudents : school.school}
+          </strong>
+          <span class="room-state quiet">
+            <Heads school={school} />
+          </span>
+          {one && <ReachOf desk={desk} rung={reachOf(rungs.value, one)} />}
+        </div>
+        {school.hands > 0 && (
+          <span class="student-flag flag-hand">
+            <Icon of={Hand} size={14} />
+            {deskWords.value.hands(school.hands)}
+          </span>
+        )}
+        <Open desk={desk} school={school} />
+      </div>
+    </article>
+  );
+}
+
+function ReachOf({ desk, rung }: { desk: Desk; rung: ReturnType<typeof reachOf> }) {
+  return <Reach rung={rung} forMs={(one) => desk.nowMs - one.sinceMs} />;
+}
+
+function Room({ desk, state, school, room }: Props & { room: Member }) {
   const { session } = desk;
-  const { state } = session;
-  if (!state) return null;
   const words = t.value.teacher;
   const place = state.hands.findIndex((hand) => hand.member === room.id) + 1;
   const onStage = state.stage.includes(room.id);
@@ -42,9 +109,10 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
     : undefined;
   const hasMicrophone = session.publishes(room.id, "microphone");
   const condition = muted ? words.mutedState : hasMicrophone ? words.listening : words.noMicrophone;
+  const hands = deskWords.value.hands(school.hands);
   return (
     <article
-      class={`room ${place > 0 ? "room-hand" : ""} ${onStage ? "room-stage" : ""}`}
+      class={`room ${school.hands > 0 ? "room-hand" : ""} ${onStage ? "room-stage" : ""}`}
       aria-label={room.name}
       data-testid={`room-${room.id}`}
     >
@@ -61,10 +129,10 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
             {!session.publishes(room.id, "camera") && <span>{t.value.lesson.noPicture}</span>}
           </span>
         )}
-        {place > 0 && (
+        {school.hands > 0 && (
           <span class="room-flag flag-hand" data-testid={`room-hand-${room.id}`}>
             <Icon of={Hand} size={16} />
-            {words.handUp} {place}
+            {place > 0 && school.hands === 1 ? `${words.handUp} ${place}` : hands}
           </span>
         )}
         {onStage && <span class="room-flag flag-stage">{words.onStage}</span>}
@@ -75,22 +143,20 @@ function Room({ desk, room }: { desk: Desk; room: Member }) {
             {room.name}
           </strong>
           <span class="room-state quiet">
-            {room.school} · {condition}
+            {room.school} · <Heads school={school} /> · {condition}
           </span>
-          <Reach
-            rung={reachOf(session.socket.rungs.value, room)}
-            forMs={(rung) => session.now.value + session.socket.clockOffset.value - rung.sinceMs}
-          />
+          <ReachOf desk={desk} rung={reachOf(session.socket.rungs.value, room)} />
           <Level
             value={muted ? 0 : meterOfLevel(session.levelOf(room.id))}
             name={t.value.check.microphone}
           />
         </div>
+        <Open desk={desk} school={school} />
         <IconButton
           icon={onStage ? UserMinus : UserPlus}
           name={`${onStage ? words.dismiss : words.call}: ${room.name}`}
           testId={`${onStage ? "dismiss" : "call"}-${room.id}`}
-          onClick={() => desk.ask({ do: onStage ? "dismiss" : "call", member: room.id })}
+          onClick={() => void desk.ask({ do: onStage ? "dismiss" : "call", member: room.id })}
         />
         <IconButton
           icon={muted ? MicOff : Mic}

@@ -1,0 +1,58 @@
+// How a class is put into groups. Pure: members in, groups out.
+
+import type { Group, Member } from "../../../protocol/words.ts";
+
+export type Plan = Omit<Group, "id">;
+
+/** As many as nodes take. */
+export const MOST_GROUPS = 50;
+
+/** A group a school; a school too many goes to the last. */
+export function bySchool(members: readonly Member[]): Plan[] {
+  const plans: Plan[] = [];
+  for (const { id, school } of members) {
+    const own = plans.find(({ name }) => name === school);
+    const last = plans.at(-1);
+    if (own) own.members.push(id);
+    else if (last && plans.length >= MOST_GROUPS) last.members.push(id);
+    else plans.push({ name: school, members: [id] });
+  }
+  return plans;
+}
+
+/**
+ * `count` groups of nearly equal size by chance, each with members of as many schools as can be.
+ * `random` gives numbers in [0, 1).
+ */
+export function atRandom(
+  members: readonly Member[],
+  count: number,
+  name: (n: number) => string,
+  random: () => number,
+): Plan[] {
+  const plans = empty(Math.min(count, Math.max(1, members.length)), name);
+  // Dealt out school by school, neighbours of one school land in different groups.
+  const order = shuffled(members, random).sort((a, b) => a.school.localeCompare(b.school));
+  order.forEach(({ id }, index) => {
+    plans[index % plans.length]?.members.push(id);
+  });
+  return plans;
+}
+
+export function empty(count: number, name: (n: number) => string): Plan[] {
+  const groups = Math.min(Math.max(1, count), MOST_GROUPS);
+  return Array.from({ length: groups }, (_, index) => ({ name: name(index + 1), members: [] }));
+}
+
+/** Fisher and Yates. */
+function shuffled<T>(all: readonly T[], random: () => number): T[] {
+  const result = [...all];
+  for (let i = result.length - 1; i > 0; i -= 1) {
+    const j = Math.floor(random() * (i + 1));
+    const [a, b] = [result[i], result[j]];
+    if (a === undefined || b === undefined) continue;
+    result[i] = b;
+    result[j] = a;
+  }
+  return result;
+}
