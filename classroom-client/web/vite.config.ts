@@ -2,7 +2,17 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 
-const PAGES = ["index", "teacher", "classroom", "student", "library", "report"] as const;
+const PAGES = [
+  "index",
+  "teacher",
+  "classroom",
+  "student",
+  "assistant",
+  "observer",
+  "library",
+  "report",
+  "timetable",
+] as const;
 
 /** The node that `npm run dev` talks to. */
 const NODE = process.env.CLOUDSCHOOL_NODE ?? "http://127.0.0.1:8080";
@@ -13,9 +23,10 @@ function pageRoutes(): Plugin {
     name: "cloudschool-page-routes",
     configureServer(server) {
       server.middlewares.use((request, _response, next) => {
-        const page = /^\/(teacher|classroom|student|library|report)(\/[^/.]*)?(\?.*)?$/.exec(
-          request.url ?? "",
-        );
+        const page =
+          /^\/(teacher|classroom|student|assistant|observer|library|report|timetable)(\/[^/.]*)?(\?.*)?$/.exec(
+            request.url ?? "",
+          );
         if (page) request.url = `/${page[1]}.html`;
         next();
       });

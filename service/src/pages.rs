@@ -13,10 +13,12 @@ use memory_serve::{Asset, CacheControl, MemoryServe};
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// Routes and the page each shows.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 8] = [
     ("/teacher/{lesson}", "/teacher.html"),
     ("/classroom/{lesson}", "/classroom.html"),
     ("/student/{lesson}", "/student.html"),
+    ("/assistant/{lesson}", "/assistant.html"),
+    ("/observer/{lesson}", "/observer.html"),
     ("/library", "/library.html"),
     ("/report/{lesson}", "/report.html"),
     ("/timetable", "/timetable.html"),
@@ -88,7 +90,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_page_is_there_with_its_headers_and_is_asked_for_anew() {
-        for path in ["/", "/teacher/m", "/classroom/m", "/student/m", "/library", "/report/m"] {
+        let own = ["/teacher/m", "/classroom/m", "/student/m", "/assistant/m", "/observer/m"];
+        for path in own.into_iter().chain(["/", "/library", "/report/m", "/timetable"]) {
             let response = get(path).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             let headers = response.headers();

@@ -2,7 +2,7 @@
 // an answer; where several may be chosen, or something is written, a button sends it.
 
 import { Check, CircleCheck, Clock, Lightbulb, Send } from "lucide";
-import { useId, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { t } from "../../i18n/index.ts";
 import { classWords } from "../../i18n/sections/class.ts";
 import type { Answer, Item, Quiz, Tally } from "../../protocol/interactions.ts";
@@ -23,7 +23,6 @@ export function Items({ quiz, own, open, onAnswer }: ItemsProps) {
   return (
     <ol class="quiz-items">
       {quiz.items.map((item, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: an item is its place in the quiz
         <li key={index} class="quiz-item" data-testid={`item-${index}`}>
           {quiz.items.length > 1 && (
             <p class="quiet">{classWords.value.item(index + 1, quiz.items.length)}</p>
@@ -51,7 +50,6 @@ interface ItemProps {
 
 function OneItem(props: ItemProps) {
   const { item } = props;
-  const name = useId();
   const Widget = {
     single: Choices,
     multiple: Several,
@@ -60,15 +58,13 @@ function OneItem(props: ItemProps) {
     text: Typed,
   }[item.kind];
   return (
-    <div role="group" aria-labelledby={name}>
-      <p id={name} class="quiz-prompt">
-        {item.prompt}
-      </p>
+    <fieldset class="plain-fields">
+      <legend class="quiz-prompt">{item.prompt}</legend>
       {(props.open && !props.own) || "choices" in item || item.kind === "true-false" ? (
         <Widget {...props} />
       ) : null}
       <Standing {...props} />
-    </div>
+    </fieldset>
   );
 }
 

@@ -5,6 +5,7 @@ import { mount } from "../../ui/mount.tsx";
 import { Notices } from "../../ui/notices.tsx";
 import { Room } from "./room.ts";
 import { Screen } from "./screen.tsx";
+import "../../lesson/class.css";
 import "./classroom.css";
 
 const entry = boot();

@@ -2,35 +2,59 @@
 // be, the stage beside it, and below in words what is on and what is not.
 
 import type { IconNode } from "lucide";
-import { Hand, Mic, MicOff, School, User, Users, VideoOff, Video as VideoOn } from "lucide";
+import { Hand, Mic, MicOff, School, User, VideoOff, Video as VideoOn } from "lucide";
 import type { ComponentChildren } from "preact";
 import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
+import { classroomWords } from "../../i18n/sections/classroom.ts";
+import { CaptionLine } from "../../lesson/caption.tsx";
+import { nodeNow } from "../../lesson/clock.ts";
 import { LineBanner } from "../../lesson/line-view.tsx";
+import { sceneOf } from "../../lesson/scene.ts";
+import { isAway, mayWrite, Showing, useHeld } from "../../lesson/showing.tsx";
 import { SoundGate } from "../../lesson/sound-gate.tsx";
+import { groupOf } from "../../lesson/wanted.ts";
 import { teacherOf } from "../../protocol/state.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import { Video } from "../../ui/video.tsx";
 import type { Room } from "./room.ts";
+import { Countdown, TurnPanel } from "./turn.tsx";
+import { turnOf } from "./turns.ts";
 
 export function Screen({ room }: { room: Room }) {
   const { session } = room;
   const { state } = session;
+  const me = session.socket.you.value;
+  const away = isAway(session);
+  const scene = useHeld(state && me && sceneOf(state, me.id), away);
+  const result = room.result.value;
+  const turn =
+    state && me
+      ? turnOf(
+          state,
+          me,
+          nodeNow(session),
+          result?.quiz === state.quiz?.id ? result?.sinceMs : undefined,
+        )
+      : undefined;
+  const buzzing = turn?.show === "buzzer" && turn.buzzer.closedMs === undefined;
   const toggleHand = () => room.toggleHand();
   const toggleMicrophone = () => {
     if (session.mutedByTeacher.peek()) return;
     room.microphoneOn.value = !room.microphoneOn.peek();
   };
-  useKeys({ H: toggleHand, Space: toggleHand, M: toggleMicrophone });
-  if (!state) return null;
+  useKeys({
+    H: toggleHand,
+    Space: buzzing ? () => room.buzz() : toggleHand,
+    M: toggleMicrophone,
+    R: turn?.show === "roll-call" ? () => room.answerRollCall() : undefined,
+  });
+  if (!state || !me || !scene) return null;
   const words = t.value;
-  const me = session.socket.you.value?.id;
-  const stage = state.stage.filter((member) => member !== me);
-  const teacher = teacherOf(state);
-  const screen = teacher !== undefined && session.publishes(teacher.id, "screen");
-  const beside = screen || stage.length > 0;
+  const teacher = teacherOf(state)?.id;
+  const beside = scene.beside.length > 0 || scene.big.show !== "camera";
   return (
     <div
       class={`room-screen ${beside ? "room-screen-beside" : ""} ${session.onStage.value ? "room-screen-stage" : ""}`}
@@ -42,6 +66,12 @@ export function Screen({ room }: { room: Room }) {
         <span class="room-teacher">{state.info.teacher}</span>
         <span class="spring" />
         <Note room={room} />
+        {state.timer && (
+          <span class="room-timer" data-testid="timer">
+            {state.timer.title}
+            <Countdown session={session} endsMs={state.timer.endsMs} />
+          </span>
+        )}
         {state.phase === "live" && (
           <span class="elapsed" data-testid="elapsed">
             {clock(session.elapsed.value)}
@@ -49,28 +79,18 @@ export function Screen({ room }: { room: Room }) {
         )}
       </header>
       <main class="room-main">
-        {screen ? (
-          <Picture
-            testId="main-video"
-            name={words.teacher.ownScreen}
-            hideName
-            whole
-            track={session.incoming(teacher.id, "screen")}
-          />
-        ) : (
-          <TeacherPicture room={room} testId="main-video" big />
-        )}
+        <Showing session={session} scene={scene} writes={touched() && mayWrite(state, me)} />
+        {turn && <TurnPanel room={room} state={state} turn={turn} />}
         <SoundGate session={session} />
       </main>
       <div class="room-beside">
-        {screen && <TeacherPicture room={room} testId="teacher-video" />}
-        {stage.map((member) => (
+        {scene.beside.map((id) => (
           <Picture
-            key={member}
-            testId={`stage-${member}`}
-            name={state.members[member]?.name ?? member}
-            note={words.classroom.stage}
-            track={session.publishes(member, "camera") ? session.incoming(member, "camera") : null}
+            key={id}
+            testId={id === teacher ? "teacher-video" : `stage-${id}`}
+            name={state.members[id]?.name ?? id}
+            note={id === teacher ? words.classroom.teacher : words.classroom.stage}
+            track={session.incoming(id, "camera")}
             icon={User}
           />
         ))}
@@ -82,41 +102,16 @@ export function Screen({ room }: { room: Room }) {
           own
         />
       </div>
+      <CaptionLine session={session} />
       <LineBanner session={session} />
       <Status room={room} toggleHand={toggleHand} toggleMicrophone={toggleMicrophone} />
     </div>
   );
 }
 
-function TeacherPicture({ room, testId, big }: { room: Room; testId: string; big?: boolean }) {
-  const { session } = room;
-  const words = t.value;
-  const state = session.state;
-  const teacher = state && teacherOf(state);
-  if (!state || !teacher) {
-    return (
-      <div class="frame" data-testid="teacher-away">
-        <span class="frame-empty">
-          <Icon of={Users} size={64} />
-          <strong>
-            {state?.startedMs ? words.lesson.teacherAway : words.lesson.waitingForTeacher}
-          </strong>
-        </span>
-      </div>
-    );
-  }
-  return (
-    <Picture
-      testId={testId}
-      name={teacher.name}
-      note={words.classroom.teacher}
-      hideName={big ?? false}
-      track={
-        session.publishes(teacher.id, "camera") ? session.incoming(teacher.id, "camera") : null
-      }
-      icon={VideoOff}
-    />
-  );
+/** Whether this screen can be written on. */
+function touched(): boolean {
+  return matchMedia("(any-pointer: coarse)").matches;
 }
 
 interface PictureProps {
@@ -127,8 +122,6 @@ interface PictureProps {
   track: MediaStreamTrack | undefined | null;
   icon?: IconNode;
   own?: boolean;
-  whole?: boolean;
-  hideName?: boolean;
 }
 
 function Picture(props: PictureProps) {
@@ -141,11 +134,9 @@ function Picture(props: PictureProps) {
           <span>{t.value.lesson.noPicture}</span>
         </span>
       ) : (
-        <Video track={track} label={name} whole={props.whole ?? false} testId={props.testId} />
+        <Video track={track} label={name} testId={props.testId} />
       )}
-      {!props.hideName && (
-        <figcaption class="frame-name">{props.note ? `${props.note} · ${name}` : name}</figcaption>
-      )}
+      <figcaption class="frame-name">{props.note ? `${props.note} · ${name}` : name}</figcaption>
     </figure>
   );
 }
@@ -154,9 +145,24 @@ function Picture(props: PictureProps) {
 function Note({ room }: { room: Room }) {
   const { session } = room;
   const words = t.value;
+  const own = classroomWords.value;
   let text = "";
+  const { state, socket } = session;
+  const me = socket.you.value;
+  const hands = Object.values(state?.handCounts ?? {}).find(
+    ({ school, count }) => school === me?.school && count > 0,
+  );
+  const group = state && me && groupOf(state, me.id);
   if (session.onStage.value) text = words.classroom.onStage;
   else if (session.handPlace.value > 0) text = words.classroom.handUp;
+  else if (hands) text = own.ourHands(hands.count);
+  else if (group) {
+    const others = group.members.filter((id) => id !== me?.id);
+    text = own.inGroup(
+      group.name,
+      others.flatMap((id) => state.members[id]?.name ?? []).join("、"),
+    );
+  } else if (isAway(session)) text = own.awayKept;
   else if (session.state?.phase === "open") text = words.lesson.waitingForStart;
   return (
     <strong class="room-note" role="status" data-testid="note">

@@ -1,35 +1,30 @@
-// The student's page, for one thumb: the lesson above, the hand below.
+// The student's page, for one thumb: the lesson above, what is asked below it, the hand at the
+// lower edge.
 
-import {
-  Hand,
-  Headphones,
-  type IconNode,
-  LogOut,
-  Mic,
-  MicOff,
-  Users,
-  VideoOff,
-  Video as VideoOn,
-} from "lucide";
+import { Hand, type IconNode, Mic, MicOff, Video as VideoOn } from "lucide";
+import { useEffect, useRef } from "preact/hooks";
 import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
+import { studentWords } from "../../i18n/sections/student.ts";
+import { CaptionLine } from "../../lesson/caption.tsx";
 import { LineBadge, LineBanner } from "../../lesson/line-view.tsx";
 import { OwnMediaProblems } from "../../lesson/media-problem.tsx";
 import { SoundGate } from "../../lesson/sound-gate.tsx";
-import { teacherOf } from "../../protocol/state.ts";
-import { Button, LanguageSwitch } from "../../ui/controls.tsx";
+import { Button } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { useKeys } from "../../ui/keys.ts";
-import { Video } from "../../ui/video.tsx";
+import { notify } from "../../ui/notices.tsx";
+import { Pictures } from "./pictures.tsx";
+import { Eyes } from "./rest.tsx";
 import type { Seat } from "./seat.ts";
+import { Tasks } from "./tasks.tsx";
+import { Tools } from "./tools.tsx";
 
 export function Lesson({ seat }: { seat: Seat }) {
   const { session } = seat;
   const { state } = session;
-  const words = t.value;
+  usePraise(seat);
   if (!state) return null;
-  const called = session.onStage.value && seat.consent.value === undefined;
   return (
     <div class="student" data-testid="student" data-phase={state.phase}>
       <header class="student-head">
@@ -39,123 +34,75 @@ export function Lesson({ seat }: { seat: Seat }) {
             {clock(session.elapsed.value)}
           </span>
         )}
+        {seat.pictures.value === "one" && <span class="badge">{studentWords.value.saving}</span>}
         <LineBadge session={session} />
-        <LanguageSwitch compact />
       </header>
       <LineBanner session={session} />
       <main class="student-main">
-        <Pictures seat={seat} />
-        <SoundGate session={session} />
+        <div class="student-pictures">
+          <Pictures seat={seat} />
+          <SoundGate session={session} />
+        </div>
+        <CaptionLine session={session} />
+        <div class="student-area">
+          <OwnMediaProblems problems={seat.media.problems.value} />
+          {seat.mayTakePart.value && <Tasks seat={seat} />}
+          <Says seat={seat} />
+        </div>
       </main>
-      <OwnMediaProblems problems={seat.media.problems.value} />
-      <Says seat={seat} />
       <Tools seat={seat} />
-      {called && (
-        <Dialog
-          title={words.student.calledTitle}
-          testId="called-dialog"
-          onClose={() => seat.leaveStage()}
-          actions={
-            <>
-              <Button
-                look="accent"
-                icon={VideoOn}
-                testId="consent-both"
-                onClick={() => void seat.goLive(["video", "audio"])}
-              >
-                {words.student.withBoth}
-              </Button>
-              <Button icon={Mic} testId="consent-voice" onClick={() => void seat.goLive(["audio"])}>
-                {words.student.withVoice}
-              </Button>
-              <Button look="quiet" testId="consent-none" onClick={() => seat.leaveStage()}>
-                {words.student.decline}
-              </Button>
-            </>
-          }
-        >
-          <p>{words.student.calledText}</p>
-        </Dialog>
-      )}
+      <Called seat={seat} />
+      <Eyes seat={seat} />
     </div>
   );
 }
 
-/** The big picture and, beside it, everyone else who is seen. */
-function Pictures({ seat }: { seat: Seat }) {
-  const { session } = seat;
-  const { state } = session;
-  const words = t.value;
-  if (!state) return null;
-  const me = session.socket.you.value?.id;
-  const teacher = teacherOf(state);
-  const stage = state.stage.filter((id) => id !== me && session.publishes(id, "camera"));
-  if (seat.audioOnly.value) {
-    return (
-      <button
-        type="button"
-        class="frame student-big student-sound"
-        data-testid="sound-only"
-        onClick={() => {
-          seat.audioOnly.value = false;
-        }}
-      >
-        <span class="frame-empty">
-          <Icon of={Headphones} size={48} />
-          <span>{words.student.audioOnlyOn}</span>
-        </span>
-      </button>
-    );
-  }
-  const screen = teacher !== undefined && session.publishes(teacher.id, "screen");
-  const camera = teacher !== undefined && session.publishes(teacher.id, "camera");
-  const small = [
-    ...(screen && camera ? [{ id: teacher.id, name: teacher.name }] : []),
-    ...stage.map((id) => ({ id, name: state.members[id]?.name ?? id })),
-  ];
-  const own = seat.media.camera.value;
+function Called({ seat }: { seat: Seat }) {
+  const words = t.value.student;
+  if (!seat.session.onStage.value || seat.consent.value !== undefined) return null;
   return (
-    <>
-      <figure class="frame student-big">
-        {teacher && (screen || camera) ? (
-          <Video
-            track={session.incoming(teacher.id, screen ? "screen" : "camera")}
-            label={screen ? words.teacher.ownScreen : words.teacher.pictureOf(teacher.name)}
-            whole={screen}
-            testId="main-video"
-          />
-        ) : (
-          <span class="frame-empty" data-testid="teacher-away">
-            <Icon of={teacher ? VideoOff : Users} size={40} />
-            <span>
-              {teacher
-                ? words.lesson.noPicture
-                : state.startedMs
-                  ? words.lesson.teacherAway
-                  : words.lesson.waitingForTeacher}
-            </span>
-          </span>
-        )}
-        {teacher && !screen && <figcaption class="frame-name">{teacher.name}</figcaption>}
-      </figure>
-      {(small.length > 0 || own) && (
-        <div class="student-others">
-          {small.map(({ id, name }) => (
-            <figure key={id} class="frame">
-              <Video track={session.incoming(id, "camera")} label={name} testId={`small-${id}`} />
-              <figcaption class="frame-name">{name}</figcaption>
-            </figure>
-          ))}
-          {own && (
-            <figure class="frame">
-              <Video track={own} label={words.lesson.you} mirrored testId="own-video" />
-              <figcaption class="frame-name">{words.lesson.you}</figcaption>
-            </figure>
-          )}
-        </div>
-      )}
-    </>
+    <Dialog
+      title={words.calledTitle}
+      testId="called-dialog"
+      onClose={() => seat.leaveStage()}
+      actions={
+        <>
+          <Button
+            look="accent"
+            icon={VideoOn}
+            testId="consent-both"
+            onClick={() => void seat.goLive(["video", "audio"])}
+          >
+            {words.withBoth}
+          </Button>
+          <Button icon={Mic} testId="consent-voice" onClick={() => void seat.goLive(["audio"])}>
+            {words.withVoice}
+          </Button>
+          <Button look="quiet" testId="consent-none" onClick={() => seat.leaveStage()}>
+            {words.decline}
+          </Button>
+        </>
+      }
+    >
+      <p>{words.calledText}</p>
+    </Dialog>
   );
+}
+
+/** Says it when the teacher praises this child; what was before the page came in is past. */
+function usePraise(seat: Seat): void {
+  const { you, state } = seat.session.socket;
+  const me = you.value?.id;
+  const last = state.value?.praise.findLast(({ member }) => member === me);
+  const told = useRef<number | undefined>(undefined);
+  const at = last?.atMs ?? 0;
+  useEffect(() => {
+    const before = told.current;
+    told.current = at;
+    if (before === undefined || at <= before || !last) return;
+    const words = studentWords.peek();
+    notify(last.text ? `${words.praised}${t.peek().common.colon}${last.text}` : words.praised);
+  }, [at, last]);
 }
 
 /** One sentence on where things stand. */
@@ -189,68 +136,5 @@ function Says({ seat }: { seat: Seat }) {
       <p>{text}</p>
       {more && <p class="quiet">{more}</p>}
     </div>
-  );
-}
-
-function Tools({ seat }: { seat: Seat }) {
-  const { session } = seat;
-  const words = t.value;
-  const onStage = session.onStage.value && seat.consent.value !== undefined;
-  const mayTakePart = seat.mayTakePart.value;
-  const queued = session.socket.waiting.value.some(({ command }) => command.do === "raise-hand");
-  const up = session.handPlace.value > 0 || queued;
-  const toggleHand = () => seat.toggleHand();
-  const toggleSound = () => {
-    seat.audioOnly.value = !seat.audioOnly.peek();
-  };
-  useKeys({ H: mayTakePart && !session.onStage.value ? toggleHand : undefined, A: toggleSound });
-  const microphoneOn = seat.microphoneOn.value && !session.mutedByTeacher.value;
-  return (
-    <footer class="student-tools">
-      {mayTakePart && !session.onStage.value && (
-        <Button
-          look={up ? "plain" : "accent"}
-          icon={Hand}
-          keyHint="H"
-          testId="hand"
-          className="student-hand"
-          onClick={toggleHand}
-        >
-          {up ? words.student.lower : words.student.raise}
-        </Button>
-      )}
-      {onStage && (
-        <>
-          <Button
-            icon={microphoneOn ? Mic : MicOff}
-            className={microphoneOn ? "" : "button-off"}
-            disabled={session.mutedByTeacher.value}
-            testId="tool-microphone"
-            onClick={() => {
-              seat.microphoneOn.value = !seat.microphoneOn.peek();
-            }}
-          >
-            {microphoneOn ? words.teacher.microphoneOn : words.teacher.microphoneOff}
-          </Button>
-          <Button
-            look="danger"
-            icon={LogOut}
-            testId="leave-stage"
-            onClick={() => seat.leaveStage()}
-          >
-            {words.student.leaveStage}
-          </Button>
-        </>
-      )}
-      <Button
-        icon={Headphones}
-        pressed={seat.audioOnly.value}
-        keyHint="A"
-        testId="audio-only"
-        onClick={toggleSound}
-      >
-        {words.student.audioOnly}
-      </Button>
-    </footer>
   );
 }

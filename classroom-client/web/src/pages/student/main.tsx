@@ -6,6 +6,7 @@ import { mount } from "../../ui/mount.tsx";
 import { Notices } from "../../ui/notices.tsx";
 import { Lesson } from "./lesson.tsx";
 import { Seat } from "./seat.ts";
+import "../../lesson/class.css";
 import "./student.css";
 
 const entry = boot();
@@ -18,7 +19,7 @@ if (!entry.lesson || !entry.token) {
   void keepAwake();
   mount(() => (
     <>
-      <LessonGate session={seat.session} roles={["student", "assistant", "observer", "operator"]}>
+      <LessonGate session={seat.session} roles={["student", "operator"]}>
         {() => <Lesson seat={seat} />}
       </LessonGate>
       <Notices />
