@@ -7,6 +7,11 @@ import { Notices } from "../../ui/notices.tsx";
 import { Check } from "./check.tsx";
 import { Desk } from "./desk.ts";
 import { Lesson } from "./lesson.tsx";
+import "../../lesson/class.css";
+import "./check.css";
+import "./panels.css";
+import "./quiz.css";
+import "./side.css";
 import "./teacher.css";
 
 const entry = boot();
