@@ -6,6 +6,14 @@ import { section } from "../section.ts";
 
 export const zh = {
   tool: {
+    microphone: "麦克风开",
+    microphoneOff: "麦克风关",
+    camera: "镜头开",
+    cameraOff: "镜头关",
+    share: "共享",
+    stopShare: "停止共享",
+    start: "上课",
+    end: "下课",
     board: "板书",
     slides: "课件",
     layout: "布局",
@@ -34,7 +42,8 @@ export const zh = {
   runningTimer: (left: string) => `计时 ${left}`,
   runningProposals: (n: number) => `助教建议 ${n} 条`,
 
-  stage: "舞台",
+  stage: "画面",
+  noSlides: "还没有打开课件。选一个 PDF，每一页会变成图片送到各校大屏。",
   boardOn: "板书",
   slidesOn: "课件",
   everyoneSees: (what: string) => `远端看到：${what}`,
@@ -87,6 +96,14 @@ export const zh = {
 
 export const en: typeof zh = {
   tool: {
+    microphone: "Mic on",
+    microphoneOff: "Mic off",
+    camera: "Cam on",
+    cameraOff: "Cam off",
+    share: "Share",
+    stopShare: "Stop share",
+    start: "Start",
+    end: "End",
     board: "Board",
     slides: "Slides",
     layout: "Layout",
@@ -115,7 +132,8 @@ export const en: typeof zh = {
   runningTimer: (left) => `Timer ${left}`,
   runningProposals: (n) => plural(n, "proposal", "proposals"),
 
-  stage: "Stage",
+  stage: "Pictures",
+  noSlides: "No slides yet. Choose a PDF; its pages go to every screen as pictures.",
   boardOn: "Board",
   slidesOn: "Slides",
   everyoneSees: (what) => `Screens show: ${what}`,

@@ -1,12 +1,12 @@
 // Who waits with a hand up: by school, the longest waiting first. A classroom's hands that were
 // counted stand with their school: it is called up as one.
 
-import { Hand, MicVocal } from "lucide";
+import { Hand, MicVocal, X } from "lucide";
 import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
 import { deskWords } from "../../i18n/sections/desk.ts";
 import type { LessonState } from "../../protocol/words.ts";
-import { Button, Key } from "../../ui/controls.tsx";
+import { Button, IconButton, Key } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
@@ -111,10 +111,7 @@ function OneHand(props: Props & { member: string; atMs: number; place: number })
       <span class="hand-place">{place}</span>
       <span class="hand-who">
         <strong>{who?.name ?? member}</strong>
-        <span class="quiet">
-          {who ? `${t.value.role[who.role]} · ` : ""}
-          {words.waited(clock(desk.nowMs - atMs))}
-        </span>
+        <span class="quiet">{words.waited(clock(desk.nowMs - atMs))}</span>
       </span>
       <span class="hand-actions">
         <Button
@@ -125,13 +122,12 @@ function OneHand(props: Props & { member: string; atMs: number; place: number })
           {words.call}
           {place <= KEYED && <Key>{String(place)}</Key>}
         </Button>
-        <Button
-          look="quiet"
+        <IconButton
+          icon={X}
+          name={`${words.lowerHand}: ${who?.name ?? member}`}
           testId={`lower-${member}`}
           onClick={() => void desk.ask({ do: "lower-hand", member })}
-        >
-          {words.lowerHand}
-        </Button>
+        />
       </span>
     </li>
   );

@@ -47,10 +47,11 @@ interface Props {
   school: SchoolView;
 }
 
-function Heads({ school }: { school: SchoolView }) {
+/** Children counted or with devices; nothing where nobody has been counted yet. */
+function headsOf({ heads, expected }: SchoolView): string {
   const words = deskWords.value;
-  const { heads, expected } = school;
-  return <>{expected === undefined ? words.heads(heads) : words.headsOf(heads, expected)}</>;
+  if (expected !== undefined) return words.headsOf(heads, expected);
+  return heads > 0 ? words.heads(heads) : "";
 }
 
 function Open({ desk, school }: { desk: Desk; school: SchoolView }) {
@@ -77,18 +78,19 @@ function AtHome({ desk, state, school }: Props) {
           <strong class="room-name" title={school.school}>
             {school.school === state.info.campus ? t.value.teacher.homeStudents : school.school}
           </strong>
-          <span class="room-state quiet">
-            <Heads school={school} />
-          </span>
+          <span class="room-state quiet">{headsOf(school)}</span>
           {one && <ReachOf desk={desk} rung={reachOf(rungs.value, one)} />}
         </div>
-        {school.hands > 0 && (
-          <span class="student-flag flag-hand">
-            <Icon of={Hand} size={14} />
-            {deskWords.value.hands(school.hands)}
-          </span>
-        )}
-        <Open desk={desk} school={school} />
+        <div class="room-do">
+          {school.hands > 0 && (
+            <span class="student-flag flag-hand">
+              <Icon of={Hand} size={14} />
+              {deskWords.value.hands(school.hands)}
+            </span>
+          )}
+          <span class="spring" />
+          <Open desk={desk} school={school} />
+        </div>
       </div>
     </article>
   );
@@ -108,7 +110,7 @@ function Room({ desk, state, school, room }: Props & { room: Member }) {
     ? session.incoming(room.id, "camera")
     : undefined;
   const hasMicrophone = session.publishes(room.id, "microphone");
-  const condition = muted ? words.mutedState : hasMicrophone ? words.listening : words.noMicrophone;
+  const condition = muted ? words.mutedState : hasMicrophone ? "" : words.noMicrophone;
   const hands = deskWords.value.hands(school.hands);
   return (
     <article
@@ -143,27 +145,29 @@ function Room({ desk, state, school, room }: Props & { room: Member }) {
             {room.name}
           </strong>
           <span class="room-state quiet">
-            {room.school} · <Heads school={school} /> · {condition}
+            {[room.school, headsOf(school), condition].filter(Boolean).join(" · ")}
           </span>
           <ReachOf desk={desk} rung={reachOf(session.socket.rungs.value, room)} />
+        </div>
+        <div class="room-do">
           <Level
             value={muted ? 0 : meterOfLevel(session.levelOf(room.id))}
             name={t.value.check.microphone}
           />
+          <Open desk={desk} school={school} />
+          <IconButton
+            icon={onStage ? UserMinus : UserPlus}
+            name={`${onStage ? words.dismiss : words.call}: ${room.name}`}
+            testId={`${onStage ? "dismiss" : "call"}-${room.id}`}
+            onClick={() => void desk.ask({ do: onStage ? "dismiss" : "call", member: room.id })}
+          />
+          <IconButton
+            icon={muted ? MicOff : Mic}
+            name={`${muted ? words.unmute : words.mute}: ${room.name}`}
+            testId={`mute-${room.id}`}
+            onClick={() => desk.mute(room, !muted)}
+          />
         </div>
-        <Open desk={desk} school={school} />
-        <IconButton
-          icon={onStage ? UserMinus : UserPlus}
-          name={`${onStage ? words.dismiss : words.call}: ${room.name}`}
-          testId={`${onStage ? "dismiss" : "call"}-${room.id}`}
-          onClick={() => void desk.ask({ do: onStage ? "dismiss" : "call", member: room.id })}
-        />
-        <IconButton
-          icon={muted ? MicOff : Mic}
-          name={`${muted ? words.unmute : words.mute}: ${room.name}`}
-          testId={`mute-${room.id}`}
-          onClick={() => desk.mute(room, !muted)}
-        />
       </div>
     </article>
   );

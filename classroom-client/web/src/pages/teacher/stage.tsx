@@ -65,6 +65,12 @@ export function Stage({ desk }: { desk: Desk }) {
         <div class="stage-beside">
           {middle === "slides" ? (
             <div class="frame stage-slides">
+              {!state.slides && (
+                <p class="frame-empty" data-testid="no-slides">
+                  <Icon of={Presentation} size={40} />
+                  {words.noSlides}
+                </p>
+              )}
               <SlidesViewer
                 session={session}
                 points

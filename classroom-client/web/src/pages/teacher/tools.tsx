@@ -110,7 +110,7 @@ export function Tools({ desk }: { desk: Desk }) {
         testId="tool-microphone"
         onClick={toggleMicrophone}
       >
-        {microphoneOn ? words.microphoneOn : words.microphoneOff}
+        {microphoneOn ? deskWords.value.tool.microphone : deskWords.value.tool.microphoneOff}
       </Tool>
       <Tool
         icon={cameraOn ? Video : VideoOff}
@@ -119,7 +119,7 @@ export function Tools({ desk }: { desk: Desk }) {
         testId="tool-camera"
         onClick={toggleCamera}
       >
-        {cameraOn ? words.cameraOn : words.cameraOff}
+        {cameraOn ? deskWords.value.tool.camera : deskWords.value.tool.cameraOff}
       </Tool>
       <Tool
         icon={sharing ? MonitorOff : MonitorUp}
@@ -128,7 +128,7 @@ export function Tools({ desk }: { desk: Desk }) {
         testId="tool-share"
         onClick={() => void desk.share()}
       >
-        {sharing ? words.stopShare : words.share}
+        {sharing ? deskWords.value.tool.stopShare : deskWords.value.tool.share}
       </Tool>
       <span class="tools-line" />
       <Tool
@@ -166,11 +166,19 @@ export function Tools({ desk }: { desk: Desk }) {
       ))}
       <span class="spring" />
       {live ? (
-        <Tool icon={Square} className="tool-end" keyHint="E" testId="tool-end" onClick={askEnd}>
-          {words.end}
+        <Tool
+          key="end"
+          icon={Square}
+          className="tool-end"
+          keyHint="E"
+          testId="tool-end"
+          onClick={askEnd}
+        >
+          {deskWords.value.tool.end}
         </Tool>
       ) : (
         <Tool
+          key="start"
           icon={Play}
           className="tool-start"
           keyHint="B"
@@ -178,7 +186,7 @@ export function Tools({ desk }: { desk: Desk }) {
           testId="tool-start"
           onClick={start}
         >
-          {words.start}
+          {deskWords.value.tool.start}
         </Tool>
       )}
       {ending.value && (

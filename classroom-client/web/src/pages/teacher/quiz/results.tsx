@@ -206,7 +206,7 @@ function BySchool({ item, result }: { item: Item; result: ItemResult }) {
             <td class="quiet">
               {counts.map((count, index) => `${heads[index]?.short ?? ""} ${count}`).join(" · ")}
             </td>
-            <td class="tone-good">{right === undefined ? "" : words.rightCount(right)}</td>
+            <td>{right === undefined ? "" : words.rightCount(right)}</td>
           </tr>
         ))}
       </tbody>
