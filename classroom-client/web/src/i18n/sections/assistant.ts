@@ -117,7 +117,7 @@ export const en: typeof zh = {
   noRoom: "The big screen of this school is not in the lesson yet",
 
   chat: "Chat",
-  support: "Call for technical help",
+  support: "Technical help",
   supportHow: "Choose one; it goes to the teacher. Add a few words if you like.",
   supportSend: "Send for help",
   supportSent: "Sent to the teacher",

@@ -43,16 +43,17 @@ export function Attendance({ helper }: { helper: Helper }) {
   const [roster] = useState(() => new Roster(localStorage, you?.school ?? "", you?.id ?? ""));
   const [pupils, setPupils] = useState(() => roster.load());
   const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set());
-  const [present, setPresent] = useState(0);
-  const [expected, setExpected] = useState(
-    () => pupils.length || countOf(localStorage.getItem(CLASS_KEY) ?? "0"),
-  );
+  // What was set by hand on this page; until then what was reported, or is known of the class.
+  const [set, setCounts] = useState<{ present?: number; expected?: number }>({});
   const [open, setOpen] = useState(false);
   if (!state || !you) return null;
   const { rollCall } = state;
   const called = rollCall !== undefined && rollCall.closedMs === undefined;
   const reported = rollCall?.counted[you.id];
   const waits = socket.waiting.value.some(({ command }) => command.do === "count-roll-call");
+  const present = set.present ?? reported?.present ?? 0;
+  const known = pupils.length || countOf(localStorage.getItem(CLASS_KEY) ?? "0");
+  const expected = set.expected ?? reported?.expected ?? known;
   const report = () => {
     helper.askAnew(headCount(present, expected, pupils, ticked), () => true);
     localStorage.setItem(CLASS_KEY, String(expected));
@@ -61,7 +62,7 @@ export function Attendance({ helper }: { helper: Helper }) {
     const next = new Set(ticked);
     if (!next.delete(id)) next.add(id);
     setTicked(next);
-    setPresent(next.size);
+    setCounts({ ...set, present: next.size });
   };
   return (
     <section class={`card ${called && !reported ? "card-asked" : ""}`} data-testid="attendance">
@@ -82,10 +83,15 @@ export function Attendance({ helper }: { helper: Helper }) {
         onChange={(value) => {
           // A count typed over the ticks is the count.
           setTicked(new Set());
-          setPresent(value);
+          setCounts({ ...set, present: value });
         }}
       />
-      <Stepper name={words.expected} value={expected} testId="expected" onChange={setExpected} />
+      <Stepper
+        name={words.expected}
+        value={expected}
+        testId="expected"
+        onChange={(value) => setCounts({ ...set, expected: value })}
+      />
       <Reported reported={reported} waits={waits} />
       <Button
         look={called && !reported ? "accent" : "plain"}
@@ -104,7 +110,7 @@ export function Attendance({ helper }: { helper: Helper }) {
           onSave={(next) => {
             roster.save(next);
             setPupils(next);
-            setExpected(next.length || expected);
+            setCounts({ ...set, expected: next.length || expected });
           }}
           onClose={() => setOpen(false)}
         />

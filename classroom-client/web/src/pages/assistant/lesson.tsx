@@ -36,14 +36,16 @@ export function Lesson({ helper }: Props) {
       <header class="assistant-head">
         <div>
           <h1>{you.name}</h1>
-          <p class="quiet">
-            {you.school} · {state.info.title}
+          <p>
+            <span class="assistant-state">
+              {state.phase === "live"
+                ? `${words.live} ${clock(session.elapsed.value)}`
+                : words.notLive}
+            </span>
+            {` · ${you.school} · ${state.info.title}`}
           </p>
         </div>
         <span class="spring" />
-        <span class="assistant-state">
-          {state.phase === "live" ? `${words.live} ${clock(session.elapsed.value)}` : words.notLive}
-        </span>
         <LineBadge session={session} />
       </header>
       <LineBanner session={session} />

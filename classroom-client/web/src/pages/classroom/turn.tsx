@@ -9,6 +9,7 @@ import { leftClock, leftOf } from "../../lesson/clock.ts";
 import { Results } from "../../lesson/quiz/results.tsx";
 import { countable } from "../../lesson/quiz/rules.ts";
 import type { LessonSession } from "../../lesson/session.ts";
+import type { Item } from "../../protocol/interactions.ts";
 import type { LessonState } from "../../protocol/words.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -158,6 +159,12 @@ function BuzzerPanel(props: { room: Room; state: LessonState; turn: Turn & { sho
   );
 }
 
+/** Whether an item needs the room that smaller letters leave. */
+function long({ prompt, choices = [] }: Item): boolean {
+  const written = choices.reduce((sum, choice) => sum + choice.length, prompt.length);
+  return written > 120 || choices.length > 4;
+}
+
 function QuizPanel(props: { session: LessonSession; turn: Turn & { show: "quiz" } }) {
   const { quiz, item: index, part } = props.turn;
   const words = classWords.value;
@@ -180,7 +187,9 @@ function QuizPanel(props: { session: LessonSession; turn: Turn & { show: "quiz" 
         </>
       }
     >
-      <p class={`turn-prompt ${item.prompt.length > 90 ? "turn-long" : ""}`}>{item.prompt}</p>
+      <p class={`turn-prompt ${part === "result" || long(item) ? "turn-long" : ""}`}>
+        {item.prompt}
+      </p>
       {part === "result" && tally ? (
         <Results item={item} tally={tally} />
       ) : (

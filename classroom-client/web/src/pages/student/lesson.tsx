@@ -44,7 +44,8 @@ export function Lesson({ seat }: { seat: Seat }) {
           <SoundGate session={session} />
         </div>
         <CaptionLine session={session} />
-        <div class="student-area">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+        <div class="student-area" tabIndex={0}>
           <OwnMediaProblems problems={seat.media.problems.value} />
           {seat.mayTakePart.value && <Tasks seat={seat} />}
           <Says seat={seat} />
