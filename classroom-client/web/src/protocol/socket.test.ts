@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Store } from "./outbox.ts";
 import { retryDelay } from "./retry.ts";
 import { emptyState, event, member, welcome } from "./samples.ts";
 import { Disconnected, LessonSocket, Refused } from "./socket.ts";
@@ -46,7 +47,7 @@ function line(): Line {
   return last;
 }
 
-function socket(explain?: () => Promise<string>): LessonSocket {
+function socket(explain?: () => Promise<string>, store?: Store): LessonSocket {
   const one = new LessonSocket({
     url: "ws://node/lessons/math/socket",
     token: "t",
@@ -57,6 +58,7 @@ function socket(explain?: () => Promise<string>): LessonSocket {
       return line() as unknown as WebSocket;
     },
     ...(explain ? { explain } : {}),
+    ...(store ? { store } : {}),
   });
   one.start();
   return one;
@@ -289,6 +291,87 @@ describe("a command", () => {
     line().open();
     line().say(welcome(emptyState(), wang));
     expect(line().sent.map((message) => message.type)).toEqual(["join"]);
+  });
+});
+
+describe("what was entered", () => {
+  const text = { do: "say", text: "你好", to: "all" } as const;
+  const said = () =>
+    line().sent.flatMap((message) => (message.type === "command" ? [message.command] : []));
+
+  it("and arrived before the line broke is not sent again: the welcome shows it", async () => {
+    const one = joined();
+    const done = one.command(text);
+    line().break();
+    expect(one.waiting.value).toHaveLength(1);
+    vi.advanceTimersByTime(500);
+    line().open();
+    const state = emptyState();
+    state.chat.messages.push({
+      id: "m",
+      member: "wang",
+      text: "你好",
+      to: "all",
+      atMs: Date.now(),
+    });
+    line().say(welcome(state, wang));
+    await expect(done).resolves.toBeUndefined();
+    expect(said()).toEqual([]);
+    expect(one.waiting.value).toEqual([]);
+  });
+
+  it("that did not arrive is sent again", () => {
+    const one = joined();
+    void one.command(text);
+    line().break();
+    vi.advanceTimersByTime(500);
+    line().open();
+    line().say(welcome(emptyState(), wang));
+    expect(said()).toEqual([text]);
+  });
+
+  it("twice is answered once: a refusal of the second as answered is success", async () => {
+    const one = joined();
+    const done = one.command({ do: "answer-quiz", quiz: "z", item: 0, answer: { choice: 1 } });
+    line().break();
+    vi.advanceTimersByTime(500);
+    line().open();
+    line().say(welcome(emptyState(), wang));
+    line().say({ type: "refused", id: line().lastId, code: "already-answered", message: "…" });
+    await expect(done).resolves.toBeUndefined();
+  });
+
+  it("too fast waits for its turn", async () => {
+    const one = joined();
+    const done = one.command(text);
+    line().say({ type: "refused", id: line().lastId, code: "too-fast", message: "…" });
+    expect(one.waiting.value).toHaveLength(1);
+    vi.advanceTimersByTime(1_100);
+    expect(said()).toEqual([text, text]);
+    line().say({ type: "done", id: line().lastId });
+    await expect(done).resolves.toBeUndefined();
+  });
+
+  it("outlives a reload of the page, and is sent by the next", () => {
+    const kept = new Map<string, string>();
+    const store = {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void kept.set(key, value),
+      removeItem: (key: string) => void kept.delete(key),
+    };
+    const first = socket(undefined, store);
+    line().open();
+    line().say(welcome(emptyState(), wang));
+    line().break();
+    first.command(text).catch(() => undefined);
+    first.command({ do: "raise-hand" }).catch(() => undefined);
+    const second = socket(undefined, store);
+    expect(second.waiting.value.map(({ command }) => command)).toEqual([text]);
+    line().open();
+    line().say(welcome(emptyState(), wang));
+    expect(said()).toEqual([text]);
+    line().say({ type: "done", id: line().lastId });
+    expect(kept.size).toBe(0);
   });
 });
 
