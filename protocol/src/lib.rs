@@ -25,3 +25,4 @@ pub mod socket;
 pub mod spool;
 pub mod token;
 pub mod trunk;
+pub mod view;

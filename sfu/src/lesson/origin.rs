@@ -18,6 +18,7 @@ use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::trunk::{HandUpEntry, HandUpOutcome};
 use cloudschool_service::clock::now_ms;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -25,6 +26,12 @@ use uuid::Uuid;
 const QUEUE: usize = 1024;
 /// Most commands decided at once: bounds how long the first of them waits for its answer.
 const BATCH: usize = 256;
+
+/// Longest sleep before the clock is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long to wait, after the disk failed, before what ended by itself is written again.
+const STORE_AGAIN_MS: u64 = 1_000;
 
 /// What is asked of the lesson's task.
 enum Request {
@@ -101,14 +108,25 @@ struct Task {
 impl Task {
     async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut batch = Vec::new();
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let mut not_before = 0;
+        loop {
+            let due = rules::due(&self.feed.state()).map(|at| at.max(not_before));
+            tokio::select! {
+                biased;
+                received = waiting.recv_many(&mut batch, BATCH) => if received == 0 { return },
+                () = reached(due) => {}
+            }
             let mut state = State::clone(&self.feed.state());
             let mut events = Vec::new();
             let mut answers = Vec::new();
             for request in batch.drain(..) {
                 answers.push(self.decide(&mut state, &mut events, request));
             }
-            let stored = events.is_empty() || self.store(&events).await;
+            let followed = self.follow_up(&mut state, &mut events).is_ok();
+            let stored = followed && (events.is_empty() || self.store(&events).await);
+            if !stored {
+                not_before = now_ms().saturating_add(STORE_AGAIN_MS);
+            }
             if stored && !events.is_empty() {
                 self.board.show(&state);
                 self.settled.logged(&events);
@@ -144,10 +162,13 @@ impl Task {
                 Answer::Outcome(reply, outcome)
             }
             Request::Command(command, from, reply) => {
-                let decided =
-                    rules::decide(state, &command, &from, &self.limits, &mut Uuid::now_v7);
-                let outcome =
-                    decided.and_then(|b| rules::happen(state, events, decided_now(state, b)));
+                let (limits, now_ms) = (&self.limits, now_ms());
+                let new_id = &mut Uuid::now_v7;
+                let decided = rules::decide(state, &command, &from, limits, now_ms, new_id);
+                let outcome = decided.and_then(|bodies| {
+                    let new = rules::number(state, bodies, now_ms, new_id);
+                    rules::happen(state, events, new)
+                });
                 Answer::Outcome(reply, outcome)
             }
             Request::HandUp(entries, from, reply) => {
@@ -156,6 +177,14 @@ impl Task {
                 Answer::HandUp(reply, outcomes)
             }
         }
+    }
+
+    /// What ends by itself has ended, and the screens show what happens.
+    fn follow_up(&self, state: &mut State, events: &mut Vec<Event>) -> Result<(), Refusal> {
+        let over = decided_now(state, rules::overdue(state, now_ms()));
+        rules::happen(state, events, over)?;
+        let cut = decided_now(state, rules::cut(state).into_iter().collect());
+        rules::happen(state, events, cut)
     }
 
     async fn store(&mut self, events: &[Event]) -> bool {
@@ -179,6 +208,17 @@ impl Task {
                 false
             }
         }
+    }
+}
+
+/// Waits until `at_ms`, or for ever. A clock that was set is looked at again within a minute.
+async fn reached(at_ms: Option<u64>) {
+    match at_ms {
+        Some(at_ms) => {
+            let left = Duration::from_millis(at_ms.saturating_sub(now_ms()));
+            tokio::time::sleep(left.min(LOOK_AGAIN)).await;
+        }
+        None => std::future::pending().await,
     }
 }
 

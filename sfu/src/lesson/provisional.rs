@@ -172,7 +172,14 @@ impl Sides {
         state: &State,
         entry: &HandUpEntry,
     ) -> Result<(Vec<Event>, State), Refusal> {
-        let bodies = rules::decide_away(state, &entry.command, &self.node, &self.limits)?;
+        let bodies = rules::decide_away(
+            state,
+            &entry.command,
+            &self.node,
+            &self.limits,
+            entry.at_ms,
+            entry.id,
+        )?;
         let late = Late { node: self.node.clone(), heard_ms: None };
         let events = rules::number_late(state, bodies, entry, &late);
         let (mut after, mut happened) = (state.clone(), Vec::with_capacity(events.len()));

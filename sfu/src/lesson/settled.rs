@@ -76,8 +76,7 @@ impl Settled {
         now_ms: u64,
     ) -> Result<(), Refusal> {
         let node = entry.from.as_ref().unwrap_or(from);
-        let HandUpEntry { command, at_ms, .. } = entry;
-        let bodies = rules::decide_late(state, command, node, limits, *at_ms, self.opened_ms)?;
+        let bodies = rules::decide_late(state, entry, node, limits, self.opened_ms)?;
         let late = Late { node: node.clone(), heard_ms: Some(now_ms) };
         rules::happen(state, events, rules::number_late(state, bodies, entry, &late))
     }

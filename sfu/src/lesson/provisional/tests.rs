@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-const LIMITS: Limits = Limits { members: 1000 };
+const LIMITS: Limits = Limits { members: 1000, chat_per_second: 20 };
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).unwrap()
@@ -71,7 +71,7 @@ impl Campus {
 
     fn submit(&mut self, command: Command, from: &str, now_ms: u64) -> Result<(), Refusal> {
         let mut ids = Uuid::now_v7;
-        let bodies = rules::decide(&self.state, &command, &node(from), &LIMITS, &mut ids)?;
+        let bodies = rules::decide(&self.state, &command, &node(from), &LIMITS, now_ms, &mut ids)?;
         self.happen(bodies, now_ms);
         Ok(())
     }

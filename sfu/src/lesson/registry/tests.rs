@@ -36,7 +36,7 @@ fn settings(dir: &Path) -> Settings {
     Settings {
         dir: dir.into(),
         node: campus(),
-        limits: Limits { members: 10_000 },
+        limits: Limits { members: 10_000, chat_per_second: 20 },
         rejoin_within: Duration::from_secs(60),
     }
 }
