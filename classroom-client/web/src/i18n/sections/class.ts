@@ -71,9 +71,9 @@ export const zh = {
   unsilence: "解除禁言",
   close: "关闭",
 
-  slidesWait: "课件还没有打开",
   boardTitle: "白板",
   slidesTitle: "课件",
+  whole: "看全图",
 };
 
 export const en: typeof zh = {
@@ -143,9 +143,9 @@ export const en: typeof zh = {
   unsilence: "Let speak",
   close: "Close",
 
-  slidesWait: "No slides are open",
   boardTitle: "Board",
   slidesTitle: "Slides",
+  whole: "Show all of it",
 };
 
 export const classWords = section(zh, en);

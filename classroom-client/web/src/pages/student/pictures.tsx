@@ -7,6 +7,7 @@ import { t } from "../../i18n/index.ts";
 import { studentWords } from "../../i18n/sections/student.ts";
 import { sceneOf } from "../../lesson/scene.ts";
 import { isAway, mayWrite, Showing, useHeld } from "../../lesson/showing.tsx";
+import { Zoomable } from "../../lesson/zoomable.tsx";
 import { teacherOf } from "../../protocol/state.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { Video } from "../../ui/video.tsx";
@@ -52,15 +53,13 @@ export function Pictures({ seat }: { seat: Seat }) {
       );
   const own = seat.media.camera.value;
   const nameOf = (id: string) => state.members[id]?.name ?? id;
+  const writes = seat.mayTakePart.value && you !== undefined && mayWrite(state, you);
+  const showing = <Showing session={session} scene={scene} saver={saver} writes={writes} named />;
   return (
     <>
-      <Showing
-        session={session}
-        scene={scene}
-        saver={saver}
-        writes={seat.mayTakePart.value && you !== undefined && mayWrite(state, you)}
-        named
-      />
+      <div class="student-big" data-shows={scene.big.show}>
+        {writes ? showing : <Zoomable>{showing}</Zoomable>}
+      </div>
       {(faces.length > 0 || own) && (
         <div class="student-others">
           {faces.map((id) =>
