@@ -20,8 +20,16 @@ pub struct Links {
     pub classroom: String,
     /// A student at home, at the campus node.
     pub student: String,
+    /// Who runs the village classroom, on a phone.
+    pub assistant: String,
+    /// 听评课, unseen by the class.
+    pub observer: String,
     pub library: String,
     pub report: String,
+    /// For who plans lessons.
+    pub timetable: String,
+    /// For an office that looks after many lessons.
+    pub patrol: String,
     pub lesson: LessonId,
     /// Addresses of the processes.
     pub campus: String,
@@ -93,6 +101,9 @@ async fn links(site: &Site, pids: BTreeMap<&'static str, u32>) -> Result<Links> 
     let classroom = member("class-301", "三年级一班", Role::Classroom, SCHOOL)?;
     let student = member("wang", "王同学", Role::Student, CAMPUS)?;
     // The library and the report are the teacher's too, for all lessons.
+    let assistant = member("zhao", "赵老师", Role::Assistant, SCHOOL)?;
+    let observer = member("sun", "孙老师", Role::Observer, CAMPUS)?;
+    let operator = site.tokens().sign("ops", "教务处", Role::Operator, CAMPUS, None)?;
     let reader = site.tokens().sign("li", "李老师", Role::Teacher, CAMPUS, None)?;
     // Without the slash, as base addresses are configured.
     let base = |process: &str| site.url(process).as_str().trim_end_matches('/').to_owned();
@@ -100,6 +111,10 @@ async fn links(site: &Site, pids: BTreeMap<&'static str, u32>) -> Result<Links> 
         teacher: link("campus", format!("teacher/{lesson}"), teacher)?,
         classroom: link("school", format!("classroom/{lesson}"), classroom)?,
         student: link("campus", format!("student/{lesson}"), student)?,
+        assistant: link("school", format!("assistant/{lesson}"), assistant)?,
+        observer: link("campus", format!("observer/{lesson}"), observer)?,
+        timetable: link("campus", "timetable".into(), operator.clone())?,
+        patrol: link("campus", "patrol".into(), operator)?,
         library: link("recorder", "library".into(), reader.clone())?,
         report: link("analytics", format!("report/{lesson}"), reader)?,
         campus: base("campus"),
@@ -118,6 +133,10 @@ fn for_people(links: &Links, site: &Site) -> String {
         ("teacher 主讲", &links.teacher),
         ("village classroom 教室端", &links.classroom),
         ("student at home 学生", &links.student),
+        ("assistant 辅讲", &links.assistant),
+        ("observer 听评课", &links.observer),
+        ("timetable 课表", &links.timetable),
+        ("patrol 巡课", &links.patrol),
         ("library 资源库", &links.library),
         ("report 课堂报告", &links.report),
     ];
