@@ -115,12 +115,12 @@ pub enum Frame {
     /// Page to node (1): shows the board from now on. `vector` is the Yjs state vector of what
     /// the page has: the node sends what it lacks, and goes on with what changes.
     Open { vector: Vec<u8> },
-    /// Page to node (2): change number `n` (of the page's choice, rising), a Yjs update.
-    /// Sent again after a break until it is answered.
+    /// Page to node (2): change number `n` (of the page's choice), a Yjs update. Sent again, as
+    /// another number or together with others, until it is answered.
     ///
     /// Node to page: a piece of a change; `n` is 0 when it is the last piece, else 1.
     Change { n: u64, update: Vec<u8> },
-    /// Node to page (3): change `n` and all before it are on the node's disk.
+    /// Node to page (3): change `n` is on the node's disk.
     Taken { n: u64 },
     /// Node to page (4): change `n` was refused, why, and the sentence to show.
     Refused { n: u64, code: Refusal, sentence: String },
@@ -231,9 +231,13 @@ pub struct InkUnderWay {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum BoardWord {
-    /// Its state vector: the other end answers with its own, if it has not said it, and with
-    /// the changes that are lacking, and goes on with new ones.
-    Have { vector: Blob },
+    /// Its state vector: the other end answers with the changes that are lacking and goes on
+    /// with new ones. With `ask`, it says what it has, too.
+    Have {
+        vector: Blob,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ask: bool,
+    },
     /// A piece of a Yjs update, at most [`MAX_PIECE`]; the next one comes when this is answered
     /// with [`Self::Got`].
     Change { piece: Blob, last: bool },
@@ -285,7 +289,7 @@ mod tests {
     fn the_author_in_a_client_id_is_as_documented() {
         // The pages compute the same.
         let li = author_of(&MemberId::new("li").unwrap());
-        assert_eq!(li, 1_300_943);
+        assert_eq!(li, 1_163_079);
         assert_eq!(author_in((u64::from(li) << 32) | 7), li);
         assert!(u64::from(li) << 32 < 1 << 53);
     }

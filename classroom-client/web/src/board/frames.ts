@@ -7,7 +7,7 @@ export type BoardFrame =
   | { type: "open"; vector: Uint8Array }
   /** To the node: change number `n`. From it: a piece of a change, 0 for the last piece. */
   | { type: "change"; n: number; update: Uint8Array }
-  /** From the node: change `n` and those before it are kept. */
+  /** From the node: change `n` is on its disk. */
   | { type: "taken"; n: number }
   /** From the node: change `n` was refused. */
   | { type: "refused"; n: number; code: string; sentence: string }

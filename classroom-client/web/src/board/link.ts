@@ -134,14 +134,17 @@ export class BoardLink {
     this.away.value = true;
   }
 
-  /** Sends all that waits, small changes together. */
+  /**
+   * Sends all that waits, small changes together, each as a new number: what the node still
+   * says of the old ones means nothing.
+   */
   #sendPending(): void {
     const together: Change[] = [];
     let group: Change[] = [];
     let size = 0;
     const flush = () => {
-      const last = group.at(-1);
-      if (last) together.push({ n: last.n, update: merged(group.map((one) => one.update)) });
+      if (group.length > 0)
+        together.push({ n: this.#next++, update: merged(group.map((one) => one.update)) });
       group = [];
       size = 0;
     };
@@ -185,7 +188,7 @@ export class BoardLink {
 
   #answered(n: number): void {
     this.#again = 0;
-    this.#pending = this.#pending.filter((change) => change.n > n);
+    this.#pending = this.#pending.filter((change) => change.n !== n);
     this.waiting.value = this.#pending.length;
     this.#keepSoon();
   }
