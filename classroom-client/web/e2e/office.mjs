@@ -99,7 +99,9 @@ export async function office({ links, data }) {
   await test("an office sees how each lesson goes, and its picture", async () => {
     const teacher = await visit(browser, "teacher", links.teacher);
     await byId(teacher, "enter").click();
-    await byId(teacher, "start").click();
+    await byId(teacher, "teacher").waitFor();
+    await teacher.keyboard.press("b");
+    await byId(teacher, "recording-dot").waitFor();
     const wall = await visit(browser, "patrol", links.patrol);
     const begun = Date.now();
     const tile = byId(wall, `glance-${links.lesson}`);
