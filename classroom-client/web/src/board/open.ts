@@ -15,6 +15,8 @@ export interface OpenBoard {
   readonly link: BoardLink;
   /** The lesson it is of: its assets are under `/lessons/{lesson}/assets/`. */
   readonly lesson: string;
+  /** For requests beside the socket. */
+  readonly token: string;
   readonly writers: ReadonlySignal<BoardWriters>;
   /** Whether this member may write now. */
   readonly mayWrite: ReadonlySignal<boolean>;
@@ -94,6 +96,7 @@ function begin(socket: LessonSocket, state: LessonState, you: Member, run: numbe
     document,
     link,
     lesson: state.info.id,
+    token: socket.token,
     writers,
     mayWrite: computed(() => {
       const { phase, stage } = current.value;

@@ -1,10 +1,10 @@
 // Pictures on the board: assets of the lesson, by the hash of their bytes. Nothing else is ever
 // loaded, whatever the document says.
 
-/** Where an asset is served. */
-export function assetUrl(lesson: string, asset: string): string {
-  return `/lessons/${encodeURIComponent(lesson)}/assets/${asset}`;
-}
+import { assetUrl } from "../slides/asset.ts";
+
+/** One that can't be had is asked for again after this: the line may be away. */
+const AGAIN_MS = 4_000;
 
 export class Assets {
   readonly #lesson: string;
@@ -33,6 +33,12 @@ export class Assets {
   #load(asset: string): HTMLImageElement {
     const image = new Image();
     image.onload = this.#onLoad;
+    image.onerror = () => {
+      setTimeout(() => {
+        this.#images.delete(asset);
+        this.#onLoad();
+      }, AGAIN_MS);
+    };
     image.src = assetUrl(this.#lesson, asset);
     this.#images.set(asset, image);
     return image;

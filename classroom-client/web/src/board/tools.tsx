@@ -11,6 +11,7 @@ import {
   Eraser,
   Highlighter,
   type IconNode,
+  ImagePlus,
   Minus,
   PenLine,
   Plus,
@@ -50,6 +51,16 @@ export function BoardTools({ board, surface, tool }: Props) {
   const say = words.value;
   const { document: page } = board;
   useRedraw(board, surface);
+  const [failed, setFailed] = useState(false);
+  const insert = async () => {
+    setFailed(false);
+    try {
+      const { insertPicture } = await import("./insert.ts");
+      await insertPicture(board, surface);
+    } catch {
+      setFailed(true);
+    }
+  };
   const now = tool.value;
   const set = (part: Partial<Tool>) => {
     tool.value = { ...tool.peek(), ...part };
@@ -119,6 +130,14 @@ export function BoardTools({ board, surface, tool }: Props) {
           testId="board-redo"
           onClick={() => page.redo()}
         />
+        {page.role === "teacher" && (
+          <ToolButton
+            icon={ImagePlus}
+            name={say.image}
+            testId="board-image"
+            onClick={() => void insert()}
+          />
+        )}
         {page.arranges && (
           <ToolButton
             icon={Trash2}
@@ -129,6 +148,11 @@ export function BoardTools({ board, surface, tool }: Props) {
           />
         )}
       </div>
+      {failed && (
+        <p class="board-note" role="alert">
+          {say.imageFailed}
+        </p>
+      )}
     </div>
   );
 }

@@ -171,6 +171,11 @@ export class LessonSocket {
     return true;
   }
 
+  /** What the page joins with; for requests beside the socket. */
+  get token(): string {
+    return this.#options.token;
+  }
+
   /** Bytes that were sent and have not left this machine. */
   get buffered(): number {
     return this.#ws?.bufferedAmount ?? 0;
