@@ -106,7 +106,8 @@ impl Node {
     pub(crate) fn link_up(self: &Arc<Self>, link: LinkHandle, upstream: bool) {
         match &self.upstream {
             Some(up) if upstream => {
-                *up.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+                *up.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+                self.boards_meet(&link);
             }
             _ => {
                 let peer = link.identity().clone();
@@ -120,6 +121,7 @@ impl Node {
 
     /// A trunk is gone, unless its successor is already there.
     pub(crate) fn link_down(self: &Arc<Self>, link: &LinkHandle, upstream: bool) {
+        self.boards().hang_up(link.id);
         match &self.upstream {
             Some(up) if upstream => {
                 let mut up = up.lock().unwrap_or_else(PoisonError::into_inner);

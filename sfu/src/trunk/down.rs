@@ -177,7 +177,9 @@ impl Down {
             self.link.refuse(Refused::Rate, 1);
             return self.link.trunk.refuse("more control messages came than any node has to say");
         }
-        if let Control::Demand { lesson, .. } | Control::Flow { lesson, .. } = &message
+        if let Control::Demand { lesson, .. }
+        | Control::Flow { lesson, .. }
+        | Control::Board { lesson, .. } = &message
             && let Err(refusal) = self.lesson(lesson)
         {
             tracing::debug!(peer = %self.peer().node, %lesson, %refusal, "media was not allowed");

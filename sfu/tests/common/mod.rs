@@ -14,6 +14,7 @@ use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_relay::{Carries, Peer, ca};
 use cloudschool_service::{clock, issuer};
 use futures_util::{SinkExt, StreamExt};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -222,7 +223,7 @@ impl Node {
     pub async fn knock(&self, lesson: &str) -> Page {
         let url = format!("ws://127.0.0.1:{}/lessons/{lesson}/socket", self.http);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        Page { socket, state: None, next: 1 }
+        Page { socket, state: None, next: 1, bytes: VecDeque::new() }
     }
 
     /// A member in the demo lesson.
@@ -253,6 +254,8 @@ pub struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     state: Option<State>,
     next: u64,
+    /// Binary messages that came, the first first.
+    bytes: VecDeque<Vec<u8>>,
 }
 
 impl Page {
@@ -285,13 +288,46 @@ impl Page {
                         }
                         ServerMessage::Event { event } => {
                             let state = self.state.as_mut().expect("events after the welcome");
-                            assert_eq!(event.seq, state.seq + 1, "in order and once");
-                            state.apply(event).unwrap();
+                            assert!(event.seq > state.seq, "in order and once");
+                            state.apply_shown(event);
                         }
                         ServerMessage::State { state } => self.state = Some((**state).clone()),
                         _ => {}
                     }
                     return Some(message);
+                }
+                Ok(Message::Binary(bytes)) => self.bytes.push_back(bytes.to_vec()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    pub async fn say_bytes(&mut self, bytes: Vec<u8>) {
+        // As with text.
+        let _sent = self.socket.send(Message::binary(bytes)).await;
+    }
+
+    /// The node's next binary message, `None` once it has closed. Events are applied meanwhile.
+    /// Cancel safe.
+    pub async fn hear_bytes(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(bytes) = self.bytes.pop_front() {
+                return Some(bytes);
+            }
+            match self.socket.next().await? {
+                Ok(Message::Binary(bytes)) => return Some(bytes.to_vec()),
+                Ok(Message::Text(text)) => {
+                    let message: ServerMessage = serde_json::from_str(&text).unwrap();
+                    match (&message, &mut self.state) {
+                        (ServerMessage::Event { event }, Some(state)) => {
+                            state.apply_shown(event);
+                        }
+                        (ServerMessage::State { state: anew }, Some(state)) => {
+                            *state = (**anew).clone();
+                        }
+                        _ => {}
+                    }
                 }
                 Ok(Message::Close(_)) | Err(_) => return None,
                 Ok(_) => {}

@@ -1,7 +1,9 @@
 //! The WebSocket under a lesson socket: messages in and out, and no end that is waited for in
 //! vain. A page that says nothing, not even pong, is gone; one that doesn't read is let go.
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use cloudschool_protocol::board::Frame;
 use cloudschool_protocol::refusal::Lang;
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, ServerMessage};
 use std::time::{Duration, Instant};
@@ -59,6 +61,14 @@ impl Ending {
     }
 }
 
+/// What a page says.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Said(ClientMessage),
+    /// About the board.
+    Board(Frame),
+}
+
 /// A lesson socket's WebSocket.
 pub(super) struct Line {
     socket: WebSocket,
@@ -74,7 +84,7 @@ impl Line {
     ///
     /// # Errors
     /// The [`Ending`] when there is none to come, or it can't be understood.
-    pub(super) async fn next(&mut self) -> Result<ClientMessage, Ending> {
+    pub(super) async fn next(&mut self) -> Result<Heard, Ending> {
         loop {
             let message = match self.socket.recv().await {
                 None => return Err(Ending::Lost),
@@ -84,16 +94,18 @@ impl Line {
             self.heard = Instant::now();
             match message {
                 Message::Text(text) => {
-                    return serde_json::from_str(&text).map_err(|error| {
+                    return serde_json::from_str(&text).map(Heard::Said).map_err(|error| {
                         Ending::protocol(
                             format!("无法理解这条消息:{error}。"),
                             format!("A message could not be understood: {error}."),
                         )
                     });
                 }
-                Message::Binary(_) => {
-                    let zh = "这里只接受文本消息。";
-                    return Err(Ending::protocol(zh, "Only text messages are understood here."));
+                Message::Binary(bytes) => {
+                    return Frame::decode(&bytes).map(Heard::Board).map_err(|_| {
+                        let zh = "无法理解这条二进制消息。";
+                        Ending::protocol(zh, "A binary message could not be understood.")
+                    });
                 }
                 Message::Close(_) => return Err(Ending::Lost),
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -111,6 +123,26 @@ impl Line {
             Ending::Lost
         })?;
         self.put(Message::Text(text.into()), READ_WITHIN).await
+    }
+
+    /// Sends a message that is written already.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) async fn send_text(&mut self, text: Bytes) -> Result<(), Ending> {
+        let text = Utf8Bytes::try_from(text).map_err(|error| {
+            tracing::error!(%error, "a message could not be written");
+            Ending::Lost
+        })?;
+        self.put(Message::Text(text), READ_WITHIN).await
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) async fn send_bytes(&mut self, bytes: Vec<u8>) -> Result<(), Ending> {
+        self.put(Message::Binary(bytes.into()), READ_WITHIN).await
     }
 
     /// Asks whether the page is there; an answer is not waited for.

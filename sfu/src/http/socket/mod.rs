@@ -4,6 +4,7 @@
 //! a broken one counts as gone, [`line`] is the WebSocket with its time-outs, [`crate::bucket`]
 //! bounds how much a page may ask.
 
+mod board;
 mod line;
 mod seats;
 mod session;

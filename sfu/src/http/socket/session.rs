@@ -1,9 +1,10 @@
 //! The conversation over a lesson socket: join, welcome, then events out and requests in.
 
-use super::line::{Ending, Line, PING_EVERY, Sentence};
+use super::board::BoardSeat;
+use super::line::{Ending, Heard, Line, PING_EVERY, Sentence};
 use crate::bucket::Bucket;
 use crate::http::state::App;
-use crate::lesson::{LessonHandle, Reset, Subscription};
+use crate::lesson::{LessonHandle, Reset, Subscription, Told};
 use crate::node::{MediaError, Pointed, SchoolRungs, Watched};
 use cloudschool_protocol::command::{Command, MemberCommand};
 use cloudschool_protocol::event::{EventBody, LeaveReason};
@@ -14,11 +15,13 @@ use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, JOIN_WITHIN_MS, ServerMessage, Slot};
 use cloudschool_protocol::token::Claims;
+use cloudschool_protocol::view::Viewer;
 use cloudschool_service::auth::admit;
 use cloudschool_service::clock::now_ms;
 use cloudschool_service::problem::Problem;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -92,7 +95,9 @@ async fn introduced(
         let zh = "没有及时收到 join 消息。";
         Err(Ending::protocol(zh, "The join message did not come in time."))
     });
-    let ClientMessage::Join { token, lang } = first.map_err(|ending| (ending, None))? else {
+    let Heard::Said(ClientMessage::Join { token, lang }) =
+        first.map_err(|ending| (ending, None))?
+    else {
         let zh = "第一条消息必须是 join。";
         return Err((Ending::protocol(zh, "The first message must be a join."), None));
     };
@@ -139,9 +144,22 @@ fn replaced() -> Ending {
 
 /// What a page may ask, carried out one after the other.
 enum Request {
-    Command { id: u64, command: MemberCommand },
-    WatchOffer { id: u64, sdp: String },
-    Watch { id: u64, slots: Vec<Slot> },
+    Command {
+        id: u64,
+        command: MemberCommand,
+    },
+    /// A command that came faster than commands may.
+    TooFast {
+        id: u64,
+    },
+    WatchOffer {
+        id: u64,
+        sdp: String,
+    },
+    Watch {
+        id: u64,
+        slots: Vec<Slot>,
+    },
 }
 
 struct Session<'a> {
@@ -149,9 +167,13 @@ struct Session<'a> {
     lesson: &'a Arc<LessonHandle>,
     me: Member,
     lang: Lang,
+    /// What of the lesson is this page's to see.
+    viewer: Viewer,
     bucket: Bucket,
+    commands: Bucket,
     waiting: VecDeque<Request>,
     current: Option<BoxFuture<'static, ServerMessage>>,
+    board: BoardSeat,
     /// When the closing period is over, once the lesson is.
     close_at: Option<tokio::time::Instant>,
 }
@@ -159,9 +181,20 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(app: &'a App, lesson: &'a Arc<LessonHandle>, me: Member, lang: Lang) -> Self {
         let limits = &app.limits;
-        let bucket = Bucket::new(limits.messages_per_second, limits.message_burst, Instant::now());
-        let waiting = VecDeque::new();
-        Self { app, lesson, me, lang, bucket, waiting, current: None, close_at: None }
+        let now = Instant::now();
+        Self {
+            app,
+            lesson,
+            viewer: Viewer::new(me.clone()),
+            bucket: Bucket::new(limits.messages_per_second, limits.message_burst, now),
+            commands: Bucket::new(limits.commands_per_second, limits.command_burst, now),
+            waiting: VecDeque::new(),
+            current: None,
+            board: BoardSeat::new(app, lesson, &me, lang),
+            close_at: None,
+            me,
+            lang,
+        }
     }
 
     async fn talk(&mut self, line: &mut Line) -> Ending {
@@ -189,7 +222,7 @@ impl<'a> Session<'a> {
         let (state, mut news) = self.lesson.follow();
         let welcome = ServerMessage::Welcome {
             you: self.me.clone(),
-            state: Box::new((*state).clone()),
+            state: Box::new(self.viewer.state(&state)),
             now_ms: now_ms(),
             campus: *campus.borrow_and_update(),
             links: node.links(self.lesson.id()),
@@ -200,8 +233,12 @@ impl<'a> Session<'a> {
         let mut pings = pings();
         loop {
             tokio::select! {
-                message = line.next() => self.heard(message?)?,
-                events = news.next() => match events {
+                message = line.next() => match message? {
+                    Heard::Said(message) => self.heard(message)?,
+                    Heard::Board(frame) => self.board.heard(frame),
+                },
+                bytes = self.board.next() => line.send_bytes(bytes).await?,
+                events = news.next_told() => match events {
                     Ok(events) => self.tell(line, events, &news).await?,
                     Err(Reset) => news = self.tell_anew(line).await?,
                 },
@@ -250,6 +287,9 @@ impl<'a> Session<'a> {
             return Err(Ending::protocol(zh, "Messages came faster than allowed."));
         }
         let request = match message {
+            ClientMessage::Command { id, .. } if !self.commands.take(Instant::now()) => {
+                Request::TooFast { id }
+            }
             ClientMessage::Command { id, command } => Request::Command { id, command },
             ClientMessage::WatchOffer { id, sdp } => Request::WatchOffer { id, sdp },
             ClientMessage::Watch { id, slots } => Request::Watch { id, slots },
@@ -274,11 +314,12 @@ impl<'a> Session<'a> {
     async fn tell(
         &mut self,
         line: &mut Line,
-        events: Vec<cloudschool_protocol::event::Event>,
+        events: Vec<Arc<Told>>,
         news: &Subscription,
     ) -> Result<(), Ending> {
-        for event in events {
-            match &event.body {
+        let state = self.lesson.state();
+        for told in events {
+            match &told.event().body {
                 EventBody::LessonEnded { .. } => {
                     let closing = self.app.limits.closing();
                     self.close_at = Some(tokio::time::Instant::now() + closing);
@@ -287,7 +328,11 @@ impl<'a> Session<'a> {
                 EventBody::LessonOpened { .. } if self.close_at.is_some() => return Err(over()),
                 _ => {}
             }
-            line.send(&ServerMessage::Event { event }).await?;
+            match self.viewer.event(told.event(), &state) {
+                None => {}
+                Some(Cow::Borrowed(_)) => line.send_text(told.text()).await?,
+                Some(Cow::Owned(event)) => line.send(&ServerMessage::Event { event }).await?,
+            }
         }
         self.is_there(&self.lesson.state(), news)
     }
@@ -300,7 +345,8 @@ impl<'a> Session<'a> {
             self.close_at = Some(tokio::time::Instant::now() + self.app.limits.closing());
         }
         self.is_there(&state, &news)?;
-        line.send(&ServerMessage::State { state: Box::new((*state).clone()) }).await?;
+        let shown = Box::new(self.viewer.state(&state));
+        line.send(&ServerMessage::State { state: shown }).await?;
         Ok(news)
     }
 
@@ -325,6 +371,7 @@ impl<'a> Session<'a> {
         let me = self.me.id.clone();
         async move {
             match request {
+                Request::TooFast { id } => refused(id, Refusal::TooFast, lang),
                 Request::Command { id, command } => {
                     let command = Command::Member { by: me, command };
                     match lesson.submit(command, node.name()).await {

@@ -1,0 +1,56 @@
+//! A lesson's board as one Yjs update: as it is, or as it was at a time, for a replay.
+
+use super::state::{App, Lesson};
+use crate::board::as_of;
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use cloudschool_protocol::member::Role;
+use cloudschool_protocol::refusal::Refusal;
+use cloudschool_service::auth::{Bearer, admit};
+use cloudschool_service::problem::Problem;
+use serde::Deserialize;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/lessons/{lesson}/board", get(serve))
+}
+
+#[derive(Deserialize)]
+struct When {
+    /// Milliseconds since the Unix epoch.
+    at: Option<u64>,
+}
+
+async fn serve(
+    State(app): State<App>,
+    Lesson(lesson): Lesson,
+    Bearer(claims): Bearer,
+    when: Result<Query<When>, QueryRejection>,
+) -> Result<Response, Problem> {
+    admit(&claims, lesson.id())?;
+    let Query(When { at }) = when.map_err(|_| Problem::of_status(StatusCode::BAD_REQUEST))?;
+    let state = lesson.state();
+    let invited = claims.school == state.info.campus || state.info.schools.contains(&claims.school);
+    if !invited && claims.role != Role::Operator {
+        return Err(Refusal::NotInvited.into());
+    }
+    let update = match at {
+        None => app.node.board(lesson.id()).await?.whole(),
+        Some(at) => {
+            let dir = app.node.board_dir(lesson.id());
+            let read = tokio::task::spawn_blocking(move || as_of(&dir, state.run, at)).await;
+            match read {
+                Ok(Ok(board)) => board.unwrap_or_else(|| vec![0, 0]),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, lesson = %lesson.id(), "a board can't be read");
+                    return Err(Refusal::Storage.into());
+                }
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], update).into_response())
+}

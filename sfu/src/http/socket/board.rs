@@ -1,0 +1,209 @@
+//! A page's part in the lesson's board: what it draws is judged and taken, what others draw is
+//! sent on, each at the page's own pace.
+
+use crate::board::{Board, News, Reader, Shown};
+use crate::bucket::Bucket;
+use crate::http::state::App;
+use crate::lesson::LessonHandle;
+use cloudschool_protocol::board::{Frame, MAX_INK, MAX_PIECE, may_write};
+use cloudschool_protocol::lesson::Phase;
+use cloudschool_protocol::member::Member;
+use cloudschool_protocol::refusal::{Lang, Refusal};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Changes that may wait for the board to be opened, or for the disk.
+const WAITING: usize = 512;
+
+/// Strokes under way are sent so often at most.
+const INK_EVERY: Duration = Duration::from_millis(60);
+
+/// Of its own strokes under way a page tells so often at most: a second, and at once.
+const INKS: (f64, u32) = (25.0, 50);
+
+type Opening = BoxFuture<'static, Result<Arc<Board>, Refusal>>;
+
+/// A board that is shown.
+struct Open {
+    reader: Reader,
+    board: Arc<Board>,
+    _shown: Shown,
+    ink_at: tokio::time::Instant,
+}
+
+/// One page's seat at the board.
+pub(super) struct BoardSeat {
+    app: App,
+    lesson: Arc<LessonHandle>,
+    me: Member,
+    lang: Lang,
+    changes: Bucket,
+    inks: Bucket,
+    /// Being opened, for a page that has what this vector says.
+    opening: Option<(Opening, Vec<u8>)>,
+    open: Option<Open>,
+    /// What came while it was being opened.
+    early: VecDeque<(u64, Vec<u8>)>,
+    /// Changes taken and not answered: the page's number and the board's.
+    unanswered: VecDeque<(u64, u64)>,
+    /// What is to be sent.
+    outgoing: VecDeque<Frame>,
+}
+
+impl BoardSeat {
+    pub(super) fn new(app: &App, lesson: &Arc<LessonHandle>, me: &Member, lang: Lang) -> Self {
+        let limits = &app.limits;
+        let now = Instant::now();
+        Self {
+            app: app.clone(),
+            lesson: lesson.clone(),
+            me: me.clone(),
+            lang,
+            changes: Bucket::new(limits.board_changes_per_second, limits.board_change_burst, now),
+            inks: Bucket::new(INKS.0, INKS.1, now),
+            opening: None,
+            open: None,
+            early: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            outgoing: VecDeque::new(),
+        }
+    }
+
+    /// Takes what the page says.
+    pub(super) fn heard(&mut self, frame: Frame) {
+        match frame {
+            Frame::Open { vector } => {
+                let (node, lesson) = (self.app.node.clone(), self.lesson.id().clone());
+                let opening = async move { node.board(&lesson).await }.boxed();
+                self.open = None;
+                self.opening = Some((opening, vector));
+            }
+            Frame::Close => *self = Self::new(&self.app, &self.lesson, &self.me, self.lang),
+            Frame::Ink { data, .. } => self.ink(data),
+            Frame::Change { n, update } if self.opening.is_some() => {
+                if self.early.len() < WAITING && update.len() <= self.app.limits.board_change_bytes
+                {
+                    self.early.push_back((n, update));
+                } else {
+                    self.refuse(n, Refusal::BoardTooFast);
+                }
+            }
+            Frame::Change { n, update } => self.change(n, &update),
+            // The node's to say.
+            Frame::Taken { .. } | Frame::Refused { .. } => {}
+        }
+    }
+
+    fn ink(&mut self, data: Vec<u8>) {
+        let Some(open) = &self.open else { return };
+        let now = Instant::now();
+        if data.len() <= MAX_INK
+            && self.inks.take(now)
+            && may_write(&self.lesson.state(), &self.me.id)
+        {
+            open.board.ink(&self.me.id, open.reader.whose(), data);
+        }
+    }
+
+    fn change(&mut self, n: u64, update: &[u8]) {
+        match self.judge(update) {
+            Ok(seq) => {
+                self.unanswered.push_back((n, seq));
+                self.answer();
+            }
+            Err(refusal) => self.refuse(n, refusal),
+        }
+    }
+
+    fn judge(&mut self, update: &[u8]) -> Result<u64, Refusal> {
+        let open = self.open.as_ref().ok_or(Refusal::BoardTooFast)?;
+        if self.unanswered.len() >= WAITING || !self.changes.take(Instant::now()) {
+            return Err(Refusal::BoardTooFast);
+        }
+        let state = self.lesson.state();
+        match state.phase {
+            Phase::Scheduled => return Err(Refusal::NotOpen),
+            Phase::Ended | Phase::Archived => return Err(Refusal::Ended),
+            Phase::Open | Phase::Live => {}
+        }
+        if !may_write(&state, &self.me.id) {
+            return Err(Refusal::BoardReadOnly);
+        }
+        open.board.write(&self.me, open.reader.whose(), update)
+    }
+
+    fn refuse(&mut self, n: u64, refusal: Refusal) {
+        self.outgoing.push_back(Frame::refused(n, refusal, self.lang));
+    }
+
+    /// Answers the changes that are on the disk.
+    fn answer(&mut self) {
+        let Some(open) = &self.open else { return };
+        let stored = open.reader.stored_now();
+        while let Some((n, _)) = self.unanswered.pop_front_if(|(_, seq)| *seq <= stored) {
+            self.outgoing.push_back(Frame::Taken { n });
+        }
+    }
+
+    fn opened(&mut self, opened: Result<Arc<Board>, Refusal>) {
+        let Some((_, vector)) = self.opening.take() else { return };
+        let early = std::mem::take(&mut self.early);
+        let followed = opened.and_then(|board| {
+            let whose = board.whose();
+            board.follow(whose, &vector).map_err(|_| Refusal::BoardMalformed)
+        });
+        match followed {
+            Ok((lacking, reader)) => {
+                let board = reader.board().clone();
+                let shown = board.shown();
+                let ink_at = tokio::time::Instant::now();
+                self.unanswered.clear();
+                self.open = Some(Open { reader, board, _shown: shown, ink_at });
+                self.send_change(&lacking);
+                early.iter().for_each(|(n, update)| self.change(*n, update));
+            }
+            Err(refusal) => early.iter().for_each(|(n, _)| self.refuse(*n, refusal)),
+        }
+    }
+
+    fn send_change(&mut self, change: &[u8]) {
+        let pieces = change.chunks(MAX_PIECE);
+        let last = pieces.len().saturating_sub(1);
+        for (n, piece) in pieces.enumerate() {
+            let more = u64::from(n < last);
+            self.outgoing.push_back(Frame::Change { n: more, update: piece.to_vec() });
+        }
+    }
+
+    /// The next message for the page. Cancel safe.
+    pub(super) async fn next(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(frame) = self.outgoing.pop_front() {
+                return frame.encode();
+            }
+            if let Some((opening, _)) = &mut self.opening {
+                let opened = opening.await;
+                self.opened(opened);
+                continue;
+            }
+            let Some(open) = &mut self.open else { return std::future::pending().await };
+            match open.reader.news(open.ink_at).await {
+                News::Change => {
+                    if let Some(change) = open.reader.changes() {
+                        self.send_change(&change);
+                    }
+                }
+                News::Ink => {
+                    open.ink_at = tokio::time::Instant::now() + INK_EVERY;
+                    for (member, data) in open.reader.inks() {
+                        self.outgoing.push_back(Frame::Ink { member: member.to_string(), data });
+                    }
+                }
+                News::Stored => self.answer(),
+            }
+        }
+    }
+}
