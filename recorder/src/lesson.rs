@@ -5,6 +5,7 @@ use crate::capture::{Capture, Outcome};
 use crate::clock::{MILLI, Nanos, SECOND};
 use crate::manifest::{Manifest, Stage};
 use crate::part::{Part, PartError};
+use crate::words::Words;
 use crate::writer::{Syncer, WriteFailure};
 use bytes::Bytes;
 use cloudschool_protocol::lesson::{Phase, State};
@@ -142,9 +143,10 @@ impl LessonRecording {
         self.captures.values().filter(|c| c.is_writing()).count()
     }
 
-    /// The lesson is now like this.
-    pub fn state(&mut self, state: &State) {
+    /// The lesson is now like this, and these words go with it.
+    pub fn state(&mut self, state: &State, words: &Words) {
         self.manifest.state.clone_from(state);
+        self.manifest.words.clone_from(words);
         self.manifest.note_members();
         self.changed = true;
     }

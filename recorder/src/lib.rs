@@ -21,4 +21,5 @@ pub mod published;
 pub mod recorder;
 pub mod reorder;
 pub mod telemetry;
+pub mod words;
 pub mod writer;

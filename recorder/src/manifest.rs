@@ -3,6 +3,7 @@
 //! can go on from it.
 
 use crate::clock::{MILLI, Nanos, SECOND, Timing};
+use crate::words::Words;
 use crate::writer::replace;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::media::{Codec, TrackId};
@@ -103,6 +104,9 @@ pub struct Manifest {
     /// Everyone who was there, also those who left.
     pub members: Vec<Member>,
     pub tracks: Vec<TrackEntry>,
+    /// Captions and chapters.
+    #[serde(default)]
+    pub words: Words,
 }
 
 /// Why a manifest can't be used.
@@ -129,6 +133,7 @@ impl Manifest {
             state,
             members,
             tracks: Vec::new(),
+            words: Words::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::clock::{MILLI, Nanos};
 use crate::manifest::Manifest;
+use crate::words::Chapter;
 use cloudschool_protocol::id::{LessonId, MemberId, SchoolId};
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::member::{Member, Role};
@@ -36,6 +37,19 @@ pub struct Recording {
     pub members: Vec<RecordedMember>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<RecordedTrack>,
+    /// Captions (WebVTT), by language.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub captions: Vec<RecordedCaptions>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
+}
+
+/// Captions in one language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCaptions {
+    /// Language tag (BCP 47).
+    pub lang: String,
+    pub file: String,
 }
 
 /// Someone who was there.
@@ -107,16 +121,34 @@ impl Recording {
             bytes: 0,
             members: manifest.members.iter().map(RecordedMember::from).collect(),
             tracks,
+            captions: Vec::new(),
+            chapters: manifest.words.chapters(started_ms, duration_ms),
         }
     }
 
-    /// As it stands in a list: without members and tracks.
+    /// Says that there are captions in these languages.
+    pub fn set_captions<'a>(&mut self, langs: impl Iterator<Item = &'a String>) {
+        let id = &self.id;
+        let file = |lang: &String| media_path(id, &captions_file(lang));
+        let all = langs.map(|lang| RecordedCaptions { lang: lang.clone(), file: file(lang) });
+        self.captions = all.collect();
+    }
+
+    /// As it stands in a list: without members, tracks and words.
     #[must_use]
     pub fn listed(mut self) -> Self {
         self.members.clear();
         self.tracks.clear();
+        self.captions.clear();
+        self.chapters.clear();
         self
     }
+}
+
+/// The file of the captions in a language.
+#[must_use]
+pub fn captions_file(lang: &str) -> String {
+    format!("captions-{lang}.vtt")
 }
 
 fn media_path(id: &str, file: &str) -> String {

@@ -9,6 +9,7 @@ use crate::lesson::{LessonRecording, Report, every, wanted, zero_wall};
 use crate::manifest::{self, Manifest, Stage};
 use crate::publish::Again;
 use crate::telemetry::Telemetry;
+use crate::words::Words;
 use crate::writer::Syncer;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::Event;
@@ -55,11 +56,13 @@ struct Followed {
     /// The lesson's begin on the recorder's wall clock.
     zero_wall: i64,
     recording: Option<LessonRecording>,
+    words: Words,
 }
 
 impl Followed {
     fn new(state: State) -> Self {
-        Self { state, caught_up: false, zero_wall: 0, recording: None }
+        let words = Words::default();
+        Self { state, caught_up: false, zero_wall: 0, recording: None, words }
     }
 }
 
@@ -161,6 +164,7 @@ impl Recorder {
 
     fn go_on(&mut self, lesson: LessonId, manifest: Manifest) {
         let mut followed = Followed::new(manifest.state.clone());
+        followed.words.clone_from(&manifest.words);
         followed.zero_wall = manifest.zero_wall_ns;
         let after = followed.state.seq;
         match self.begin(manifest) {
@@ -293,11 +297,14 @@ impl Recorder {
     fn events(&mut self, lesson: &LessonId, events: &[Event]) {
         let Some(followed) = self.lessons.get_mut(lesson) else { return };
         for event in events {
-            let before = followed.state.session;
+            let (before, seq) = (followed.state.session, followed.state.seq);
             if let Err(gap) = followed.state.apply(event) {
                 tracing::warn!(%lesson, %gap, "asking for the events again");
                 self.subscriber.follow(lesson, followed.state.seq);
                 break;
+            }
+            if followed.state.seq > seq {
+                followed.words.hear(event, &followed.state);
             }
             if followed.state.session != before {
                 followed.zero_wall = zero_wall(event.at_ms, followed.caught_up);
@@ -308,7 +315,7 @@ impl Recorder {
         if let Some(recording) = &mut followed.recording {
             let same = Some(recording.manifest().session) == state.session;
             if same {
-                recording.state(&state);
+                recording.state(&state, &followed.words);
             }
             if !same || state.phase >= Phase::Ended {
                 self.over(lesson);
@@ -334,7 +341,8 @@ impl Recorder {
         if followed.recording.is_some() || followed.state.phase != Phase::Live {
             return;
         }
-        let manifest = Manifest::new(session, followed.zero_wall, followed.state.clone());
+        let mut manifest = Manifest::new(session, followed.zero_wall, followed.state.clone());
+        manifest.words.clone_from(&followed.words);
         match self.begin(manifest) {
             Ok(recording) => {
                 if recording.is_some() {

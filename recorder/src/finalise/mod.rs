@@ -19,7 +19,7 @@ mod transcode;
 use crate::clock::{Nanos, SECOND, TimeLine, Timing, time_lines};
 use crate::manifest::{Manifest, PartEntry};
 use crate::mkv::Reader;
-use crate::published::{RecordedPart, RecordedTrack, Recording};
+use crate::published::{RecordedPart, RecordedTrack, Recording, captions_file};
 use cloudschool_protocol::media::{Codec, Kind, Source};
 use cloudschool_protocol::member::Role;
 use mix::Voice;
@@ -107,6 +107,15 @@ pub fn finalise(
 
     let mut recording =
         Recording::new(manifest, duration, size, published_ms, mark_shown(tracks, &shown));
+    let (started, length) = (recording.started_ms, recording.duration_ms);
+    let captions = manifest.words.captions(started, length);
+    for (lang, text) in &captions {
+        write(out, &captions_file(lang), text.as_bytes())?;
+    }
+    recording.set_captions(captions.keys());
+    if let Some(track) = manifest.words.chapter_track(started, length) {
+        write(out, "chapters.vtt", track.as_bytes())?;
+    }
     recording.bytes = directory_size(out)?;
     write(
         out,

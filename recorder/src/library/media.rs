@@ -1,5 +1,6 @@
 //! Hands out the files of published lessons, whole or in ranges (RFC 9110 §14).
 
+use crate::words::tag;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio_util::io::ReaderStream;
 
 /// Files of a recording that are handed out, and what they are.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("index.m3u8", "application/vnd.apple.mpegurl"),
     ("video.m3u8", "application/vnd.apple.mpegurl"),
     ("audio.m3u8", "application/vnd.apple.mpegurl"),
@@ -21,7 +22,19 @@ const FILES: [(&str, &str); 8] = [
     ("audio.opus", "audio/ogg; codecs=opus"),
     ("thumbnail.jpg", "image/jpeg"),
     ("metadata.json", "application/json"),
+    ("chapters.vtt", VTT),
 ];
+
+const VTT: &str = "text/vtt; charset=utf-8";
+
+/// What a file that is handed out is.
+fn kind_of(name: &str) -> Option<&'static str> {
+    let captions = name.strip_prefix("captions-").and_then(|rest| rest.strip_suffix(".vtt"));
+    if captions.is_some_and(tag) {
+        return Some(VTT);
+    }
+    FILES.iter().find(|(file, _)| *file == name).map(|(_, kind)| *kind)
+}
 
 /// Bytes read at once.
 const CHUNK: usize = 256 * 1024;
@@ -66,9 +79,8 @@ pub fn part(range: Option<&str>, len: u64) -> Part {
 /// # Errors
 /// A 404 for files that aren't handed out, a 416 for ranges outside.
 pub async fn serve(dir: &Path, name: &str, range: Option<&str>) -> Result<Response, Problem> {
-    let known = FILES.iter().find(|(file, _)| *file == name);
-    let (file, kind) = known.ok_or_else(no_such_file)?;
-    let opened = tokio::fs::File::open(dir.join(file)).await;
+    let kind = kind_of(name).ok_or_else(no_such_file)?;
+    let opened = tokio::fs::File::open(dir.join(name)).await;
     let mut opened = opened.map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => no_such_file(),
         _ => Problem::internal(&e),
@@ -121,6 +133,15 @@ fn outside(len: u64) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_files_of_a_recording_are_handed_out() {
+        assert_eq!(kind_of("captions-zh-CN.vtt"), Some(VTT));
+        assert_eq!(kind_of("video.mp4"), Some("video/mp4"));
+        for other in ["captions-../x.vtt", "captions-.vtt", "lesson.json", "../video.mp4", ""] {
+            assert_eq!(kind_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn ranges_are_those_of_rfc_9110() {

@@ -214,6 +214,8 @@ mod tests {
             thumbnail: String::new(),
             opus: String::new(),
             members: vec![],
+            captions: Vec::new(),
+            chapters: Vec::new(),
             tracks: vec![],
             id,
         }

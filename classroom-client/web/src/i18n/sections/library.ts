@@ -22,6 +22,7 @@ export const zh = {
   ended: "播放完毕",
   subject: "学科",
   teacher: "主讲",
+  chapters: "章节",
 };
 
 export const en: typeof zh = {
@@ -43,6 +44,7 @@ export const en: typeof zh = {
   ended: "End of the recording",
   subject: "Subject",
   teacher: "Teacher",
+  chapters: "Chapters",
 };
 
 export const libraryWords = section(zh, en);

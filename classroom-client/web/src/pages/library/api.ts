@@ -15,6 +15,19 @@ export interface Recording {
   height: number;
   playlist: string;
   thumbnail: string;
+  /** WebVTT, by language; of a single recording only. */
+  captions?: { lang: string; file: string }[];
+  chapters?: Chapter[];
+}
+
+export interface Chapter {
+  startMs: number;
+  title: string;
+}
+
+/** The chapter that runs at `ms`, by its place; -1 before the first. */
+export function chapterAt(chapters: readonly Chapter[], ms: number): number {
+  return chapters.findLastIndex((chapter) => chapter.startMs <= ms);
 }
 
 export interface RecordingPage {

@@ -5,14 +5,14 @@ import { useSignal } from "@preact/signals";
 import type Hls from "hls.js";
 import { ArrowLeft, CircleAlert } from "lucide";
 import { useEffect, useRef } from "preact/hooks";
-import { getJson } from "../../http/get.ts";
+import { getBlob, getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
 import { clock, dateTime } from "../../i18n/format.ts";
 import { lang } from "../../i18n/index.ts";
 import { libraryWords } from "../../i18n/sections/library.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { type Recording, recordingAddress } from "./api.ts";
+import { chapterAt, type Recording, recordingAddress } from "./api.ts";
 
 interface Props {
   id: string;
@@ -25,6 +25,8 @@ export function Player({ id, token, onBack }: Props) {
   const item = useSignal<Recording | undefined>(undefined);
   const failed = useSignal<string | undefined>(undefined);
   const ended = useSignal(false);
+  const chapter = useSignal(-1);
+  const captions = useSignal<{ lang: string; url: string }[]>([]);
   const words = libraryWords.value;
 
   useEffect(() => {
@@ -38,6 +40,9 @@ export function Player({ id, token, onBack }: Props) {
         document.title = recording.title;
         const element = video.current;
         if (!element) return;
+        void fetchCaptions(recording, token).then((tracks) => {
+          captions.value = tracks;
+        });
         player = await play(element, recording.playlist, token, () => {
           failed.value = libraryWords.peek().playerFailed;
         });
@@ -53,6 +58,7 @@ export function Player({ id, token, onBack }: Props) {
     return () => {
       gone = true;
       player?.destroy();
+      for (const { url } of captions.peek()) URL.revokeObjectURL(url);
     };
   }, [id]);
 
@@ -83,13 +89,28 @@ export function Player({ id, token, onBack }: Props) {
             playsinline
             aria-label={recording?.title ?? words.title}
             data-testid="player"
+            onTimeUpdate={(event) => {
+              const now = event.currentTarget.currentTime * 1000;
+              chapter.value = chapterAt(recording?.chapters ?? [], now);
+            }}
             onPlaying={() => {
               ended.value = false;
             }}
             onEnded={() => {
               ended.value = true;
             }}
-          />
+          >
+            {captions.value.map(({ lang: of, url }, index) => (
+              <track
+                key={of}
+                kind="captions"
+                srclang={of}
+                label={captionName(of)}
+                src={url}
+                default={index === 0}
+              />
+            ))}
+          </video>
           {failed.value && (
             <div class="frame-empty player-failed" role="alert" data-testid="player-failed">
               <Icon of={CircleAlert} size={40} />
@@ -101,6 +122,28 @@ export function Player({ id, token, onBack }: Props) {
           <>
             <h1 class="player-title">{recording.title}</h1>
             <p class="player-facts">{facts.filter(Boolean).join(" · ")}</p>
+            {recording.chapters && recording.chapters.length > 0 && (
+              <nav aria-label={words.chapters} data-testid="chapters">
+                <h2 class="player-chapters-title">{words.chapters}</h2>
+                <ol class="player-chapters">
+                  {recording.chapters.map(({ startMs, title }, index) => (
+                    <li key={startMs}>
+                      <button
+                        type="button"
+                        class="button button-quiet player-chapter"
+                        aria-current={index === chapter.value ? "true" : undefined}
+                        onClick={() => {
+                          if (video.current) video.current.currentTime = startMs / 1000;
+                        }}
+                      >
+                        <span class="player-chapter-time">{clock(startMs)}</span>
+                        <span>{title}</span>
+                      </button>
+                    </li>
+                  ))}
+                </ol>
+              </nav>
+            )}
           </>
         )}
         <p class="quiet" role="status" data-testid="player-state">
@@ -109,6 +152,28 @@ export function Player({ id, token, onBack }: Props) {
       </main>
     </div>
   );
+}
+
+/** Captions as the browser takes them: its own requests carry no token. */
+async function fetchCaptions(
+  recording: Recording,
+  token: string,
+): Promise<{ lang: string; url: string }[]> {
+  const fetched = (recording.captions ?? []).map(async ({ lang: of, file }) => {
+    const text = await getBlob(file, token);
+    return { lang: of, url: URL.createObjectURL(text) };
+  });
+  const all = await Promise.allSettled(fetched);
+  return all.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+}
+
+/** A language by its own name: 中文, English. */
+function captionName(of: string): string {
+  try {
+    return new Intl.DisplayNames([of], { type: "language" }).of(of) ?? of;
+  } catch {
+    return of;
+  }
 }
 
 async function play(
