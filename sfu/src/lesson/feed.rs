@@ -3,19 +3,69 @@
 //! A subscriber reads from the lesson's history at its own pace and is only woken by news:
 //! there is no queue per subscriber that could fill, so a slow one never holds the lesson up.
 
+use bytes::Bytes;
 use cloudschool_protocol::event::Event;
 use cloudschool_protocol::lesson::State;
-use std::sync::{Arc, PoisonError, RwLock};
+use cloudschool_protocol::socket::ServerMessage;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
 
-/// Most events handed out in one piece, so that a replay is sent in messages of bearable size.
+/// Most events handed out in one piece, and most bytes of them but for the last, so that a replay
+/// is sent in messages of bearable size: a trunk's may have a megabyte.
 const PIECE: usize = 256;
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// The history and present of one lesson. One writer, any number of subscribers.
 #[derive(Debug)]
 pub(super) struct Feed {
     history: RwLock<History>,
     head: watch::Sender<Arc<State>>,
+}
+
+/// An event of a lesson's history, shared by all who are told of it.
+#[derive(Debug)]
+pub struct Told {
+    event: Event,
+    /// So many bytes of JSON.
+    bytes: usize,
+    text: OnceLock<Bytes>,
+}
+
+impl Told {
+    fn new(event: Event) -> Arc<Self> {
+        let mut count = Count(0);
+        // It came off a disk or a trunk as JSON, or goes there: this can't fail.
+        let _counted = serde_json::to_writer(&mut count, &event);
+        Arc::new(Self { event, bytes: count.0, text: OnceLock::new() })
+    }
+
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The message a lesson socket says it with: made once, for however many pages.
+    pub fn text(&self) -> Bytes {
+        let made = || {
+            let message = ServerMessage::Event { event: self.event.clone() };
+            serde_json::to_vec(&message).unwrap_or_default().into()
+        };
+        self.text.get_or_init(made).clone()
+    }
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -25,7 +75,7 @@ struct History {
     /// Grows when that was the origin's: the history is another altogether.
     origin_epoch: u64,
     /// Event `n` at index `n - 1`.
-    events: Vec<Event>,
+    events: Vec<Arc<Told>>,
     /// So many of them the origin has decided. What this node decided by itself comes after.
     decided: usize,
 }
@@ -33,6 +83,7 @@ struct History {
 impl Feed {
     pub(super) fn new(state: State, events: Vec<Event>) -> Arc<Self> {
         let decided = events.len();
+        let events = events.into_iter().map(Told::new).collect();
         let history = RwLock::new(History { epoch: 0, origin_epoch: 0, events, decided });
         Arc::new(Self { history, head: watch::Sender::new(Arc::new(state)) })
     }
@@ -44,14 +95,14 @@ impl Feed {
     /// Adds `events` of the origin, which follow the last, and with them `state`.
     pub(super) fn publish(&self, state: State, events: Vec<Event>) {
         self.write(state, |history| {
-            history.events.extend(events);
+            history.events.extend(events.into_iter().map(Told::new));
             history.decided = history.events.len();
         });
     }
 
     /// Adds `events` that this node decided by itself, which follow the last.
     pub(super) fn publish_provisional(&self, state: State, events: Vec<Event>) {
-        self.write(state, |history| history.events.extend(events));
+        self.write(state, |history| history.events.extend(events.into_iter().map(Told::new)));
     }
 
     /// Puts `decided` in place of what this node decided by itself, and on top what of that is
@@ -60,9 +111,9 @@ impl Feed {
         self.write(state, |history| {
             history.epoch += 1;
             history.events.truncate(history.decided);
-            history.events.extend(decided);
+            history.events.extend(decided.into_iter().map(Told::new));
             history.decided = history.events.len();
-            history.events.extend(provisional);
+            history.events.extend(provisional.into_iter().map(Told::new));
         });
     }
 
@@ -79,7 +130,7 @@ impl Feed {
     /// Event number `seq` of the origin, if it is shown.
     pub(super) fn decided(&self, seq: u64) -> Option<Event> {
         let at = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.read(|history| history.of(Whose::Origin).1.get(at).cloned())
+        self.read(|history| history.of(Whose::Origin).1.get(at).map(|told| told.event.clone()))
     }
 
     /// Number of the last event of the origin.
@@ -134,7 +185,7 @@ enum Whose {
 }
 
 impl History {
-    fn of(&self, whose: Whose) -> (u64, &[Event]) {
+    fn of(&self, whose: Whose) -> (u64, &[Arc<Told>]) {
         match whose {
             Whose::Origin => (self.origin_epoch, self.events.get(..self.decided).unwrap_or(&[])),
             Whose::All => (self.epoch, &self.events),
@@ -158,6 +209,15 @@ impl Subscription {
     /// # Errors
     /// [`Reset`] when there is nothing to continue from.
     pub async fn next(&mut self) -> Result<Vec<Event>, Reset> {
+        let told = self.next_told().await?;
+        Ok(told.iter().map(|told| told.event.clone()).collect())
+    }
+
+    /// As [`Self::next`], shared.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_told(&mut self) -> Result<Vec<Arc<Told>>, Reset> {
         loop {
             self.news.borrow_and_update();
             let events = self.feed.read(|history| {
@@ -166,10 +226,16 @@ impl Subscription {
                     return Err(Reset);
                 }
                 let rest = events.iter().skip(self.delivered as usize);
-                Ok(rest.take(PIECE).cloned().collect::<Vec<_>>())
+                let mut bytes = 0;
+                let fits = |told: &&Arc<Told>| {
+                    let room = bytes < PIECE_BYTES;
+                    bytes += told.bytes;
+                    room
+                };
+                Ok(rest.take(PIECE).take_while(fits).cloned().collect::<Vec<_>>())
             })?;
             if let Some(last) = events.last() {
-                self.delivered = last.seq;
+                self.delivered = last.event.seq;
                 return Ok(events);
             }
             // The sender lives in `self.feed`, so this ends only with news.

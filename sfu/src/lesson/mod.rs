@@ -19,7 +19,7 @@ mod registry;
 mod rules;
 mod settled;
 
-pub use feed::{Reset, Subscription};
+pub use feed::{Reset, Subscription, Told};
 pub use mirror::{Asked, FollowAgain, Forward};
 pub use registry::{LessonHandle, Lessons, LessonsError, Settings};
 pub use rules::Limits;

@@ -16,6 +16,9 @@ use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::trunk::{HandUpEntry, HandUpOutcome, MAX_HAND_UP};
 use std::collections::{HashSet, VecDeque};
 
+/// Most bytes handed up in one message: what fits into a control message with room to spare.
+const HAND_UP_BYTES: usize = 512 * 1024;
+
 /// A lesson at an edge.
 #[derive(Debug)]
 pub(super) struct Sides {
@@ -138,7 +141,14 @@ impl Sides {
 
     /// The next entries to hand up.
     pub(super) fn to_hand_up(&self) -> Vec<HandUpEntry> {
-        self.queue.iter().take(MAX_HAND_UP).cloned().collect()
+        let mut room = HAND_UP_BYTES;
+        let fits = |entry: &&HandUpEntry| {
+            let bytes = serde_json::to_vec(entry).map_or(0, |json| json.len());
+            let first = room == HAND_UP_BYTES;
+            room = room.saturating_sub(bytes);
+            first || room > 0
+        };
+        self.queue.iter().take(MAX_HAND_UP).take_while(fits).cloned().collect()
     }
 
     /// The origin has dealt with these.
