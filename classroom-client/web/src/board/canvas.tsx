@@ -189,12 +189,7 @@ export function BoardCanvas(props: Props) {
 
   const key = (event: KeyboardEvent) => {
     if (readOnly || event.target !== event.currentTarget) return;
-    const command = event.ctrlKey || event.metaKey;
-    if (command && event.key.toLowerCase() === "z") {
-      event.preventDefault();
-      if (event.shiftKey) page.redo();
-      else page.undo();
-    } else if (event.key === "Enter" && tool.peek().kind === "text") {
+    if (event.key === "Enter" && tool.peek().kind === "text") {
       event.preventDefault();
       setTyping(typingAt(board, surface, { x: WIDTH / 4, y: WIDTH / aspect / 3 }));
     }

@@ -22,7 +22,8 @@ export interface Palette {
 /** Gives the picture of an asset once it is loaded; before, has it loaded. */
 export type Pictures = (asset: string) => CanvasImageSource | undefined;
 
-const FONT = 'system-ui, "Noto Sans SC", "PingFang SC", "Microsoft YaHei", sans-serif';
+const FONT =
+  'system-ui, "Noto Sans SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif';
 const LINE_HEIGHT = 1.3;
 const MARKER_ALPHA = 0.4;
 

@@ -50,7 +50,7 @@ interface Props {
 export function BoardTools({ board, surface, tool }: Props) {
   const say = words.value;
   const { document: page } = board;
-  useRedraw(board, surface);
+  const elements = useElements(board, surface);
   const [failed, setFailed] = useState(false);
   const insert = async () => {
     setFailed(false);
@@ -143,7 +143,7 @@ export function BoardTools({ board, surface, tool }: Props) {
             icon={Trash2}
             name={say.clear}
             testId="board-clear"
-            disabled={page.elements(surface).size === 0}
+            disabled={elements.size === 0}
             onClick={() => page.erase(surface, page.elements(surface).keys())}
           />
         )}
@@ -314,10 +314,27 @@ export function useShownPage({ document: page }: OpenBoard): string {
   return shown;
 }
 
-/** Shows the tools anew when what they say of the surface may have changed. */
-function useRedraw({ document: page }: OpenBoard, surface: string): void {
+/** What is said of a surface in words follows it at this pace. */
+const SAID_EVERY_MS = 250;
+
+/** What is on a surface, for what is said of it: not with every stroke, but soon after. */
+export function useElements({ document: page }: OpenBoard, surface: string) {
   const [, again] = useState({});
-  useEffect(() => page.onChange(surface, () => again({})), [page, surface]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const soon = () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        again({});
+      }, SAID_EVERY_MS);
+    };
+    const stop = page.onChange(surface, soon);
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [page, surface]);
+  return page.elements(surface);
 }
 
 /** What the keys do while the focus is in the board. */

@@ -13,6 +13,7 @@ import {
   BoardTools,
   BoardWritersChoice,
   boardKeys,
+  useElements,
   useShownPage,
 } from "./tools.tsx";
 import { words } from "./words.ts";
@@ -31,7 +32,7 @@ export function BoardView({ board, bare = false }: ViewProps) {
   const say = words.value;
   const surface = pageSurface(shown);
   const n = board.document.pages().indexOf(shown) + 1;
-  const things = board.document.elements(surface).size;
+  const things = useElements(board, surface).size;
   // A classroom's screen that only shows has no use for a bar.
   const bar = !bare && (board.mayWrite.value || board.document.role !== "classroom");
   return (
@@ -79,7 +80,7 @@ interface OverlayProps {
 /** A layer of ink over a page of slides: put it into the slide's box, after the picture. */
 export function BoardOverlay({ board, surface, tool, aspect }: OverlayProps) {
   const none = useSignal<Tool>(PEN);
-  const things = board.document.elements(surface).size;
+  const things = useElements(board, surface).size;
   return (
     <div class="board-overlay">
       <BoardCanvas
@@ -105,10 +106,13 @@ export function BoardFrame(props: {
 }) {
   const box = useRef<HTMLElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !props.board.mayWrite.peek()) return;
+    if (event.altKey || !props.board.mayWrite.peek()) return;
     if ((event.target as HTMLElement).closest("input, select, textarea")) return;
-    const action = boardKeys(props.board, props.tool)[event.key.toUpperCase()];
-    if (!action) return;
+    const command = event.ctrlKey || event.metaKey;
+    // Ctrl+Z and Ctrl+Y (or Ctrl+Shift+Z) as everywhere; every other key by itself.
+    const key = command && event.shiftKey && event.key === "Z" ? "Y" : event.key.toUpperCase();
+    const action = boardKeys(props.board, props.tool)[key];
+    if (!action || (command && key !== "Z" && key !== "Y")) return;
     event.preventDefault();
     // The page around has keys of its own.
     event.stopPropagation();
@@ -129,7 +133,7 @@ export function BoardFrame(props: {
 
 /** The texts of a surface, for those who don't see the picture. */
 function Texts({ board, surface }: { board: OpenBoard; surface: string }) {
-  const texts = [...board.document.elements(surface)].flatMap(([key, element]) =>
+  const texts = [...useElements(board, surface)].flatMap(([key, element]) =>
     element.kind === "text" ? [[key, element.text] as const] : [],
   );
   if (texts.length === 0) return null;
