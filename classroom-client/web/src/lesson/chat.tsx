@@ -28,9 +28,11 @@ interface Props {
   draft: Draft;
   /** Whose messages this member may remove, and whom it may silence. */
   moderates?: (member: Member | undefined) => boolean;
+  /** Silences a member or lets it write again, where a page does more than ask for it. */
+  onSilence?: (member: string, silenced: boolean) => void;
 }
 
-export function Chat({ session, draft, moderates }: Props) {
+export function Chat({ session, draft, moderates, onSilence }: Props) {
   const { state, socket } = session;
   const list = useRef<HTMLDivElement>(null);
   const words = classWords.value;
@@ -55,6 +57,7 @@ export function Chat({ session, draft, moderates }: Props) {
               message={message}
               session={session}
               moderates={moderates?.(state.members[message.member]) ?? false}
+              onSilence={onSilence}
             />
           ))}
           {waiting.map(({ id, text }) => (
@@ -73,13 +76,26 @@ export function Chat({ session, draft, moderates }: Props) {
   );
 }
 
-function Said(props: { message: ChatMessage; session: LessonSession; moderates: boolean }) {
+function Said(props: {
+  message: ChatMessage;
+  session: LessonSession;
+  moderates: boolean;
+  onSilence: Props["onSilence"];
+}) {
   const { message, session } = props;
   const { state, socket } = session;
   const words = classWords.value;
   const own = message.member === socket.you.value?.id;
   const who = state?.members[message.member]?.name ?? state?.attendance[message.member]?.name;
   const silenced = state?.chat.silenced.includes(message.member) ?? false;
+  const silence = () => {
+    if (props.onSilence) props.onSilence(message.member, !silenced);
+    else {
+      socket
+        .command({ do: "silence", member: message.member, silenced: !silenced })
+        .catch(notifyRefused);
+    }
+  };
   return (
     <li class={`chat-said ${own ? "chat-own" : ""}`} data-testid={`chat-${message.id}`}>
       <span class="chat-meta">
@@ -105,11 +121,7 @@ function Said(props: { message: ChatMessage; session: LessonSession; moderates: 
             name={`${silenced ? words.unsilence : words.silence}${t.value.common.colon}${who ?? message.member}`}
             pressed={silenced}
             testId={`silence-${message.id}`}
-            onClick={() =>
-              void socket
-                .command({ do: "silence", member: message.member, silenced: !silenced })
-                .catch(notifyRefused)
-            }
+            onClick={silence}
           />
         </span>
       )}
@@ -127,9 +139,11 @@ function Composer(props: { session: LessonSession; state: LessonState; draft: Dr
   const { session, state, draft } = props;
   const words = classWords.value;
   const me = session.socket.you.value?.id ?? "";
-  const why = hindrance(state, me);
-  const onlyTeacher = state.chat.mode === "teacher-only";
-  const to: ChatTo = onlyTeacher ? "teacher" : draft.to.value;
+  // Who teaches writes to the class, whatever the class may write.
+  const leads = session.socket.you.value?.role === "teacher";
+  const why = leads ? undefined : hindrance(state, me);
+  const onlyTeacher = !leads && state.chat.mode === "teacher-only";
+  const to: ChatTo = leads ? "all" : onlyTeacher ? "teacher" : draft.to.value;
   const text = draft.text.value.trim();
   const send = () => {
     if (!text || why) return;
@@ -147,9 +161,8 @@ function Composer(props: { session: LessonSession; state: LessonState; draft: Dr
         send();
       }}
     >
-      {onlyTeacher ? (
-        <p class="quiet">{words.chatTeacherOnly}</p>
-      ) : (
+      {onlyTeacher && <p class="quiet">{words.chatTeacherOnly}</p>}
+      {!onlyTeacher && !leads && (
         <div class="chat-to">
           {(["all", "teacher"] as const).map((one) => (
             <Button

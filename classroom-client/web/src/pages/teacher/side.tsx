@@ -105,7 +105,12 @@ function Tabs({ desk, state }: { desk: Desk; state: LessonState }) {
               choices={MODES.map((value) => ({ value, label: words.mode[value] }))}
               onChoose={(mode) => void desk.ask({ do: "set-chat", mode })}
             />
-            <Chat session={desk.session} draft={draft} moderates={(who) => who?.id !== me} />
+            <Chat
+              session={desk.session}
+              draft={draft}
+              moderates={(who) => who?.id !== me}
+              onSilence={(member, silenced) => desk.silence(member, silenced)}
+            />
           </>
         ) : (
           <div class="tab-members">

@@ -91,6 +91,7 @@ export function ResultsActions(props: { desk: Desk; quiz: Quiz; onNew: () => voi
       )}
       {!quiz.tallies && (
         <Button
+          key={open ? "early" : "due"}
           icon={Eye}
           look={open ? "plain" : "accent"}
           testId="quiz-reveal"
@@ -100,7 +101,12 @@ export function ResultsActions(props: { desk: Desk; quiz: Quiz; onNew: () => voi
         </Button>
       )}
       {!open && (
-        <Button look={quiz.tallies ? "accent" : "plain"} testId="quiz-new" onClick={onNew}>
+        <Button
+          key={quiz.tallies ? "next" : "other"}
+          look={quiz.tallies ? "accent" : "plain"}
+          testId="quiz-new"
+          onClick={onNew}
+        >
           {words.newOne}
         </Button>
       )}
