@@ -264,7 +264,7 @@ function TypingField(props: { typing: Typing; tool: Tool; onDone: (text: string)
   const { typing, tool, onDone } = props;
   const field = useRef<HTMLTextAreaElement>(null);
   const done = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current?.focus();
   }, []);
   const finish = () => {
