@@ -58,6 +58,12 @@ impl Viewer {
         }
     }
 
+    /// What `member` counted of a class: a room knows what its own assistant reports of it.
+    fn sees_count_of(&self, member: &MemberId, school: &SchoolId) -> bool {
+        let own_room = self.me.role == Role::Classroom && *school == self.me.school;
+        own_room || self.sees_answers_of(member, Some(school))
+    }
+
     fn hears(&self, member: &MemberId, to: Audience, school: Option<&SchoolId>) -> bool {
         match to {
             Audience::All => true,
@@ -95,16 +101,16 @@ impl Viewer {
             }
             EventBody::MemberLeft { member, .. } => !self.unseen.remove(member),
             EventBody::RollCallAnswered { member, .. }
-            | EventBody::RollCallCounted { member, .. }
             | EventBody::MemberAway { member, .. }
             | EventBody::ReactionGiven { member, .. }
             | EventBody::ChatSilenced { member, .. } => self.knows_of(member),
             EventBody::QuizAnswered { member, .. } => {
                 self.sees_answers_of(member, school_of(state, member))
             }
-            EventBody::QuizCounted { member, school, .. } => {
-                self.sees_answers_of(member, Some(school))
+            EventBody::RollCallCounted { member, school, .. } => {
+                self.knows_of(member) || self.sees_count_of(member, school)
             }
+            EventBody::QuizCounted { member, school, .. } => self.sees_count_of(member, school),
             EventBody::ChatSaid { member, to, .. } => {
                 self.hears(member, *to, school_of(state, member))
             }
@@ -177,7 +183,9 @@ impl Viewer {
             closes_ms: roll_call.closes_ms,
             closed_ms: roll_call.closed_ms,
             answered: kept(&roll_call.answered, |id, _| self.knows_of(id)),
-            counted: kept(&roll_call.counted, |id, _| self.knows_of(id)),
+            counted: kept(&roll_call.counted, |id, c| {
+                self.knows_of(id) || self.sees_count_of(id, &c.school)
+            }),
         }
     }
 
@@ -189,7 +197,7 @@ impl Viewer {
             closes_ms: quiz.closes_ms,
             closed_ms: quiz.closed_ms,
             answers: kept(&quiz.answers, |id, _| self.sees_answers_of(id, school_of(state, id))),
-            counts: kept(&quiz.counts, |id, c| self.sees_answers_of(id, Some(&c.school))),
+            counts: kept(&quiz.counts, |id, c| self.sees_count_of(id, &c.school)),
             tallies: quiz.tallies.clone(),
         }
     }
