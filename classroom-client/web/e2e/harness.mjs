@@ -183,7 +183,7 @@ export async function visit(
 function servePages(route) {
   const { pathname } = new URL(route.request().url());
   const page =
-    /^\/(?:(teacher|classroom|student|assistant|observer|library|report)(?:\/[^/]*)?)?$/.exec(
+    /^\/(?:(teacher|classroom|student|assistant|observer|library|report|timetable|patrol)(?:\/[^/]*)?)?$/.exec(
       pathname,
     );
   if (page) return route.fulfill({ path: join(PAGES, `${page[1] ?? "index"}.html`) });
@@ -253,6 +253,32 @@ export async function hearsClass(page) {
   };
   const before = await energy();
   return until("a voice of the class is heard", async () => (await energy()) > before);
+}
+
+/** Lets a test cut and mend a page's lesson socket. */
+export function cuttable() {
+  let cut = false;
+  const open = new Set();
+  return {
+    async before(page) {
+      await page.routeWebSocket(/\/socket$/, (ws) => {
+        if (cut) {
+          void ws.close();
+          return;
+        }
+        ws.connectToServer();
+        open.add(ws);
+      });
+    },
+    async cut() {
+      cut = true;
+      for (const ws of open) await ws.close();
+      open.clear();
+    },
+    mend() {
+      cut = false;
+    },
+  };
 }
 
 /** Waits until a video element shows moving pictures, not only receives them. */

@@ -4,6 +4,7 @@
 import {
   accessibility,
   byId,
+  cuttable,
   expect,
   hearsClass,
   launch,
@@ -21,32 +22,6 @@ const STUDENT = "wang";
 const TEACHER = "li";
 /** A raised hand is at the teacher's within this (what must hold). */
 const HAND_WITHIN_MS = 1000;
-
-/** Lets a test cut and mend a page's lesson socket. */
-function cuttable() {
-  let cut = false;
-  const open = new Set();
-  return {
-    async before(page) {
-      await page.routeWebSocket(/\/socket$/, (ws) => {
-        if (cut) {
-          void ws.close();
-          return;
-        }
-        ws.connectToServer();
-        open.add(ws);
-      });
-    },
-    async cut() {
-      cut = true;
-      for (const ws of open) await ws.close();
-      open.clear();
-    },
-    mend() {
-      cut = false;
-    },
-  };
-}
 
 export async function lesson(browser, links) {
   let teacher;

@@ -3,6 +3,7 @@
 
 import { afterwards } from "./afterwards.mjs";
 import { appliance, configured, missing } from "./appliance.mjs";
+import { classroom } from "./class.mjs";
 import { entering } from "./entering.mjs";
 import {
   closeBrowsers,
@@ -14,8 +15,10 @@ import {
   summary,
   test,
 } from "./harness.mjs";
+import { interactions } from "./interactions.mjs";
 import { lesson } from "./lesson.mjs";
 import { narrowing } from "./narrowing.mjs";
+import { office } from "./office.mjs";
 
 /** Runs a part of the tests on an installation of its own. */
 async function installed(part) {
@@ -42,6 +45,9 @@ async function wholeLesson({ links }) {
 /** By name: what runs, how its installation is prepared, and why it can't be tried here. */
 const PARTS = {
   lesson: { run: wholeLesson },
+  interactions: { run: interactions },
+  class: { run: classroom },
+  office: { run: office },
   narrowing: { run: ({ links, data }) => narrowing(links, data) },
   appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },
 };

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { cell, inOrder, table } from "./notes.ts";
-import { defaultSheet, MOST_ROWS, readSheet, submittable, total, withRow } from "./sheet.ts";
+import {
+  defaultSheet,
+  MOST_ROWS,
+  readSheet,
+  sameSheet,
+  submittable,
+  total,
+  withRow,
+} from "./sheet.ts";
 
 describe("notes as a table", () => {
   it("quote what would break a line or a cell", () => {
@@ -49,6 +57,14 @@ describe("a scoring sheet", () => {
     const smaller = withRow(withRow(sheet, 0, { points: 9 }), 0, { of: 5 });
     expect(smaller[0]).toEqual({ criterion: "目标", points: 5, of: 5 });
     expect(withRow(sheet, 1, { of: 0 })[1]?.of).toBe(1);
+  });
+
+  it("is the same as another with the same lines, however they are written", () => {
+    expect(sameSheet(sheet, [{ of: 10, points: 0, criterion: "目标" }, ...sheet.slice(1)])).toBe(
+      true,
+    );
+    expect(sameSheet(sheet, withRow(sheet, 0, { points: 1 }))).toBe(false);
+    expect(sameSheet(sheet, sheet.slice(1))).toBe(false);
   });
 
   it("is submitted without lines that say nothing", () => {

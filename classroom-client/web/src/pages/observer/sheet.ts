@@ -45,7 +45,15 @@ export function submittable(sheet: readonly Score[]): Score[] {
 }
 
 export function sameSheet(a: readonly Score[], b: readonly Score[]): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return (
+    a.length === b.length &&
+    a.every((row, at) => {
+      const other = b[at];
+      return (
+        row.criterion === other?.criterion && row.points === other.points && row.of === other.of
+      );
+    })
+  );
 }
 
 /** What was kept of a sheet; `undefined` for nothing, or nothing of ours. */
