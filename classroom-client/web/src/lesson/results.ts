@@ -1,7 +1,6 @@
 // What a quiz or a poll came to, counted from the answers a page knows of: in all, and by
 // school. Pure, and for every page that shows results. Nobody is ranked.
 
-import { membersOf } from "../protocol/state.ts";
 import type { Answer, Item, LessonState, Quiz } from "../protocol/words.ts";
 
 /** Of short answers as many different ones are shown. */
@@ -76,18 +75,39 @@ function written(answer: Answer): string | undefined {
 
 /** Who could answer at a school: devices, or the heads counted at the last roll call if more. */
 export function classSize(state: LessonState, school: string): number {
-  const students = membersOf(state, "student").filter((one) => one.school === school).length;
   const heads = Object.values(state.rollCall?.counted ?? {})
     .filter((one) => one.school === school)
     .reduce((sum, one) => sum + one.present, 0);
-  return Math.max(students, heads);
+  return Math.max(presence(state).students.get(school) ?? 0, heads);
+}
+
+interface Presence {
+  schools: readonly string[];
+  students: ReadonlyMap<string, number>;
+}
+
+/** Counted once for as long as nobody comes or goes. */
+const counted = new WeakMap<LessonState["members"], Presence>();
+
+function presence({ members }: LessonState): Presence {
+  let found = counted.get(members);
+  if (!found) {
+    const students = new Map<string, number>();
+    const schools = new Set<string>();
+    for (const { role, school } of Object.values(members)) {
+      schools.add(school);
+      if (role === "student") students.set(school, (students.get(school) ?? 0) + 1);
+    }
+    found = { schools: [...schools].sort(), students };
+    counted.set(members, found);
+  }
+  return found;
 }
 
 /** The campus first, then the schools as the lesson lists them, then any others. */
 export function schoolsOf(state: LessonState): string[] {
   const { campus, schools } = state.info;
-  const present = Object.values(state.members).map((member) => member.school);
-  return [...new Set([campus, ...schools, ...present.sort()])];
+  return [...new Set([campus, ...schools, ...presence(state).schools])];
 }
 
 /** What the `index`th item came to so far. */

@@ -173,6 +173,7 @@ describe("a broken line", () => {
     const one = joined();
     line().say({ type: "event", event: event(6, { type: "hand.raised", member: "wang" }) });
     line().say({ type: "event", event: event(9, { type: "hand.raised", member: "x" }) });
+    vi.advanceTimersByTime(50);
     expect(one.state.value).toMatchObject({ seq: 9, hands: [{ member: "wang" }, { member: "x" }] });
     expect(one.link.value).toEqual({ at: "joined" });
   });
@@ -191,6 +192,7 @@ describe("a broken line", () => {
       type: "event",
       event: event(10, { type: "hand.lowered", member: "wang", by: "li" }),
     });
+    vi.advanceTimersByTime(50);
     expect(one.state.value).toMatchObject({ seq: 10, hands: [] });
     expect(one.link.value).toEqual({ at: "joined" });
     expect(lines).toHaveLength(1);
@@ -207,6 +209,40 @@ describe("a broken line", () => {
     expect(one.link.value).toMatchObject({ at: "closed", reason: "replaced" });
     one.start();
     expect(one.link.value).toMatchObject({ at: "connecting" });
+  });
+});
+
+describe("a burst of events", () => {
+  const hand = (seq: number) =>
+    line().say({
+      type: "event",
+      event: event(seq, { type: "hand.raised", member: `s${seq}` }),
+    });
+
+  it("is shown together, the first at once", () => {
+    const one = joined();
+    const shown = vi.fn();
+    one.state.subscribe(shown);
+    shown.mockClear();
+    for (let seq = 6; seq < 206; seq += 1) hand(seq);
+    expect(one.state.value?.hands).toHaveLength(1);
+    vi.advanceTimersByTime(50);
+    expect(one.state.value?.hands).toHaveLength(200);
+    expect(shown).toHaveBeenCalledTimes(2);
+  });
+
+  it("is shown before an answer that came after it, and not lost with the line", async () => {
+    const one = joined();
+    const done = one.command({ do: "raise-hand" });
+    const id = line().lastId;
+    hand(6);
+    hand(7);
+    line().say({ type: "done", id });
+    expect(one.state.value?.hands).toHaveLength(2);
+    await expect(done).resolves.toBeUndefined();
+    hand(8);
+    line().break();
+    expect(one.state.value?.hands).toHaveLength(3);
   });
 });
 

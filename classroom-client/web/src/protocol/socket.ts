@@ -28,6 +28,8 @@ import {
 
 /** An answer is given in milliseconds; a line silent for this long is taken for dead. */
 const ANSWER_WITHIN_MS = 10_000;
+/** Pages are drawn anew no more often; nobody sees the difference. */
+const SHOW_EVERY_MS = 50;
 
 /** Where the conversation stands. */
 export type SocketLink =
@@ -126,6 +128,9 @@ export class LessonSocket {
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #answerTimer: ReturnType<typeof setTimeout> | undefined;
   #againTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What is not shown yet. */
+  #ahead: LessonState | undefined;
+  #showTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #commands = new Map<number, Pending>();
   readonly #asks = new Map<number, Ask>();
   readonly #outbox: Outbox;
@@ -282,6 +287,7 @@ export class LessonSocket {
     clearTimeout(this.#answerTimer);
     clearTimeout(this.#againTimer);
     this.#answerTimer = undefined;
+    this.#showNow();
     const ws = this.#ws;
     this.#ws = undefined;
     if (ws) {
@@ -315,14 +321,15 @@ export class LessonSocket {
   }
 
   #receive(message: ServerMessage): void {
+    // An answer finds shown what happened before it.
+    if (message.type !== "event") this.#showNow();
     switch (message.type) {
       case "welcome":
         this.#welcome(message);
         return;
       case "event": {
-        const state = this.state.peek();
-        if (!state) return;
-        this.state.value = applyEvent(state, message.event);
+        const state = this.#ahead ?? this.state.peek();
+        if (state) this.#show(applyEvent(state, message.event));
         return;
       }
       case "state":
@@ -354,6 +361,25 @@ export class LessonSocket {
         this.#bye(message.reason, message.message);
         return;
     }
+  }
+
+  /**
+   * Shows a state: at once, or in a moment together with what comes until then, for a class
+   * that answers within a second is some hundred events.
+   */
+  #show(state: LessonState): void {
+    this.#ahead = state;
+    if (this.#showTimer !== undefined) return;
+    this.#showNow();
+    this.#showTimer = setTimeout(() => {
+      this.#showTimer = undefined;
+      if (this.#ahead) this.#show(this.#ahead);
+    }, SHOW_EVERY_MS);
+  }
+
+  #showNow(): void {
+    if (this.#ahead) this.state.value = this.#ahead;
+    this.#ahead = undefined;
   }
 
   #welcome(welcome: Extract<ServerMessage, { type: "welcome" }>): void {

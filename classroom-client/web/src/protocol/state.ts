@@ -17,6 +17,7 @@ import {
   type LessonEvent,
   type LessonState,
   type Member,
+  type Role,
   trackMember,
 } from "./words.ts";
 
@@ -117,9 +118,20 @@ export function teacherOf(state: LessonState): Member | undefined {
   return Object.values(state.members).find((member) => member.role === "teacher");
 }
 
+/** Looked up many times while members don't change; sorting two thousand takes its time. */
+const sortedMembers = new WeakMap<LessonState["members"], Map<Role, readonly Member[]>>();
+const collator = new Intl.Collator();
+
 /** Members of the given role, by school and then by name. */
-export function membersOf(state: LessonState, role: Member["role"]): Member[] {
-  return Object.values(state.members)
-    .filter((member) => member.role === role)
-    .sort((a, b) => a.school.localeCompare(b.school) || a.name.localeCompare(b.name));
+export function membersOf({ members }: LessonState, role: Role): readonly Member[] {
+  const roles = sortedMembers.get(members) ?? new Map<Role, readonly Member[]>();
+  sortedMembers.set(members, roles);
+  let found = roles.get(role);
+  if (!found) {
+    found = Object.values(members)
+      .filter((member) => member.role === role)
+      .sort((a, b) => collator.compare(a.school, b.school) || collator.compare(a.name, b.name));
+    roles.set(role, found);
+  }
+  return found;
 }

@@ -148,7 +148,8 @@ export class Desk {
     if (what === "board") this.direct("board");
     else if (what === "slides") {
       if (state.slides) this.direct("slides-teacher");
-    } else if (state.slides || state.view.layout === "board") this.direct("teacher");
+    } else if (state.slides) this.direct("teacher");
+    else if (!state.view.auto) this.direct("auto");
   }
 
   praise(member: string, text?: string): void {

@@ -10,7 +10,7 @@
 // Without choices the answer says the kind: 对/错 (true/false), a number (`3.14 ±0.01`), else a
 // short text. `答案: A, C` of a question with choices asks for several. No answer: none is right.
 //
-// CSV: a first line of names, in either language, in any order: 题目 prompt, A, B, C …, 答案
+// docs/question-files.md has all of it. CSV: a first line of names, in either language, in any order: 题目 prompt, A, B, C …, 答案
 // answer, and, where wished, 题型 kind, 误差 tolerance.
 
 import type { Answer, Item, ItemKind } from "../../../protocol/words.ts";
