@@ -119,7 +119,9 @@ export async function lesson(browser, links) {
     await room.locator(".room-screen-stage").waitFor();
     await teacher.locator(`[data-testid="big-picture"][data-shows="${ROOM}"]`).waitFor();
     await moves(student, `${ROOM}/camera`);
-    await plays(student, `small-${ROOM}`);
+    // Nobody has directed anything: who is called up is looked at.
+    await byId(student, "main-video").and(student.locator('[aria-label*="三年级一班"]')).waitFor();
+    await plays(student, "main-video");
     await hearsClass(student);
   });
 
