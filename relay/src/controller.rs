@@ -31,11 +31,12 @@ use min_rtt::{Minimum, SPAN};
 use outage::Outage;
 use std::time::{Duration, Instant};
 
-/// How often the rate is decided on.
-const STEP: Duration = Duration::from_millis(100);
+/// How often the rate is decided on: as often as the meter has news.
+const STEP: Duration = Duration::from_millis(50);
 
-/// Bytes/s at the start: 2 Mbit/s, a teacher at full quality on the weakest line we serve.
-const START_RATE: f64 = 250_000.0;
+/// Bytes/s at the start: 3 Mbit/s, room for a teacher at full quality and the keyframe that is
+/// first. A line that is narrower says so within half a second.
+const START_RATE: f64 = 375_000.0;
 
 /// Bytes/s that are always tried: 100 kbit/s, two voices.
 const MIN_RATE: f64 = 12_500.0;
@@ -117,6 +118,12 @@ const CLIMB_SHARE: f64 = 0.15;
 const CLIMB_FASTER: f64 = 10_000.0;
 const CLIMB_MOST: f64 = 0.5;
 
+/// With padding as much at 1 Mbit/s, up to three times at less and half at more; on a slow line
+/// no more than so much of the rate.
+const PADDED_LIKE: f64 = 125_000.0;
+const PADDED_SHARE: f64 = 0.4;
+const PADDED_GENTLY: f64 = 90_000.0;
+
 /// Growth in half a second as long as nothing has ever gone wrong.
 const UP_AT_START: f64 = 1.5;
 
@@ -133,6 +140,11 @@ const LOSS_LIMIT_MOST: f64 = 0.35;
 
 /// Lost share of a quarter of a second over which the line has become another.
 const COLLAPSE_LOSS: f64 = 0.4;
+
+/// So has it when less than this share of what was sent arrives in a tenth of a second, all of it
+/// late: half a second of sound is lost before the rest is told.
+const COLLAPSE_SPAN: Duration = Duration::from_millis(100);
+const COLLAPSE_SHARE: f64 = 0.35;
 
 /// Room over what is wanted that is looked for, so that a choice does not stand on the edge.
 const WANT_ROOM: f64 = 1.15;
@@ -490,6 +502,12 @@ impl MediaController {
 
     /// The line carries a fraction of what it did a moment ago.
     fn collapsed(&self) -> bool {
+        let tenth = self.meter.last(COLLAPSE_SPAN, Duration::ZERO);
+        let limit = QUEUE_LIMIT + self.packets(2);
+        let stood = tenth.rtt.is_some_and(|rtt| rtt.saturating_sub(self.base_rtt()) > limit);
+        if stood && tenth.delivery_rate() < COLLAPSE_SHARE * self.seen.sent {
+            return true;
+        }
         let quarter = self.meter.last(QUEUE_SPAN, Duration::ZERO);
         let drowning =
             quarter.loss() > COLLAPSE_LOSS.max(2.0 * self.usual()) && quarter.lost > 6 * self.mtu;
@@ -653,13 +671,23 @@ impl MediaController {
             Mode::Starting => self.rate * UP_AT_START.powf(seconds / 0.5),
             Mode::Alone => {
                 let longer = (self.climbing - 1.0).max(0.0);
-                let steady = CLIMB.min(CLIMB_SHARE * self.rate);
+                let steady = match self.probe {
+                    Some(_) => self.padded_climb(),
+                    None => CLIMB.min(CLIMB_SHARE * self.rate),
+                };
                 let faster = (CLIMB_FASTER * longer * longer).min(CLIMB_MOST * self.rate);
                 self.rate + (steady + faster) * seconds
             }
             Mode::Sharing => self.rate + CLIMB.min(CLIMB_SHARE * self.rate) * seconds,
         };
         self.rate = grown.min(most).clamp(MIN_RATE, MAX_RATE);
+    }
+
+    /// Climbing by padding, in bytes/s each second: where several do so at once, who has less
+    /// gets more of it. A line of a few hundred kbit/s is full before anybody notices.
+    fn padded_climb(&self) -> f64 {
+        let gentle = PADDED_SHARE * self.rate * (self.rate / PADDED_GENTLY).min(1.0);
+        (CLIMB * (PADDED_LIKE / self.rate).clamp(0.5, 3.0)).min(gentle)
     }
 
     fn try_padding(&mut self, now: Instant, seconds: f64) {

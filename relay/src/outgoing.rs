@@ -51,6 +51,11 @@ const HEADERS: usize = 64;
 /// keyframe's length. 100 ms also skips on a healthy lossy line.
 const BEHIND: Duration = Duration::from_millis(200);
 
+/// On a path so long that what is lost twice is late, frames go in streams of so many packets,
+/// and one of them is sent once more when it has lost something. Smaller ones would cost more
+/// for themselves than they save of what is sent again.
+const PART: usize = 2;
+
 /// Audio that QUIC has not sent: with more than this in its buffer the line is stuck, and what
 /// comes waits here, where it can become too old, and not behind it.
 const DATAGRAMS_UNSENT: usize = 4 * 1024;
@@ -79,8 +84,10 @@ impl Outgoing {
             },
             Kind::Video => 0,
         };
-        let deadline = self.gauge.state().deadline();
-        let sent = self.hold(Instant::now(), flow, priority, deadline, stream(flow, &[packet]));
+        let now = Instant::now();
+        let deadline = now + self.gauge.state().deadline();
+        let only = Frame::new(now, deadline, flow, priority, stream(flow, &[packet]));
+        let sent = self.hold(now, vec![only]);
         if !sent {
             count(&self.counters.packets_not_sent);
         }
@@ -103,7 +110,15 @@ impl Outgoing {
             count(&self.counters.frames_skipped);
             return Verdict::Skipped { why };
         }
-        if self.hold(now, flow, options.priority, deadline, stream(flow, packets)) {
+        let part = |packets: &[P]| {
+            Frame::new(now, now + deadline, flow, options.priority, stream(flow, packets))
+        };
+        let parts = if path.has_time_for_one_loss() {
+            packets.chunks(PART).map(|packets| part(packets).twice()).collect()
+        } else {
+            vec![part(packets)]
+        };
+        if self.hold(now, parts) {
             return Verdict::Sent;
         }
         self.waiting().missed(flow, options.kind);
@@ -169,21 +184,13 @@ impl Outgoing {
         free + DATAGRAMS_UNSENT < DATAGRAM_SEND_BUFFER
     }
 
-    /// Takes a whole stream, or nothing of it when too much waits.
-    fn hold(
-        &self,
-        now: Instant,
-        flow: u64,
-        priority: i32,
-        deadline: Duration,
-        bytes: Bytes,
-    ) -> bool {
+    /// Takes a whole frame, or nothing of it when too much waits.
+    fn hold(&self, now: Instant, parts: Vec<Frame>) -> bool {
         if self.connection.close_reason().is_some() {
             return false;
         }
         let mut waiting = self.waiting();
-        let frame = Frame::new(now, now + deadline, flow, priority, bytes);
-        if !waiting.hold(now, frame, &self.counters) {
+        if !waiting.hold(now, parts, &self.counters) {
             return false;
         }
         self.release(&mut waiting, now);
@@ -197,6 +204,11 @@ impl Outgoing {
     fn release(&self, waiting: &mut Waiting, now: Instant) {
         let orders = self.gauge.orders();
         let piece = if orders.send_rate < WHOLE_FRAMES { PIECE } else { usize::MAX };
+        let again = waiting.send_again(&self.connection);
+        if again > 0 {
+            waiting.pacer.spent(again + again.div_ceil(PIECE) * HEADERS);
+            add(&self.counters.frame_bytes_repeated, again as u64);
+        }
         waiting.release_at = None;
         while waiting.has_held() {
             if let Err(wait) = waiting.pacer.room(now, orders.send_rate) {

@@ -33,6 +33,13 @@ impl PathState {
     pub fn deadline(&self) -> Duration {
         crate::MEDIA_DEADLINE.max(self.rtt.mul_f64(1.5) + Duration::from_millis(100))
     }
+
+    /// Whether what is lost can be sent again in time, but not what is lost again then: a loss
+    /// shows after a round trip and an eighth.
+    #[must_use]
+    pub fn has_time_for_one_loss(&self) -> bool {
+        self.min_rtt.mul_f64(2.25) > self.deadline()
+    }
 }
 
 /// What the controller asks of the sender, in bytes/s.
@@ -109,5 +116,7 @@ mod tests {
         let with = |rtt| PathState { rtt: Duration::from_millis(rtt), ..PathState::default() };
         assert_eq!(with(80).deadline(), Duration::from_millis(400));
         assert_eq!(with(540).deadline(), Duration::from_millis(910));
+        let far = |rtt| PathState { min_rtt: Duration::from_millis(rtt), ..with(rtt) };
+        assert!(far(540).has_time_for_one_loss() && !far(80).has_time_for_one_loss());
     }
 }

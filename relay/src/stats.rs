@@ -32,6 +32,8 @@ pub struct TrunkStats {
     /// Audio sent again because the line loses, and what came twice for that reason.
     pub packets_repeated: u64,
     pub packets_doubled: u64,
+    /// Bytes of frames sent again on a line too long to wait for QUIC to do it twice.
+    pub frame_bytes_repeated: u64,
     /// Bytes sent and received to see what the line can carry, in no other use.
     pub padding_bytes_sent: u64,
     pub padding_bytes_received: u64,
@@ -56,6 +58,7 @@ pub struct Counters {
     pub frames_skipped: AtomicU64,
     pub packets_repeated: AtomicU64,
     pub packets_doubled: AtomicU64,
+    pub frame_bytes_repeated: AtomicU64,
     pub padding_bytes_sent: AtomicU64,
     pub padding_bytes_received: AtomicU64,
     pub packets_unread: AtomicU64,
@@ -102,6 +105,7 @@ impl TrunkStats {
             frames_skipped: read(&counters.frames_skipped),
             packets_repeated: read(&counters.packets_repeated),
             packets_doubled: read(&counters.packets_doubled),
+            frame_bytes_repeated: read(&counters.frame_bytes_repeated),
             padding_bytes_sent: read(&counters.padding_bytes_sent),
             padding_bytes_received: read(&counters.padding_bytes_received),
             frame_bytes_waiting,

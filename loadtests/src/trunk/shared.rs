@@ -11,6 +11,7 @@ use crate::link::{Datagram, Line, Profile, Proxy};
 use anyhow::{Context, Result, bail};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -88,8 +89,6 @@ fn lay(profile: &Profile) -> Result<()> {
     ] {
         run("nsenter", &[&["-t", &pid, "-n", "ip"], arguments].concat())?;
     }
-    let cubic = format!("echo {CONTROL} > /proc/sys/net/ipv4/tcp_congestion_control");
-    run("nsenter", &["-t", &pid, "-n", "sh", "-c", &cubic])?;
     let line = |course, way| Line::new(course, None, profile.seed, way, Instant::now());
     let lines = [line(&profile.up, 0), line(&profile.down, 1)];
     let emulator = Emulator { devices: [near, far], lines, poll: Poll::new()? };
@@ -148,6 +147,9 @@ pub async fn far_end() -> Result<()> {
     });
     let _forwarder = Proxy::start(campus_trunk(), Profile::perfect(), upstream())?;
     let listener = tokio::net::TcpListener::bind(download()).await?;
+    // Who is accepted inherits it; the system's default may be another.
+    let control = SockRef::from(&listener).set_tcp_congestion(CONTROL.as_bytes());
+    control.with_context(|| format!("a download over TCP {CONTROL}"))?;
     loop {
         let (socket, _) = listener.accept().await?;
         tokio::spawn(async move {

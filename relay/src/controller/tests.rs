@@ -62,6 +62,11 @@ fn a_line_that_becomes_slow_keeps_sound_and_a_small_picture_and_wakes_up_again()
         let way = Way { loss: 0.0, ..Way::village() }.then(&[(20.0, 0.3), (50.0, 4.0)]);
         let trunk = alone(way.clone(), Source::ladder(way.one_way), seed, 80);
         println!("{seed}: {:?} {:?}", trunk.report(25.0, 50.0, &[]), trunk.changes);
+        let stage = trunk.report(20.0, 50.0, &[]);
+        assert!(
+            stage.audio >= 0.98,
+            "{seed}: the fall itself costs a quarter of a second: {stage:?}"
+        );
         assert_eq!(trunk.layer_at(25.0), 150e3, "{seed}: five seconds after the fall");
         assert_eq!(trunk.layer_at(65.0), 2000e3, "{seed}: fifteen after the return");
         let report = trunk.report(25.0, 50.0, &[]);
@@ -128,6 +133,29 @@ fn four_trunks_on_one_line_are_equal_within_a_fifth() {
 }
 
 #[test]
+fn four_trunks_that_start_at_once_soon_have_the_same_picture() {
+    for seed in SEEDS {
+        let way = Way::new(4.0, 50, 0, 0.0, 1.0);
+        let mut world = World::new(Line::new(way.clone()), seed);
+        let source = || Source { layers: vec![125e3, 500e3, 2000e3], one_way: way.one_way };
+        let starts = [0.0, 0.05, 0.1, 0.2];
+        let mut trunks = starts.map(|at| Trunk::new(world.start + s(at), source()));
+        let mut senders: Vec<_> = trunks
+            .iter_mut()
+            .zip(starts)
+            .map(|(trunk, at)| (s(at), trunk as &mut dyn Sender))
+            .collect();
+        world.run(52, &mut senders);
+        let media = trunks.each_ref().map(|t| t.report(10.0, 50.0, &[]).media as u64);
+        println!("{seed}: video in time {media:?}");
+        let (least, most) = (media.iter().min().unwrap(), media.iter().max().unwrap());
+        assert!(least * 10 >= most * 7, "{seed}: {media:?}");
+        let last = trunks.each_ref().map(|t| t.layer_at(30.0));
+        assert_eq!(last, [500e3; 4], "{seed}: half a minute after they began");
+    }
+}
+
+#[test]
 fn an_idle_sender_learns_nothing_and_asks_for_nothing() {
     let start = Instant::now();
     let mut controller = MediaController::new(start, 1200);
@@ -137,7 +165,7 @@ fn an_idle_sender_learns_nothing_and_asks_for_nothing() {
         controller.on_ack(now, now - Duration::from_millis(80).min(now - start), 200);
         controller.on_acks_end(now, 200);
     }
-    assert_eq!(controller.state().estimate, 2_000_000);
+    assert_eq!(controller.state().estimate, 3_000_000);
     assert_eq!(controller.pad_to(), 0.0);
 }
 

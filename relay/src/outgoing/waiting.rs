@@ -27,9 +27,14 @@ const AUDIO_HELD: usize = 256;
 /// Padding that may be owed: more would come in a burst.
 const PADDING_BURST: f64 = 6000.0;
 
+/// What is through must have been given to QUIC so much later to say that a frame before it has
+/// lost something: packets of two streams may go out in one another's.
+const OVERTAKEN_BY: u64 = 2;
+
 /// Flows that are remembered beyond their frames; more are of long ago.
 const FLOWS: usize = 1024;
 
+/// A stream that is to be sent: a frame, or a part of one.
 pub struct Frame {
     born: Instant,
     deadline: Instant,
@@ -40,12 +45,33 @@ pub struct Frame {
     /// Bytes of the whole.
     len: u64,
     stream: Option<SendStream>,
+    /// Its place among those QUIC was given.
+    place: u64,
+    /// All of it, to be sent once more when what was given to QUIC later is through before it.
+    spare: Option<Bytes>,
+    second: Option<SendStream>,
 }
 
 impl Frame {
     pub fn new(born: Instant, deadline: Instant, flow: u64, priority: i32, bytes: Bytes) -> Self {
         let len = bytes.len() as u64;
-        Self { born, deadline, flow, priority, rest: bytes, len, stream: None }
+        Self {
+            born,
+            deadline,
+            flow,
+            priority,
+            rest: bytes,
+            len,
+            stream: None,
+            place: 0,
+            spare: None,
+            second: None,
+        }
+    }
+
+    /// The same, of which there is a second.
+    pub fn twice(self) -> Self {
+        Self { spare: Some(self.rest.clone()), ..self }
     }
 
     /// Hands at most `most` bytes to QUIC; `None` when it has no room.
@@ -65,13 +91,34 @@ impl Frame {
         Some(written)
     }
 
+    /// Sends all of it once more, before what else waits. Gives its bytes; 0 when QUIC has no
+    /// room, and then nothing is sent.
+    fn write_again(&mut self, connection: &Connection) -> usize {
+        let Some(bytes) = self.spare.take() else { return 0 };
+        let Some(Ok(mut stream)) = at_once(connection.open_uni()) else { return 0 };
+        let len = bytes.len();
+        let first = self.priority.saturating_add(1);
+        let written = stream.set_priority(first).ok().and_then(|()| {
+            let written = at_once(stream.write_chunks(&mut [bytes]))?.ok()?.bytes;
+            (written == len).then(|| stream.finish().ok())?
+        });
+        if written.is_none() {
+            stream.reset(ROQ_FRAME_CANCELLED).ok();
+            return 0;
+        }
+        self.second = Some(stream);
+        len
+    }
+
     /// Whether the other end has all of it: quinn forgets a stream then.
     fn is_through(&self) -> bool {
-        self.rest.is_empty() && self.stream.as_ref().is_none_or(|s| s.priority().is_err())
+        let forgot = |stream: &SendStream| stream.priority().is_err();
+        self.rest.is_empty()
+            && (self.stream.as_ref().is_none_or(forgot) || self.second.as_ref().is_some_and(forgot))
     }
 
     fn give_up(&mut self) {
-        if let Some(stream) = &mut self.stream {
+        for stream in self.stream.iter_mut().chain(&mut self.second) {
             // An error means that it is through after all, or that the connection is closed.
             stream.reset(ROQ_FRAME_CANCELLED).ok();
         }
@@ -80,8 +127,11 @@ impl Frame {
 
 #[derive(Default)]
 struct Flow {
-    /// When the newest frame that is through was handed in.
+    /// When the newest frame that is through was handed in, and the place of the last one.
     newest_through: Option<Instant>,
+    last_through: u64,
+    /// When the newest frame that was given up was handed in.
+    newest_late: Option<Instant>,
     /// A frame was left out that the next ones need.
     broken: bool,
 }
@@ -93,6 +143,8 @@ pub struct Waiting {
     open: Vec<Frame>,
     padding: Vec<Frame>,
     flows: HashMap<u64, Flow>,
+    /// Frames that QUIC was given.
+    given: u64,
     /// Of all frames.
     pub bytes: u64,
     pub pacer: Pacer,
@@ -115,6 +167,7 @@ impl Waiting {
             open: Vec::new(),
             padding: Vec::new(),
             flows: HashMap::new(),
+            given: 0,
             bytes: 0,
             pacer: Pacer::new(now),
             before: Before::default(),
@@ -171,17 +224,20 @@ impl Waiting {
         }
     }
 
-    /// Takes a frame, unless too much waits already.
-    pub fn hold(&mut self, now: Instant, frame: Frame, counters: &Counters) -> bool {
-        if self.bytes + frame.len > BACKLOG || now.saturating_duration_since(self.swept) >= SWEEP {
+    /// Takes a frame, in parts or whole, unless too much waits already.
+    pub fn hold(&mut self, now: Instant, parts: Vec<Frame>, counters: &Counters) -> bool {
+        let len: u64 = parts.iter().map(|part| part.len).sum();
+        if self.bytes + len > BACKLOG || now.saturating_duration_since(self.swept) >= SWEEP {
             self.sweep(now, counters);
         }
-        if self.bytes + frame.len > BACKLOG {
+        if self.bytes + len > BACKLOG {
             return false;
         }
-        self.bytes += frame.len;
-        let place = self.held.partition_point(|f| f.priority >= frame.priority);
-        self.held.insert(place, frame);
+        self.bytes += len;
+        for part in parts {
+            let place = self.held.partition_point(|f| f.priority >= part.priority);
+            self.held.insert(place, part);
+        }
         true
     }
 
@@ -193,9 +249,23 @@ impl Waiting {
     pub fn write_first(&mut self, connection: &Connection, most: usize) -> Option<usize> {
         let written = self.held.front_mut()?.write(connection, most)?;
         if self.held.front().is_some_and(|f| f.rest.is_empty()) {
-            self.open.extend(self.held.pop_front());
+            self.given += 1;
+            let given = self.held.pop_front().map(|frame| Frame { place: self.given, ..frame });
+            self.open.extend(given);
         }
         Some(written)
+    }
+
+    /// Sends once more what QUIC was given before something that is through, and is not through
+    /// itself. Gives the bytes.
+    pub fn send_again(&mut self, connection: &Connection) -> usize {
+        let flows = &self.flows;
+        let overtaken = |frame: &&mut Frame| {
+            let last = flows.get(&frame.flow).map_or(0, |flow| flow.last_through);
+            frame.spare.is_some() && frame.place + OVERTAKEN_BY <= last
+        };
+        let overtaken = self.open.iter_mut().filter(overtaken);
+        overtaken.map(|frame| frame.write_again(connection)).sum()
     }
 
     pub fn send_padding(&mut self, connection: &Connection, mut frame: Frame) -> bool {
@@ -253,12 +323,22 @@ impl Waiting {
             if frame.is_through() {
                 let flow = flows.entry(frame.flow).or_default();
                 flow.newest_through = flow.newest_through.max(Some(frame.born));
+                flow.last_through = flow.last_through.max(frame.place);
                 *bytes -= frame.len;
+                if frame.second.is_some() {
+                    // Of the two the one that is not through.
+                    frame.give_up();
+                }
                 return false;
             }
             if frame.deadline <= now {
                 frame.give_up();
-                count(&counters.frames_late);
+                let flow = flows.entry(frame.flow).or_default();
+                // Parts of one frame count once.
+                if flow.newest_late.is_none_or(|late| frame.born > late) {
+                    flow.newest_late = Some(frame.born);
+                    count(&counters.frames_late);
+                }
                 *bytes -= frame.len;
                 return false;
             }

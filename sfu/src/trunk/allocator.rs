@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// What a path is taken to carry before anything is known of it, in bit/s.
-const UNKNOWN: u64 = 2_000_000;
+const UNKNOWN: u64 = 3_000_000;
 
 /// With a queue this long what is given up is broken off at once.
 const BEHIND: Duration = Duration::from_millis(60);
