@@ -53,7 +53,8 @@ export function Hands({ desk, state }: Props) {
         )}
       </h2>
       {queue.length === 0 && <p class="quiet">{words.noHands}</p>}
-      <div class="hands" data-testid="hands" aria-live="polite">
+      <Newest state={state} />
+      <div class="hands" data-testid="hands">
         {queue.map((school) => (
           <School
             key={school.school}
@@ -65,6 +66,20 @@ export function Hands({ desk, state }: Props) {
         ))}
       </div>
     </section>
+  );
+}
+
+/** Said once to who listens to the page: the newest hand, not the seconds it waits. */
+function Newest({ state }: { state: LessonState }) {
+  const newest = state.hands.reduce(
+    (last, hand) => (hand.atMs > (last?.atMs ?? 0) ? hand : last),
+    state.hands[0],
+  );
+  const name = newest && state.members[newest.member]?.name;
+  return (
+    <p class="unseen" role="status">
+      {name ? `${t.value.teacher.handUp}${t.value.common.colon}${name}` : ""}
+    </p>
   );
 }
 

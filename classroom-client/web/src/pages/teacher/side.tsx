@@ -8,6 +8,7 @@ import { Chat, type Draft } from "../../lesson/chat.tsx";
 import { membersOf } from "../../protocol/state.ts";
 import type { ChatMode, LessonState } from "../../protocol/words.ts";
 import { Choose } from "../../ui/choose.tsx";
+import { Key } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
@@ -79,6 +80,7 @@ function Tabs({ desk, state }: { desk: Desk; state: LessonState }) {
             aria-selected={tab.value === one}
             aria-controls="side-tab"
             tabIndex={tab.value === one ? 0 : -1}
+            aria-keyshortcuts="J"
             data-testid={`tab-${one}`}
             onClick={() => {
               tab.value = one;
@@ -92,6 +94,7 @@ function Tabs({ desk, state }: { desk: Desk; state: LessonState }) {
                 {unread}
               </span>
             )}
+            {tab.value !== one && <Key>J</Key>}
           </button>
         ))}
       </div>

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decode, importQuestions } from "./import.ts";
 
@@ -85,6 +86,28 @@ C、(0, 1)
   it("of an empty file are none", () => {
     expect(importQuestions("")).toEqual({ title: "", items: [], problems: [] });
     expect(importQuestions("\uFEFF\r\n\r\n").items).toEqual([]);
+  });
+});
+
+describe("what the documentation shows", () => {
+  const doc = new URL("../../../../../../docs/question-files.md", import.meta.url);
+  const blocks = readFileSync(doc, "utf8").matchAll(/```\n([^`]*)```/g);
+  const [text, table] = [...blocks].map((block) => importQuestions(block[1] ?? ""));
+
+  it("is read as it says", () => {
+    expect(text?.problems).toEqual([]);
+    expect(text?.items.map(({ kind }) => kind)).toEqual([
+      "single",
+      "multiple",
+      "number",
+      "true-false",
+      "text",
+    ]);
+    expect(table?.problems).toEqual([]);
+    expect(table?.items.map(({ kind, correct }) => [kind, correct])).toEqual([
+      ["single", { choice: 0 }],
+      ["true-false", { truth: true }],
+    ]);
   });
 });
 
