@@ -14,6 +14,14 @@ pub fn fetch<T>(value: &T) {
     }
 }
 
+/// Asks for as much memory from there on, to write to it.
+#[inline]
+pub fn fetch_room(start: *const u8, len: usize) {
+    for at in (0..len).step_by(LINE) {
+        line(start.wrapping_add(at));
+    }
+}
+
 /// A hint: the processor takes any address, reads nothing that could be seen, and never fails.
 #[cfg(target_arch = "x86_64")]
 #[inline]

@@ -222,7 +222,7 @@ impl Egress {
     ///
     /// `aligned` is what turns this encoding's timestamps into those of one time line that all
     /// encodings of the publisher share, where their clocks are known.
-    #[inline]
+    #[inline(always)]
     pub fn forward(
         &mut self,
         epoch: Epoch,
@@ -248,7 +248,7 @@ impl Egress {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn forward_next(&mut self, packet: &Cached, now: Instant) -> Option<Outgoing> {
         let run = self.run.as_mut()?;
         run.gaps.advance(run.newest, packet.number);
@@ -298,7 +298,7 @@ impl Egress {
     }
 
     /// Gives a packet its number, for ever.
-    #[inline]
+    #[inline(always)]
     fn give(
         &mut self,
         number: u64,

@@ -1,7 +1,11 @@
 //! Datagrams of one turn, grouped for GSO: consecutive ones to one destination, all of one
 //! size but the last, which may be shorter.
 
+use crate::media::ahead;
 use crate::peer::Route;
+
+/// How far ahead of what is written memory is asked for.
+const AHEAD: usize = 1024;
 
 /// Largest GSO send: the kernel's limit on a UDP datagram's length.
 const MAX_GROUP_BYTES: usize = 65_000;
@@ -47,6 +51,7 @@ impl Outbox {
         }
         let end = self.bytes.len();
         let len = end - start;
+        self.fetch(start + AHEAD, len);
         if let Some(last) = self.groups.last_mut() {
             let fits = !last.closed
                 && last.to == to
@@ -62,6 +67,17 @@ impl Outbox {
         }
         self.groups.push(Group { to, start, end, segment: len, packets: 1, closed: false });
         len
+    }
+
+    /// Asks for the memory that is written next: after a wait it is nowhere near.
+    #[inline]
+    pub fn fetch_first(&self) {
+        self.fetch(self.bytes.len(), AHEAD);
+    }
+
+    #[inline]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead::fetch_room(self.bytes.as_ptr().wrapping_add(from), len);
     }
 
     /// The groups, in the order they came.

@@ -32,6 +32,16 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from_std(socket.into()))
 }
 
+/// What a receive hands over: first all addresses that datagrams came from, twice, so that
+/// what is known of them can be fetched meanwhile; then the datagrams themselves.
+pub enum Step<'a> {
+    Coming(SocketAddr),
+    Next(SocketAddr),
+    /// What came from one address together: datagrams one behind the other, each but the last
+    /// of this length.
+    Datagrams(SocketAddr, &'a mut [u8], usize),
+}
+
 /// The socket and its receive buffers.
 pub struct Socket {
     io: UdpSocket,
@@ -80,33 +90,32 @@ impl Socket {
         self.state.max_gso_segments()
     }
 
-    /// Receives what is there, up to one system call's worth, and hands `each` the datagrams
-    /// that came from one address together: one behind the other, each but the last of the
-    /// given length. Returns how many came; 0 when nothing is left.
+    /// Receives what is there, up to one system call's worth, and hands `each` what came, step by
+    /// step. Returns whether there may be more: a call that brought less than it had room for
+    /// found the socket empty.
     ///
     /// # Errors
     /// The operating system's, but for "nothing there".
-    pub fn receive(
-        &mut self,
-        mut each: impl FnMut(SocketAddr, &mut [u8], usize),
-    ) -> io::Result<usize> {
+    pub fn receive(&mut self, mut each: impl FnMut(Step<'_>)) -> io::Result<bool> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut slices = self.buffers.iter_mut().map(|b| IoSliceMut::new(b));
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| slices.next().unwrap_or(IoSliceMut::new(&mut [])));
         let received = match self.state.recv(UdpSockRef::from(&self.io), &mut slices, &mut metas) {
             Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(e) => return Err(e),
         };
-        let mut count = 0;
-        for (meta, buffer) in metas.iter().zip(&mut self.buffers).take(received) {
-            let bytes = buffer.get_mut(..meta.len).unwrap_or_default();
-            let stride = meta.stride.max(1);
-            count += bytes.len().div_ceil(stride);
-            each(canonical(meta.addr), bytes, stride);
+        let came = metas.get(..received).unwrap_or_default();
+        if came.len() > 1 {
+            came.iter().for_each(|meta| each(Step::Coming(canonical(meta.addr))));
+            came.iter().for_each(|meta| each(Step::Next(canonical(meta.addr))));
         }
-        Ok(count)
+        for (meta, buffer) in came.iter().zip(&mut self.buffers) {
+            let bytes = buffer.get_mut(..meta.len).unwrap_or_default();
+            each(Step::Datagrams(canonical(meta.addr), bytes, meta.stride.max(1)));
+        }
+        Ok(received == BATCH_SIZE)
     }
 
     /// Sends all of `outbox` and empties it; what goes by TCP is handed to `tcp`, which says
@@ -206,7 +215,12 @@ mod tests {
         poll.registry().register(here.source(), mio::Token(0), mio::Interest::READABLE).unwrap();
         poll.poll(&mut mio::Events::with_capacity(4), None).unwrap();
         let mut got = Vec::new();
-        here.receive(|from, bytes, length| got.push((from, bytes.to_vec(), length))).unwrap();
+        let left = here.receive(|step| {
+            if let Step::Datagrams(from, bytes, length) = step {
+                got.push((from, bytes.to_vec(), length));
+            }
+        });
+        assert!(!left.unwrap(), "the socket is empty");
         assert_eq!(got, [(to, b"hello".to_vec(), 5)]);
     }
 
@@ -220,7 +234,12 @@ mod tests {
         poll.registry().register(here.source(), mio::Token(0), mio::Interest::READABLE).unwrap();
         poll.poll(&mut mio::Events::with_capacity(4), None).unwrap();
         let mut from = None;
-        here.receive(|address, _, _| from = Some(address)).unwrap();
+        here.receive(|step| {
+            if let Step::Datagrams(address, ..) = step {
+                from = Some(address);
+            }
+        })
+        .unwrap();
         assert_eq!(from, Some(there.local_addr().unwrap()));
         let mut outbox = Outbox::new(here.max_segments());
         outbox.push(Route::udp(there.local_addr().unwrap()), |out| {

@@ -11,6 +11,7 @@ use super::history::History;
 use super::loss::Loss;
 use super::throughput::Throughput;
 use super::trend::Usage;
+use crate::media::ahead;
 use std::time::{Duration, Instant};
 
 /// The estimate's bounds, in bit/s. The lower one is a voice: less is a path that is gone, which
@@ -115,10 +116,20 @@ impl Estimator {
         }
     }
 
-    /// Asks for what the next packets will need, before they come.
+    /// Asks for what sending needs of this, before it comes.
     #[inline]
     pub fn fetch(&self) {
-        self.history.fetch();
+        ahead::fetch(&self.epoch);
+        ahead::fetch(&self.history);
+        ahead::fetch(&self.unanswered_us);
+        ahead::fetch(&self.packets);
+        ahead::fetch(&self.bytes);
+    }
+
+    /// What was sent.
+    #[inline]
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// The transport sequence number of the next packet; [`Self::on_sent`] is told once it is

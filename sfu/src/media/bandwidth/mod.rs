@@ -33,6 +33,7 @@ pub use feedback::Malformed;
 pub use pacer::Pacer;
 pub use probe::{Prober, Wanted};
 
+use crate::media::ahead;
 use std::time::{Duration, Instant};
 
 /// How often [`Bandwidth::handle_timeout`] is wanted where nothing else asks for it: a silent
@@ -62,10 +63,24 @@ impl Bandwidth {
         Self { estimator, prober: Prober::new(now), pacer, wanted: None }
     }
 
-    /// Asks for what the next packets will need, before they come.
+    /// Asks for what sending needs of this, before it comes.
     #[inline]
     pub fn fetch(&self) {
+        ahead::fetch(&self.pacer);
+        self.prober.fetch();
         self.estimator.fetch();
+    }
+
+    /// Asks for the places of the next packets, once [`Self::fetch`] is done.
+    #[inline]
+    pub fn fetch_next(&self) {
+        self.estimator.history().fetch();
+    }
+
+    /// Asks for the places of the packets that feedback is likely to speak of.
+    #[inline]
+    pub fn fetch_reported(&self) {
+        self.estimator.history().fetch_last();
     }
 
     /// The transport sequence number to write into the next packet. It is lost if the packet

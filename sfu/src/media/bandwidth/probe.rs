@@ -6,6 +6,7 @@
 //! Nothing is probed for that nobody wants.
 
 use super::cluster::Outcome;
+use crate::media::ahead;
 use std::time::{Duration, Instant};
 
 /// The short probe, and the long one: longer for low rates, which the frames of others disturb
@@ -120,6 +121,13 @@ impl Prober {
     #[must_use]
     pub fn sending(&self) -> u8 {
         if matches!(self.state, State::Sending(_)) { self.id } else { 0 }
+    }
+
+    /// Asks for what sending needs of this, before it comes.
+    #[inline]
+    pub fn fetch(&self) {
+        ahead::fetch(&self.state);
+        ahead::fetch(&self.id);
     }
 
     /// The probe whose outcome is awaited.

@@ -80,10 +80,14 @@ impl Throughput {
         if span < SHORTEST_US {
             return None;
         }
-        let sum: u64 = (0..=whole as i64)
-            .filter_map(|back| self.buckets.get(slot(self.newest - back)))
-            .map(|bytes| u64::from(*bytes))
-            .sum();
+        let sum: u64 = match whole + 1 {
+            BUCKETS => self.buckets.iter().copied().map(u64::from).sum(),
+            some => (0..some as i64)
+                .filter_map(|back| self.buckets.get(slot(self.newest - back)))
+                .copied()
+                .map(u64::from)
+                .sum(),
+        };
         Some(sum as f64 * 8e6 / span as f64)
     }
 

@@ -1,8 +1,9 @@
 //! Datagrams on their way in: to the engine, to a publisher's tracks, or to a viewer's feedback.
 
 use super::peer::{Peer, PublisherMedia, SILENCE, Side};
-use super::watching::ip_overhead;
+use super::watching::{Watching, ip_overhead};
 use super::{Shard, TcpNews};
+use crate::media::ahead;
 use crate::media::batch::{TrackBatch, TrackKey};
 use crate::media::encoding::Packet;
 use crate::media::ingress::Received;
@@ -24,6 +25,26 @@ const MOVED: Duration = Duration::from_secs(3);
 const MAX_ROUTES: usize = 16;
 
 impl Shard {
+    /// Datagrams from there are about to be handed over: asks for what is known of their peer.
+    #[inline]
+    pub fn expect(&self, from: Route) {
+        if let Some(Some(peer)) = self.demux.get(from).and_then(|at| self.peers.get(at)) {
+            ahead::fetch(&peer.address);
+            ahead::fetch(&peer.heard);
+            ahead::fetch(&peer.side);
+        }
+    }
+
+    /// The same, once more: asks for what that points to.
+    #[inline]
+    pub fn expect_now(&self, from: Route) {
+        if let Some(Some(peer)) = self.demux.get(from).and_then(|at| self.peers.get(at))
+            && let Side::Watching(watching) = &peer.side
+        {
+            ahead::fetch::<Watching>(watching);
+        }
+    }
+
     /// Takes datagrams that came from one address together, each but the last of `length`
     /// bytes. They are changed in place.
     pub fn handle_datagrams(&mut self, from: Route, bytes: &mut [u8], length: usize, now: Instant) {

@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(200);
 const CONTENT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is due to a viewer so soon is done at once when the viewer is heard: all that is known of
+/// it is at hand then, and needs no waking up for later.
+const SOON: Duration = Duration::from_millis(50);
+
 /// Wishes that did not change are told again after this, so that what nobody wants any more can
 /// be given up in its time.
 const WANTED_AGAIN: Duration = Duration::from_secs(1);
@@ -60,7 +64,12 @@ impl Shard {
             watching.choose(&self.tracks, now);
         }
         let deadline = peer.deadline(now);
-        self.timers.no_later_than(at, deadline);
+        if deadline <= now + SOON {
+            self.serve_viewer(at, now);
+            self.schedule(at, now);
+        } else {
+            self.timers.no_later_than(at, deadline);
+        }
     }
 
     /// Does what is due for a viewer: packets that waited, what it gets, probes, reports.
@@ -79,7 +88,7 @@ impl Shard {
         if watching.next_choice <= now {
             watching.choose(&self.tracks, now);
         }
-        let report = watching.report_due(now);
+        let report = watching.report_due(false, now);
         let probe = watching.path.handle_timeout(now);
         self.send_waiting(at, now);
         if probe > 0 {

@@ -92,7 +92,8 @@ impl Shard {
     /// A viewer's RTCP.
     pub(super) fn viewer_feedback(&mut self, at: usize, datagram: &mut [u8], now: Instant) {
         let Some(Some(peer)) = self.peers.get_mut(at) else { return };
-        let Some(Watching { opener: Some(opener), .. }) = peer.watching() else { return };
+        let Some(Watching { opener: Some(opener), path, .. }) = peer.watching() else { return };
+        path.fetch_reported();
         let Ok(len) = opener.open_rtcp(datagram) else {
             self.counters.unreadable += 1;
             return;

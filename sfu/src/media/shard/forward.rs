@@ -32,6 +32,9 @@ impl Shard {
         if self.due.is_empty() {
             self.gather(now);
         }
+        if !self.due.is_empty() {
+            self.outbox.fetch_first();
+        }
         loop {
             self.look_ahead();
             let Some(at) = self.due.pop() else { break };
@@ -60,10 +63,10 @@ impl Shard {
             ahead::fetch(&peer.side);
         }
         if let Some((_, Peer { side: Side::Watching(watching), .. })) = viewer(WATCHING_AHEAD) {
-            ahead::fetch::<Watching>(watching);
+            watching.fetch();
         }
         if let Some((at, Peer { side: Side::Watching(watching), .. })) = viewer(LINES_AHEAD) {
-            watching.path.fetch();
+            watching.path.fetch_next();
             for slot in bits(self.due_lines.get(at).copied().unwrap_or(0)) {
                 let Some(slot) = watching.slots.get(slot) else { continue };
                 ahead::fetch(slot);
@@ -128,6 +131,9 @@ impl Shard {
             && let Some(wake) = watching.next_waiting(now)
         {
             self.timers.no_later_than(at, wake);
+        }
+        if due & video != 0 && watching.report_due(true, now) {
+            self.send_reports(at, now);
         }
     }
 

@@ -5,7 +5,7 @@ use super::{FLUSH_AT, Shard, TcpNews};
 use crate::media::batch::TrackBatch;
 use crate::media::lane::ShardLane;
 use crate::media::messages::{Command, MediaEvent};
-use crate::media::socket::Socket;
+use crate::media::socket::{Socket, Step};
 use crate::media::tcp::TcpPeers;
 use crate::peer::{DtlsIdentity, EngineConfig, Route};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -180,12 +180,17 @@ impl Runner {
         for _ in 0..RECEIVES_PER_TURN {
             let now = Instant::now();
             let shard = &mut self.shard;
-            let received = self.socket.receive(|from, bytes, length| {
-                shard.handle_datagrams(Route::udp(from), bytes, length, now);
+            let received = self.socket.receive(|step| match step {
+                Step::Coming(from) => shard.expect(Route::udp(from)),
+                Step::Next(from) => shard.expect_now(Route::udp(from)),
+                Step::Datagrams(from, bytes, length) => {
+                    shard.handle_datagrams(Route::udp(from), bytes, length, now);
+                }
             });
             self.forward();
             match received {
-                Ok(0) => return more,
+                // What comes from now on is told by the next poll.
+                Ok(left) if !left => return more,
                 Ok(_) => {}
                 Err(error) => {
                     // Linux reports an unreachable peer's ICMP here; the socket is still good.

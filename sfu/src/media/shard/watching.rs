@@ -1,6 +1,7 @@
 //! A peer that watches: its lines, the sealing of what goes to it, what its path takes, and
 //! what waits because a keyframe is larger than that.
 
+use crate::media::ahead;
 use crate::media::bandwidth::allocation::{Allocation, Priority};
 use crate::media::bandwidth::{Bandwidth, Feedbacks};
 use crate::media::batch::TrackKey;
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 
 /// Sender reports (RFC 3550 allows as little as one in 5 s; lip sync wants the first soon).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A report waits so long for a picture to ride on: as its last, shorter segment it costs next to
+/// nothing, alone as much as all of a picture.
+const REPORT_RIDES: Duration = Duration::from_millis(100);
 
 /// A viewer's path is taken for this, in bit/s, until it shows what it is: a school's or a
 /// home's line carries a lesson's picture, and one that doesn't has no more than a second of
@@ -197,6 +202,17 @@ impl Watching {
         watching
     }
 
+    /// Asks for what a packet on its way out needs, before it comes; the rest is left where it is.
+    #[inline]
+    pub fn fetch(&self) {
+        ahead::fetch(&self.slots);
+        ahead::fetch(&self.sealer);
+        ahead::fetch(&self.video);
+        ahead::fetch(&self.waiting);
+        ahead::fetch(&self.repairs);
+        self.path.fetch();
+    }
+
     /// The viewer's lines, of its first offer or a later one.
     pub fn set_lines(&mut self, lines: &[Line]) {
         for line in lines {
@@ -234,13 +250,17 @@ impl Watching {
             return Some(*at);
         }
         self.sealer.as_ref()?;
-        let own = self.next_report.min(self.next_choice).min(self.path.poll_timeout(now));
+        let own = (self.next_report + REPORT_RIDES)
+            .min(self.next_choice)
+            .min(self.path.poll_timeout(now));
         Some(self.next_waiting(now).map_or(own, |w| w.min(own)))
     }
 
-    /// Whether sender reports are due; asked again an interval later.
-    pub fn report_due(&mut self, now: Instant) -> bool {
-        let due = self.next_report <= now;
+    /// Whether sender reports are due, `riding` on a picture or alone; asked again an interval
+    /// later.
+    pub fn report_due(&mut self, riding: bool, now: Instant) -> bool {
+        let grace = if riding { Duration::ZERO } else { REPORT_RIDES };
+        let due = self.next_report + grace <= now;
         if due {
             self.next_report = now + REPORT_INTERVAL;
         }
