@@ -24,6 +24,9 @@ pub const MAX_PAGE_TEXT: usize = 2048;
 /// `"pages":["…","…"]}`.
 pub const DECK_TEXT: &str = r#"{"cloudschool":"deck-text/1","#;
 
+/// Most bytes of the asset with a deck's text.
+pub const MAX_DECK_TEXT: usize = 1 << 20;
+
 /// Where a pointer may be: from 0, left and top, to this, right and bottom.
 pub const POINTER_RANGE: u16 = 10_000;
 
@@ -78,6 +81,24 @@ impl Spot {
     pub fn is_on_page(self) -> bool {
         self.x <= POINTER_RANGE && self.y <= POINTER_RANGE
     }
+}
+
+/// Whether an asset is the text of a deck's pages, within the limits above.
+#[must_use]
+pub fn is_deck_text(asset: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Text {
+        #[serde(rename = "cloudschool")]
+        _kind: String,
+        pages: Vec<String>,
+    }
+    let sound = |text: Text| {
+        text.pages.len() <= MAX_PAGES && text.pages.iter().all(|page| page.len() <= MAX_PAGE_TEXT)
+    };
+    asset.len() <= MAX_DECK_TEXT
+        && asset.starts_with(DECK_TEXT.as_bytes())
+        && serde_json::from_slice(asset).is_ok_and(sound)
 }
 
 impl Deck {
@@ -151,6 +172,17 @@ mod tests {
         }
         let json = serde_json::to_string(&largest).unwrap();
         assert!(json.len() < crate::socket::MAX_MESSAGE * 3 / 4, "{}", json.len());
+    }
+
+    #[test]
+    fn the_text_of_a_deck_is_that_and_nothing_else() {
+        let text = |rest: &str| is_deck_text(format!("{DECK_TEXT}{rest}").as_bytes());
+        assert!(text(r#""pages":["抛物线",""]}"#));
+        assert!(!text(r#""pages":["a"],"more":1}"#) && !text(r#""pages":[1]}"#) && !text("}"));
+        assert!(!text(&format!(r#""pages":["{}"]}}"#, "x".repeat(MAX_PAGE_TEXT + 1))));
+        let long = vec!["\"\""; MAX_PAGES + 1].join(",");
+        assert!(!text(&format!(r#""pages":[{long}]}}"#)));
+        assert!(!is_deck_text(br#"{"pages":[]}"#));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::cors::cors;
 use crate::problem::{self, Problem};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -21,6 +22,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Largest request body. An SDP offer with a hundred m-lines has a third of it.
 pub const MAX_BODY: usize = 256 * 1024;
+
+/// How addresses end that take files: they bound a body themselves, and [`drain`] what they
+/// refuse.
+pub const FILES: &str = "/assets";
 
 /// How much of a body over the limit is read away, so that its sender, which usually writes
 /// all before it reads, sees the answer rather than a broken connection.
@@ -122,17 +127,30 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     match length {
-        Some(length) if length > MAX_BODY as u64 => {
+        Some(length) if length > MAX_BODY as u64 && !request.uri().path().ends_with(FILES) => {
             if length <= DRAIN_BYTES {
-                let mut body = request.into_body();
-                let drained = async { while let Some(Ok(_)) = body.frame().await {} };
-                // Too slow is as good as drained: the connection is closed either way.
-                let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
+                drain(request.into_body()).await;
             }
             Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE).into_response()
         }
         _ => next.run(request).await,
     }
+}
+
+/// Reads the rest of a body away, within bounds, so that its sender sees the answer.
+pub async fn drain(mut body: Body) {
+    let mut left = DRAIN_BYTES;
+    let drained = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+            left = match left.checked_sub(read) {
+                Some(left) => left,
+                None => return,
+            };
+        }
+    };
+    // Too slow is as good as drained: the connection is closed either way.
+    let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
 }
 
 #[cfg(test)]

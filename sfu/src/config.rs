@@ -13,7 +13,9 @@ pub use media::MediaSection;
 pub use school::{EdgeTlsSection, EnrolmentSection, HttpsSection};
 pub use turn::{Secret, TurnSection, needs_credentials};
 
+use crate::assets::AssetLimits;
 use crate::lesson::Limits;
+use cloudschool_protocol::asset::MAX_ASSET;
 use cloudschool_protocol::id::{LessonId, SchoolId};
 use cloudschool_protocol::lesson::LessonInfo;
 use cloudschool_protocol::trunk::NodeKind;
@@ -117,6 +119,13 @@ pub struct LimitsSection {
     pub rejoin_within_s: u64,
     /// Seconds a lesson's page stays connected after the end.
     pub closing_s: u64,
+    /// Most MiB of one file of a lesson.
+    pub asset_mb: u64,
+    /// Most MiB of a lesson's files together, and most of them.
+    pub lesson_assets_mb: u64,
+    pub lesson_assets: usize,
+    /// Most MiB of lessons' files a school's node keeps.
+    pub asset_cache_mb: u64,
 }
 
 impl Default for LimitsSection {
@@ -131,6 +140,10 @@ impl Default for LimitsSection {
             return_within_s: 5,
             rejoin_within_s: 30,
             closing_s: 600,
+            asset_mb: 20,
+            lesson_assets_mb: 400,
+            lesson_assets: 2000,
+            asset_cache_mb: 2048,
         }
     }
 }
@@ -140,6 +153,22 @@ impl LimitsSection {
     pub fn lesson(&self) -> Limits {
         let chat_per_second = self.chat_per_second.min(MAX_CHAT_PER_SECOND);
         Limits { members: self.members, chat_per_second }
+    }
+
+    #[must_use]
+    pub fn assets(&self) -> AssetLimits {
+        let bytes = |mb: u64| mb.saturating_mul(1 << 20);
+        AssetLimits {
+            file: bytes(self.asset_mb).min(MAX_ASSET),
+            lesson: bytes(self.lesson_assets_mb),
+            count: self.lesson_assets,
+        }
+    }
+
+    /// Most bytes of lessons' files a school's node keeps.
+    #[must_use]
+    pub fn asset_cache(&self) -> u64 {
+        self.asset_cache_mb.saturating_mul(1 << 20)
     }
 
     #[must_use]
@@ -333,6 +362,8 @@ impl Config {
                 limits.messages_per_second.is_nan() || limits.messages_per_second <= 0.0,
             ),
             ("message_burst", limits.message_burst == 0),
+            ("asset_mb", limits.asset_mb == 0),
+            ("asset_cache_mb", limits.asset_cache_mb < limits.asset_mb),
             (
                 "commands_per_second",
                 limits.commands_per_second.is_nan() || limits.commands_per_second <= 0.0,
@@ -387,6 +418,10 @@ mod tests {
             ("return_within_s", limits.return_within_s.to_string()),
             ("rejoin_within_s", limits.rejoin_within_s.to_string()),
             ("closing_s", limits.closing_s.to_string()),
+            ("asset_mb", limits.asset_mb.to_string()),
+            ("lesson_assets_mb", limits.lesson_assets_mb.to_string()),
+            ("lesson_assets", limits.lesson_assets.to_string()),
+            ("asset_cache_mb", limits.asset_cache_mb.to_string()),
             ("tcp", "true".to_owned()),
             ("ttl_s", TurnSection::default().ttl_s.to_string()),
             ("opens_before_min", TimetableSection::default().opens_before_min.to_string()),

@@ -3,6 +3,7 @@
 //!
 //! Arrows point down only: `main → node → http, trunk → lesson, media → peer → protocol`.
 
+pub mod assets;
 pub mod board;
 pub mod bucket;
 pub mod config;

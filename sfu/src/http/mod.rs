@@ -4,6 +4,7 @@
 //! Everything here goes through [`Node`](crate::node::Node): it checks who asks and how it
 //! was asked, and never touches media or the trunk.
 
+mod assets;
 mod ice_servers;
 mod join;
 mod lessons;
@@ -31,6 +32,7 @@ pub fn router(app: App, readiness: Readiness) -> Router {
     Router::new()
         .merge(join::routes())
         .merge(lessons::routes())
+        .merge(assets::routes())
         .merge(metrics::routes())
         .merge(node::routes())
         .merge(socket::routes())

@@ -1,6 +1,7 @@
 //! What a node measures of itself, for `/metrics` (OpenMetrics).
 
 use super::Node;
+use crate::assets::AssetFigures;
 use crate::media::Counters;
 use crate::trunk::limits::Refused;
 use crate::trunk::spool::SpoolTotals;
@@ -36,6 +37,7 @@ pub struct Snapshot {
     behind: u64,
     rungs: Vec<TrunkRungs>,
     spool: SpoolTotals,
+    assets: AssetFigures,
 }
 
 impl Node {
@@ -95,6 +97,7 @@ impl Node {
             knocks: self.listener.as_ref().map(|l| *l.stats().borrow()),
             rungs: self.trunk_rungs(),
             spool: self.backfill.own().map(|own| own.totals()).unwrap_or_default(),
+            assets: self.assets.figures(),
             refused: self.refused.read(),
             behind: self.tree.borrow().count() as u64,
         }
@@ -120,6 +123,10 @@ impl Collector for Snapshot {
             ("media_late_turns", "Turns and timers over 20 ms late", media.late_turns),
             ("spool_parts_dropped", "Parts kept in a cut that gave way", self.spool.dropped),
             ("spool_parts_taken", "Parts kept in a cut the recorder took", self.spool.taken),
+            ("assets_fetched", "Files of lessons that came by trunk", self.assets.fetched),
+            ("assets_bytes_fetched", "Bytes of them", self.assets.fetched_bytes),
+            ("assets_bytes_sent", "Bytes of files that went by trunk", self.assets.sent_bytes),
+            ("assets_evicted", "Files that gave way to others", self.assets.store.evicted),
             ("spool_failures", "Times a part could not be written", self.spool.failed),
         ] {
             let metric = ConstCounter::new(value);
@@ -133,6 +140,8 @@ impl Collector for Snapshot {
             ("members", "Members connected to this node", self.members),
             ("spool_parts", "Parts of lessons kept for the recorder", self.spool.parts),
             ("spool_bytes", "Bytes of them", self.spool.bytes),
+            ("assets", "Files of lessons kept", self.assets.store.assets),
+            ("assets_bytes", "Bytes of them", self.assets.store.bytes),
             ("nodes_behind", "Nodes that stand behind this one", self.behind),
             ("campus_reachable", "1 when the campus can be reached", u64::from(self.campus)),
         ] {

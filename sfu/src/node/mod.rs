@@ -22,6 +22,7 @@ pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;
 pub(crate) use taking::Taking;
 
+use crate::assets::{self, Assets};
 use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::joining::{Codes, Desk};
 use crate::lesson::{Lessons, LessonsError, Settings};
@@ -140,6 +141,8 @@ pub enum StartError {
     Config(#[from] InvalidConfig),
     #[error("[spool]: {} can't be used: {source}", dir.display())]
     Spool { dir: PathBuf, source: std::io::Error },
+    #[error("[node] data: the files of lessons in {} can't be read: {source}", dir.display())]
+    Assets { dir: PathBuf, source: std::io::Error },
     #[error("the key for those who come in by a code: {0}")]
     Joining(#[from] IssuerError),
     #[error(transparent)]
@@ -191,6 +194,8 @@ pub struct Node {
     timetable: Option<Arc<Timetable>>,
     /// What is kept of lessons while the campus is away.
     backfill: Backfill,
+    /// Files of lessons.
+    assets: Assets,
 }
 
 /// What came of a change of the timetable on the disk's thread.
@@ -284,6 +289,10 @@ impl Node {
             false => None,
         };
         let (backfill, fetches) = Backfill::new(spool);
+        let dir = config.node.data.join("lessons");
+        let cache = config.is_edge().then(|| config.limits.asset_cache());
+        let assets = Assets::open(dir.clone(), config.limits.assets(), cache)
+            .map_err(|source| StartError::Assets { dir, source })?;
         let office = office(config)?;
         let papers = Papers::new(config, identity.clone(), office.clone())?;
         let dscp = config.dscp()?;
@@ -321,7 +330,9 @@ impl Node {
             codes,
             timetable,
             backfill,
+            assets,
         });
+        tokio::spawn(assets::run(Arc::downgrade(&node)));
         tokio::spawn(backfill::run(Arc::downgrade(&node), fetches));
         tokio::spawn(events::run(Arc::downgrade(&node), received));
         if let Some(listener) = listener {
@@ -417,6 +428,12 @@ impl Node {
     #[must_use]
     pub(crate) fn backfill(&self) -> &Backfill {
         &self.backfill
+    }
+
+    /// Files of its lessons.
+    #[must_use]
+    pub fn assets(&self) -> &Assets {
+        &self.assets
     }
 
     /// The addresses media is received on.

@@ -267,6 +267,10 @@ pub(super) async fn run(node: Weak<Node>, room: Arc<Room>) {
     let (state, mut events) = room.handle.follow();
     // As far as its events were followed.
     let mut known = State::clone(&state);
+    drop(state);
+    if let Some(node) = node.upgrade() {
+        node.fetch_ahead(&known);
+    }
     loop {
         let news = events.next().await;
         let Some(node) = node.upgrade() else { return };
@@ -289,5 +293,6 @@ pub(super) async fn run(node: Weak<Node>, room: Arc<Room>) {
             }
         }
         room.route(&node);
+        node.fetch_ahead(&known);
     }
 }

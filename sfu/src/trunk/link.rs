@@ -3,6 +3,7 @@
 use super::allocator::{self, News, Teller, frames_first};
 use super::flows::{Inlets, Outward};
 use super::limits::{Limits, Refused};
+use crate::assets::Courier;
 use crate::media::lane::TrunkBatches;
 use crate::media::{Clock, OutletId, Priority, TrackKey};
 use crate::node::{Node, Want};
@@ -106,6 +107,8 @@ pub struct Link {
     /// Decides in which form flows go.
     allocator: Teller,
     inlets: Inlets,
+    /// Sends assets.
+    courier: Courier,
     /// Flows that come in, by what they carry.
     incoming: HashMap<u64, (LessonId, TrackId)>,
     outgoing: HashMap<u64, (LessonId, TrackId)>,
@@ -126,6 +129,7 @@ impl Link {
             trunk: trunk.clone(),
         };
         let allocator = allocator::start(node.clone(), trunk.clone(), handle.id);
+        let courier = Courier::start(node.clone(), trunk.clone(), outbox.clone());
         let link = Self {
             limits: Limits::of(trunk.peer(), Instant::now()),
             node,
@@ -134,6 +138,7 @@ impl Link {
             outbox,
             allocator,
             inlets: Inlets::default(),
+            courier,
             incoming: HashMap::new(),
             outgoing: HashMap::new(),
             next_flow: 1,
@@ -204,6 +209,7 @@ impl Link {
     /// Takes a message about media. Gives back one that is about something else.
     pub fn media_message(&mut self, message: Control) -> Option<Control> {
         let message = self.node.backfill_message(&self.handle, message)?;
+        let message = self.node.asset_message(&self.handle, &self.courier, message)?;
         match message {
             Control::Demand { lesson, tracks, .. } => {
                 if tracks.len() > MAX_DEMAND {
@@ -254,6 +260,7 @@ impl Link {
 
     /// Takes packets that came.
     pub fn packets(&mut self, packets: Vec<cloudschool_relay::Media>) {
+        let packets = self.node.assets().take_chunks(&self.handle, packets);
         self.inlets.deliver(packets);
     }
 
