@@ -11,6 +11,8 @@ import { type Point, panned, pinched, tapped, WHOLE, type Zoom, zoomedAt } from 
 
 /** Two taps within this are one double tap. */
 const DOUBLE_MS = 300;
+/** More is a finger that moves the picture. */
+const TREMBLES_PX = 10;
 /** What a key makes larger. */
 const STEP = 1.5;
 
@@ -19,6 +21,8 @@ export function Zoomable({ children }: { children: ComponentChildren }) {
   const [zoom, setZoom] = useState<Zoom>(WHOLE);
   const fingers = useRef(new Map<number, Point>());
   const lastTap = useRef(0);
+  /** Where the one finger came down that may be tapping; none once it moves or has company. */
+  const tap = useRef<Point | undefined>(undefined);
   const size = () => box.current?.getBoundingClientRect() ?? new DOMRect();
   const inBox = (event: PointerEvent): Point => {
     const { left, top } = size();
@@ -38,12 +42,17 @@ export function Zoomable({ children }: { children: ComponentChildren }) {
       data-scale={zoom.scale}
       onPointerDown={(event) => {
         if (event.pointerType === "mouse" && zoom.scale === 1) return;
-        fingers.current.set(event.pointerId, inBox(event));
+        const at = inBox(event);
+        fingers.current.set(event.pointerId, at);
+        tap.current = fingers.current.size === 1 ? at : undefined;
       }}
       onPointerMove={(event) => {
         const before = fingers.current.get(event.pointerId);
         if (!before) return;
         const now = inBox(event);
+        const from = tap.current;
+        if (from && Math.hypot(now.x - from.x, now.y - from.y) > TREMBLES_PX)
+          tap.current = undefined;
         const other = [...fingers.current].find(([id]) => id !== event.pointerId)?.[1];
         fingers.current.set(event.pointerId, now);
         setZoom((seen) =>
@@ -54,10 +63,11 @@ export function Zoomable({ children }: { children: ComponentChildren }) {
       }}
       onPointerUp={(event) => {
         lift(event);
-        if (event.pointerType === "mouse") return;
+        const at = tap.current;
+        tap.current = undefined;
+        if (event.pointerType === "mouse" || !at) return;
         const now = event.timeStamp;
         if (now - lastTap.current < DOUBLE_MS) {
-          const at = inBox(event);
           setZoom((seen) => tapped(seen, at, size()));
           lastTap.current = 0;
         } else lastTap.current = now;

@@ -64,7 +64,7 @@ export function Pictures({ seat }: { seat: Seat }) {
         <div class="student-others">
           {faces.map((id) =>
             id === teacher ? (
-              <Movable key={id}>
+              <Movable key={id} name={nameOf(id)}>
                 <Video
                   track={session.incoming(id, "camera")}
                   label={nameOf(id)}
@@ -96,7 +96,7 @@ export function Pictures({ seat }: { seat: Seat }) {
 }
 
 /** A tile that a tap lifts onto the page and puts back, and a finger or arrow keys move there. */
-function Movable({ children }: { children: preact.ComponentChildren }) {
+function Movable({ name, children }: { name: string; children: preact.ComponentChildren }) {
   const [place, setPlace] = useState<Place | undefined>(() =>
     readPlace(localStorage.getItem(PLACE_KEY)),
   );
@@ -117,7 +117,7 @@ function Movable({ children }: { children: preact.ComponentChildren }) {
     <button
       type="button"
       class={`frame movable ${place ? "movable-lifted" : ""}`}
-      aria-label={studentWords.value.teacherTile}
+      aria-label={`${name}${t.value.common.colon}${studentWords.value.teacherTile}`}
       aria-pressed={place !== undefined}
       data-testid="teacher-tile"
       style={
