@@ -47,6 +47,32 @@ async function open(teacher, key, panel) {
   await accessibility(teacher);
 }
 
+/** A PDF of as many pages, each with its number on it. */
+function pdfOf(pages) {
+  const objects = [
+    "<</Type/Catalog/Pages 2 0 R>>",
+    `<</Type/Pages/Count ${pages}/Kids[${Array.from({ length: pages }, (_, n) => `${4 + 2 * n} 0 R`).join(" ")}]>>`,
+    "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+  ];
+  for (let n = 1; n <= pages; n += 1) {
+    const content = `BT /F 96 Tf 80 200 Td (Page ${n}) Tj ET`;
+    objects.push(
+      `<</Type/Page/Parent 2 0 R/MediaBox[0 0 640 480]/Contents ${objects.length + 2} 0 R/Resources<</Font<</F 3 0 R>>>>>>`,
+      `<</Length ${content.length}>>stream\n${content}\nendstream`,
+    );
+  }
+  let file = "%PDF-1.4\n";
+  const offsets = objects.map((object, n) => {
+    const at = file.length;
+    file += `${n + 1} 0 obj\n${object}\nendobj\n`;
+    return at;
+  });
+  const start = file.length;
+  file += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n`;
+  for (const at of offsets) file += `${String(at).padStart(10, "0")} 00000 n \n`;
+  return `${file}trailer<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n${start}\n%%EOF\n`;
+}
+
 export async function interactions({ links, data }) {
   const browser = await launch();
   const line = cuttable();
@@ -357,6 +383,27 @@ export async function interactions({ links, data }) {
     await teacher.keyboard.press("Escape");
   });
 
+  await test("slides: a PDF is shown on every screen, turned in step, and put away", async () => {
+    const file = join(data, "slides.pdf");
+    await writeFile(file, pdfOf(3));
+    await teacher.keyboard.press("k");
+    await byId(teacher, "no-slides").waitFor();
+    await accessibility(teacher);
+    await byId(teacher, "slides-file").setInputFiles(file);
+    const showing = (page, number) =>
+      page.locator(`[data-testid="slides"][data-page="${number}"]`).waitFor();
+    for (const page of [teacher, student, room]) await showing(page, 1);
+    await accessibility(teacher);
+    await byId(teacher, "slides-next").click();
+    for (const page of [teacher, student, room]) await showing(page, 2);
+    await byId(teacher, "middle-pictures").click();
+    await gone(student, "slides");
+    await byId(teacher, "middle-slides").click();
+    for (const page of [teacher, student, room]) await showing(page, 2);
+    await byId(teacher, "slides-close").click();
+    for (const page of [teacher, student, room]) await gone(page, "slides");
+  });
+
   await test("a school's students are one click deeper", async () => {
     await byId(teacher, "school-campus").click();
     await byId(teacher, "school-dialog").waitFor();
@@ -364,5 +411,53 @@ export async function interactions({ links, data }) {
     await accessibility(teacher);
     await teacher.keyboard.press("Escape");
     await gone(teacher, "school-dialog");
+  });
+
+  await test("what an assistant program proposes is the teacher's to take or leave", async () => {
+    const [, token] = links.assistant.split("#token=");
+    const program = await visit(browser, "assistant program", `${links.school}/`);
+    await program.evaluate(
+      ([url, secret, commands]) =>
+        new Promise((resolve, reject) => {
+          const ws = new WebSocket(url.replace(/^http/, "ws"));
+          const send = (message) => ws.send(JSON.stringify(message));
+          let left = commands.length;
+          ws.onopen = () => send({ type: "join", token: secret, lang: "en" });
+          ws.onerror = () => reject(new Error("no lesson socket"));
+          ws.onmessage = ({ data: text }) => {
+            const message = JSON.parse(text);
+            if (message.type === "welcome") {
+              commands.forEach((command, n) => {
+                send({ type: "command", id: n + 1, command });
+              });
+            }
+            if (message.type === "refused" || message.type === "failed") reject(new Error(text));
+            if (message.type === "done") left -= 1;
+            if (left === 0) resolve();
+          };
+        }),
+      [
+        `${links.school}/lessons/${links.lesson}/socket`,
+        token,
+        [
+          { do: "propose", proposal: { kind: "chapter", title: "导入新课", atMs: Date.now() } },
+          {
+            do: "propose",
+            proposal: { kind: "quiz", title: "小测", items: [{ prompt: "开口?", kind: "text" }] },
+          },
+        ],
+      ],
+    );
+    await byId(teacher, "running-chapters").click();
+    const proposals = byId(teacher, "proposals").locator("li");
+    await proposals.nth(1).waitFor();
+    await accessibility(teacher);
+    const of = (title) => proposals.filter({ hasText: title });
+    await of("导入新课").locator('[data-testid^="accept-"]').click();
+    await says(teacher, "chapters", "导入新课");
+    await of("小测").locator('[data-testid^="decline-"]').click();
+    await gone(teacher, "proposals");
+    await gone(teacher, "running-chapters");
+    await teacher.keyboard.press("Escape");
   });
 }

@@ -35,6 +35,7 @@ export function Stage({ desk }: { desk: Desk }) {
   const middle = middleOf(state, desk.choosingSlides.value);
   const names = { pictures: words.stage, slides: words.slidesOn, board: words.boardOn };
   const { layout, auto } = state.view;
+  const empty = (layout === "slides" || layout === "slides-teacher") && !state.slides;
   return (
     <div class="stage-area" data-testid="stage-area" data-middle={middle}>
       <div class="stage-bar">
@@ -54,7 +55,7 @@ export function Stage({ desk }: { desk: Desk }) {
           ))}
         </div>
         <span class="quiet stage-sees" data-testid="class-sees">
-          {words.everyoneSees(words.layoutName[auto ? "auto" : layout])}
+          {words.everyoneSees(words.layoutName[auto || empty ? "auto" : layout])}
         </span>
         <span class="spring" />
         {middle === "slides" && <SlideTools session={session} />}
