@@ -47,6 +47,7 @@ export const zh = {
   boardOn: "板书",
   slidesOn: "课件",
   everyoneSees: (what: string) => `远端看到：${what}`,
+  everyoneSeesNow: (what: string) => `远端看到：${what}（自动）`,
   layoutName: {
     auto: "自动",
     teacher: "老师",
@@ -137,6 +138,7 @@ export const en: typeof zh = {
   boardOn: "Board",
   slidesOn: "Slides",
   everyoneSees: (what) => `Screens show: ${what}`,
+  everyoneSeesNow: (what) => `Screens show: ${what} (automatic)`,
   layoutName: {
     auto: "Automatic",
     teacher: "Teacher",

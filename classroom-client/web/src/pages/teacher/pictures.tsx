@@ -73,9 +73,12 @@ export function Pictures({ desk, beside = false }: Props) {
   });
   if (!big) return null;
   if (beside) {
+    // One's own picture needs no room beside what is written on.
+    const faces = all.filter(({ id }) => !id.startsWith("own-")).slice(0, MOST_BESIDE);
+    if (faces.length === 0) return null;
     return (
       <div class="pictures-beside">
-        {all.slice(0, MOST_BESIDE).map((one) => (
+        {faces.map((one) => (
           <figure key={one.id} class="pictures-small frame">
             <Shown picture={one} testId={`picture-${one.id}`} />
           </figure>

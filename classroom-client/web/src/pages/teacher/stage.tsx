@@ -55,7 +55,9 @@ export function Stage({ desk }: { desk: Desk }) {
           ))}
         </div>
         <span class="quiet stage-sees" data-testid="class-sees">
-          {words.everyoneSees(words.layoutName[auto || empty ? "auto" : layout])}
+          {empty
+            ? words.everyoneSees(words.layoutName.auto)
+            : (auto ? words.everyoneSeesNow : words.everyoneSees)(words.layoutName[layout])}
         </span>
         <span class="spring" />
         {middle === "slides" && <SlideTools session={session} />}
