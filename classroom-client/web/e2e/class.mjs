@@ -202,13 +202,15 @@ export async function classroom({ links }) {
     await says(room, "quiz", "y 轴");
   });
 
-  await test("an answer given while the line is away waits, and is counted once", async () => {
+  await test("an answer given while the line is away outlives a reload, and counts once", async () => {
     await line.cut();
     await byId(student, "banner").waitFor();
     await byId(student, "typed").fill("３");
     await byId(student, "submit").click();
     await student.locator('[data-testid="item-1"] [data-standing="waits"]').waitFor();
     await accessibility(student);
+    await student.reload();
+    await byId(student, "stop-unreachable").waitFor();
     line.mend();
     await student.locator('[data-testid="item-1"] [data-standing="counted"]').waitFor();
     const mine = ({ member, item }) => member === STUDENT && item === 1;

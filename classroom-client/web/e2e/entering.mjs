@@ -26,7 +26,7 @@ export async function entering(browser, links) {
   });
 
   await test("a wrong token is said on each page, in both languages", async () => {
-    for (const page of ["teacher", "classroom", "student"]) {
+    for (const page of ["teacher", "classroom", "student", "assistant", "observer"]) {
       for (const lang of ["zh-CN", "en"]) {
         const base = page === "classroom" ? links.school : links.campus;
         const url = `${base}/${page}/${links.lesson}#token=a.b.c&lang=${lang}`;

@@ -155,6 +155,16 @@ export async function lesson(browser, links) {
     await moves(room, `${TEACHER}/screen`);
     await plays(room, "main-video");
     await plays(room, "teacher-video");
+    // A student lays the teacher over it, moves the picture by keys, and puts it back.
+    const tile = byId(student, "teacher-tile");
+    await tile.focus();
+    await student.keyboard.press("Enter");
+    await student.locator(".movable-lifted").waitFor();
+    const { y: before } = await tile.boundingBox();
+    await student.keyboard.press("ArrowDown");
+    await until("the picture moves", async () => (await tile.boundingBox()).y > before);
+    await student.keyboard.press("Enter");
+    await student.locator(".movable-lifted").waitFor({ state: "detached" });
     await teacher.keyboard.press("s");
     await byId(room, "teacher-video").waitFor({ state: "detached" });
   });
