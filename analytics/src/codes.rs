@@ -39,31 +39,79 @@ codes! {
     L03
     /// 离开
     L04
+    /// 点名
+    L05
+    /// 签到
+    L06
     /// 讲授
     T01
+    /// 提问
+    T02
+    /// 点名提问/抽选
+    T03
+    /// 发起抢答
+    T04
+    /// 随堂测验
+    T05
+    /// 投票
+    T06
+    /// 分组讨论
+    T07
     /// 共享屏幕
     T09
     /// 使用资源
     T10
+    /// 评价
+    T11
     /// 授权发言
     T12
     /// 举手
     S01
     /// 放下
     S02
+    /// 抢答
+    S03
     /// 应答
     S04
     /// 主动发言
     S05
+    /// 答题
+    S06
+    /// 参与投票
+    S07
+    /// 消息
+    S08
+    /// 反馈
+    S09
+    /// 小组展示
+    S10
     /// 镜头开关
     S11
+    /// 离席
+    S12
 }
 
 impl Code {
     /// Whether a record of this code says what it is directed at.
     #[must_use]
     pub fn needs_object(self) -> bool {
-        matches!(self, Code::T09 | Code::T10 | Code::T12)
+        matches!(
+            self,
+            Code::T02
+                | Code::T03
+                | Code::T04
+                | Code::T05
+                | Code::T06
+                | Code::T07
+                | Code::T09
+                | Code::T10
+                | Code::T11
+                | Code::T12
+                | Code::S03
+                | Code::S06
+                | Code::S07
+                | Code::S10
+        )
     }
 
     /// Whether someone speaks.

@@ -5,6 +5,8 @@
 //! screen, a camera) is written when it ends; what happens before the lesson starts is
 //! written when it starts, because only then its session has an id.
 
+mod interactions;
+
 use crate::codes::Code;
 use crate::pseudonym::Pseudonyms;
 use crate::record::{
@@ -17,6 +19,7 @@ use cloudschool_protocol::id::{DeckId, LessonId, MemberId};
 use cloudschool_protocol::lesson::{Gap, LessonInfo, Phase, State};
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::{Member, Role};
+use interactions::Under;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -35,6 +38,8 @@ pub struct Derivation {
     tracks: BTreeMap<TrackId, Since>,
     /// The page of slides that is shown.
     shown: Option<Shown>,
+    /// What is under way of interactions.
+    under: Under,
     /// The event the lesson started with.
     started: Option<Since>,
     /// From before the lesson started: to be written, with its session, when it does.
@@ -54,6 +59,8 @@ struct Call {
     since: Since,
     by: MemberId,
     hand: Option<Uuid>,
+    /// The group it presents for.
+    presenting: Option<Box<Behaviour>>,
 }
 
 /// A page of slides that is shown.
@@ -79,6 +86,7 @@ impl Derivation {
             calls: BTreeMap::new(),
             tracks: BTreeMap::new(),
             shown: None,
+            under: Under::default(),
             started: None,
             waiting: Vec::new(),
         }
@@ -140,6 +148,7 @@ impl Derivation {
             }
             EventBody::MemberLeft { member, .. } => {
                 self.hands.remove(member);
+                self.end_away(now, member, out);
                 self.end_call(now, member, out);
                 let theirs: Vec<_> =
                     self.tracks.keys().filter(|t| t.member == *member).cloned().collect();
@@ -159,7 +168,8 @@ impl Derivation {
             }
             EventBody::StageCalled { member, by } => {
                 let hand = self.hands.remove(member).map(|h| h.event);
-                let call = Call { since: now, by: by.clone(), hand };
+                let presenting = self.presenting(now, member).map(Box::new);
+                let call = Call { since: now, by: by.clone(), hand, presenting };
                 // Called again while on stage: the first call goes on.
                 self.calls.entry(member.clone()).or_insert(call);
             }
@@ -181,7 +191,7 @@ impl Derivation {
             }
             EventBody::SlidesClosed { .. } => self.end_page(now, out),
             EventBody::BoardWriters { .. } => {}
-            _ => {}
+            _ => self.derive_interaction(event, now, before, out),
         }
     }
 
@@ -218,6 +228,7 @@ impl Derivation {
 
     fn end_everything(&mut self, now: Since, out: &mut Vec<Behaviour>) {
         self.end_page(now, out);
+        self.end_interactions(now, out);
         self.hands.clear();
         let called: Vec<_> = self.calls.keys().cloned().collect();
         for member in called {
@@ -237,6 +248,7 @@ impl Derivation {
         record.object = Some(Object { kind: ObjectKind::Person, id: self.pseudonyms.of(member) });
         record.cause = call.hand;
         out.push(until(record, now.at_ms));
+        out.extend(call.presenting.map(|presented| until(*presented, now.at_ms)));
     }
 
     fn end_track(&mut self, now: Since, track: &TrackId, out: &mut Vec<Behaviour>) {
@@ -382,287 +394,6 @@ fn short(campus: &str) -> String {
 }
 
 #[cfg(test)]
-pub mod script {
-    //! A lesson's events, written by hand.
-
-    use super::*;
-    use cloudschool_protocol::id::{NodeId, SchoolId};
-    use cloudschool_protocol::media::Codec;
-
-    pub const START: u64 = 1_800_000_000_000;
-
-    pub fn member(id: &str, role: Role, school: &str) -> Member {
-        Member {
-            id: MemberId::new(id).unwrap(),
-            name: id.into(),
-            role,
-            school: SchoolId::new(school).unwrap(),
-            node: NodeId::new(school).unwrap(),
-        }
-    }
-
-    pub fn info() -> LessonInfo {
-        LessonInfo {
-            id: LessonId::new("math").unwrap(),
-            title: "分数".into(),
-            subject: "14".into(),
-            grade: "3".into(),
-            teacher: "李老师".into(),
-            campus: SchoolId::new("campus").unwrap(),
-            schools: ["school-01", "school-02"].map(|s| SchoolId::new(s).unwrap()).into(),
-            planned_start_ms: None,
-            planned_minutes: Some(40),
-            code: None,
-        }
-    }
-
-    pub fn derivation() -> Derivation {
-        Derivation::new(info(), Pseudonyms::new(&[7; 32]))
-    }
-
-    pub fn id(text: &str) -> MemberId {
-        MemberId::new(text).unwrap()
-    }
-
-    pub fn joined(m: &str, role: Role, school: &str) -> EventBody {
-        EventBody::MemberJoined { member: member(m, role, school) }
-    }
-
-    pub fn track(name: &str, on: bool) -> EventBody {
-        let track: TrackId = name.parse().unwrap();
-        let codec = if track.kind() == cloudschool_protocol::media::Kind::Audio {
-            Codec::Opus
-        } else {
-            Codec::H264
-        };
-        match on {
-            true => EventBody::TrackPublished { track, codec, node: NodeId::new("n").unwrap() },
-            false => EventBody::TrackUnpublished { track },
-        }
-    }
-
-    /// Numbers `bodies`, a second apart, the first at [`START`].
-    pub fn events(bodies: impl IntoIterator<Item = EventBody>) -> Vec<Event> {
-        let numbered = (1u64..).zip(bodies);
-        numbered
-            .map(|(seq, body)| {
-                let at_ms = START + (seq - 1) * 1000;
-                Event::new(seq, computed_id(at_ms, &["event", &seq.to_string()]), at_ms, body)
-            })
-            .collect()
-    }
-
-    /// A whole small lesson.
-    pub fn lesson() -> Vec<Event> {
-        events([
-            EventBody::LessonOpened { info: info() },
-            joined("li", Role::Teacher, "campus"),
-            joined("class1", Role::Classroom, "school-01"),
-            track("li/camera", true),
-            track("class1/camera", true),
-            EventBody::LessonStarted {
-                by: id("li"),
-                session: computed_id(START + 5000, &["session"]),
-            },
-            joined("wang", Role::Student, "school-01"),
-            joined("zhao", Role::Observer, "campus"),
-            EventBody::HandRaised { member: id("wang") },
-            EventBody::StageCalled { member: id("wang"), by: id("li") },
-            EventBody::HandRaised { member: id("class1") },
-            EventBody::HandLowered { member: id("class1"), by: id("li") },
-            EventBody::StageLeft { member: id("wang"), by: id("li") },
-            track("li/screen", true),
-            EventBody::StageCalled { member: id("class1"), by: id("li") },
-            track("li/screen", false),
-            EventBody::MemberMuted { member: id("wang"), muted: true, by: id("li") },
-            EventBody::MemberLeft {
-                member: id("wang"),
-                reason: cloudschool_protocol::event::LeaveReason::Lost,
-            },
-            EventBody::LessonEnded { by: id("li") },
-            EventBody::MemberLeft {
-                member: id("class1"),
-                reason: cloudschool_protocol::event::LeaveReason::Ended,
-            },
-            EventBody::LessonArchived { recording: "http://l/1".into(), duration_ms: 13_000 },
-        ])
-    }
-}
-
+pub mod script;
 #[cfg(test)]
-mod tests {
-    use super::script::*;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn run(events: &[Event]) -> Vec<Behaviour> {
-        let mut derivation = derivation();
-        events.iter().flat_map(|e| derivation.apply(e).unwrap()).collect()
-    }
-
-    fn of(records: &[Behaviour], code: Code) -> Vec<&Behaviour> {
-        records.iter().filter(|r| r.code == code).collect()
-    }
-
-    #[test]
-    fn a_lesson_gives_its_records() {
-        let records = run(&lesson());
-        let codes: Vec<&str> = records.iter().map(|r| r.code.as_str()).collect();
-        assert_eq!(
-            codes,
-            [
-                "L03", "L03", "L01", "L03", "S01", "S01", "S02", "T12", "T09", "L04", "T12", "S11",
-                "L02", "L04"
-            ]
-        );
-        for record in &records {
-            record.check().unwrap();
-            assert_eq!(record.session_id, records[2].session_id);
-        }
-        let phases: Vec<_> = records.iter().map(|r| r.phase).collect();
-        assert_eq!(phases[..2], [TeachingPhase::Pre; 2]);
-        assert_eq!(phases[2], TeachingPhase::In, "the start is in the lesson");
-        assert_eq!(phases[11], TeachingPhase::Pre, "the camera was on before the lesson");
-        assert_eq!(phases[12], TeachingPhase::In, "the end is in the lesson");
-        assert_eq!(phases[13], TeachingPhase::Post);
-        assert_eq!(records[0].offset_ms, None);
-        assert_eq!(records[2].offset_ms, Some(0));
-    }
-
-    #[test]
-    fn a_call_is_an_interval_from_teacher_to_person_that_names_the_hand() {
-        let records = run(&lesson());
-        let calls = of(&records, Code::T12);
-        let hand = of(&records, Code::S01)[0];
-        assert_eq!(calls[0].cause, Some(hand.id));
-        assert_eq!(calls[0].object.as_ref().unwrap().id, hand.actor.id);
-        assert_eq!(calls[0].actor.role, ActorRole::T);
-        assert_eq!(calls[0].site_kind, SiteKind::Host);
-        assert_eq!((calls[0].start.0, calls[0].lasted_ms()), (START + 9000, 3000));
-        assert_eq!(calls[1].end, Some(Timestamp(START + 18_000)), "ended with the lesson");
-        assert_eq!(calls[1].cause, None, "the hand had been taken down");
-    }
-
-    #[test]
-    fn a_hand_and_an_end_are_tied_to_what_they_end() {
-        let records = run(&lesson());
-        let down = of(&records, Code::S02)[0];
-        assert_eq!(down.cause, Some(of(&records, Code::S01)[1].id));
-        assert_eq!(down.result.as_ref().unwrap().duration_ms, Some(1000));
-        assert_eq!(down.actor.role, ActorRole::C, "the hand's owner, not who took it down");
-        let end = of(&records, Code::L02)[0];
-        assert_eq!(end.cause, Some(of(&records, Code::L01)[0].id));
-        assert_eq!(end.result.as_ref().unwrap().duration_ms, Some(13_000));
-    }
-
-    #[test]
-    fn who_looks_on_gives_no_record_and_nobody_is_named() {
-        let records = run(&lesson());
-        assert_eq!(of(&records, Code::L03).len(), 3);
-        let text = serde_json::to_string(&records).unwrap();
-        for name in ["wang", "li\"", "class1", "李"] {
-            assert!(!text.contains(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_lesson_that_never_starts_writes_nothing() {
-        assert_eq!(run(&lesson()[..5]), []);
-    }
-
-    #[test]
-    fn publishing_again_after_a_break_is_one_interval() {
-        let mut bodies: Vec<_> = lesson()[..6].iter().map(|e| e.body.clone()).collect();
-        bodies.extend([track("class1/camera", true), track("class1/camera", false)]);
-        let records = run(&events(bodies));
-        let cameras = of(&records, Code::S11);
-        assert_eq!(cameras.len(), 1);
-        assert_eq!(cameras[0].start.0, START + 4000);
-    }
-
-    #[test]
-    fn speech_is_coded_by_who_speaks_and_whether_called() {
-        let mut d = derivation();
-        for event in &lesson()[..10] {
-            d.apply(event).unwrap();
-        }
-        let said = Utterance { start_ms: START + 9500, end_ms: START + 9900, voiced_ms: 400 };
-        let code = |who: &str| d.speech(&id(who), &said, d.call(&id(who)), 0.9).map(|b| b.code);
-        assert_eq!(code("li"), Some(Code::T01));
-        assert_eq!(code("wang"), Some(Code::S04));
-        assert_eq!(code("class1"), Some(Code::S05));
-        assert_eq!(code("zhao"), None);
-        assert_eq!(code("nobody"), None);
-        let answer = d.speech(&id("wang"), &said, d.call(&id("wang")), 0.9).unwrap();
-        answer.check().unwrap();
-        assert_eq!(answer.cause, Some(lesson()[9].id));
-        assert_eq!(answer.offset_ms, Some(4500));
-        assert_eq!(Some(answer.id), d.speech(&id("wang"), &said, None, 0.5).map(|b| b.id));
-    }
-
-    #[test]
-    fn each_page_of_slides_is_an_interval_until_the_next_or_the_end() {
-        let page = cloudschool_protocol::slides::DeckPage {
-            asset: cloudschool_protocol::asset::AssetId::of_digest([1; 32]),
-            width: 4,
-            height: 3,
-            small: None,
-            title: None,
-        };
-        let deck_id = DeckId::new("fractions").unwrap();
-        let pages = vec![page; 3];
-        let deck = cloudschool_protocol::slides::Deck {
-            id: deck_id.clone(),
-            title: "分数".into(),
-            pages,
-            text: None,
-        };
-        let open =
-            || EventBody::SlidesOpened { deck: Box::new(deck.clone()), page: 1, by: id("li") };
-        let mut bodies: Vec<_> = lesson()[..6].iter().map(|e| e.body.clone()).collect();
-        bodies.extend([
-            open(),
-            EventBody::SlidesTurned { deck: deck_id, page: 3, by: id("li") },
-            EventBody::SlidesClosed { by: id("li") },
-            open(),
-            EventBody::LessonEnded { by: id("li") },
-        ]);
-        let records = run(&events(bodies));
-        let shown: Vec<_> = of(&records, Code::T10)
-            .into_iter()
-            .map(|r| {
-                r.check().unwrap();
-                assert_eq!(r.actor.role, ActorRole::T);
-                (r.object.as_ref().unwrap().id.as_str(), r.lasted_ms())
-            })
-            .collect();
-        assert_eq!(shown, [("fractions/1", 1000), ("fractions/3", 1000), ("fractions/1", 1000)]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_prefix_read_twice_gives_the_same_records(cut in 0usize..=21) {
-            let events = lesson();
-            let whole = run(&events);
-            let mut d = derivation();
-            let mut first = Vec::new();
-            for e in events[..cut].iter().chain(&events) {
-                first.extend(d.apply(e).unwrap());
-            }
-            prop_assert_eq!(first, whole.clone());
-            // A process killed after `cut` and started anew reads all again.
-            let again: Vec<_> = run(&events[..cut]).into_iter().chain(run(&events)).map(|b| (b.id, b)).collect();
-            let table: BTreeMap<_, _> = again.into_iter().collect();
-            prop_assert_eq!(table.len(), whole.len());
-        }
-    }
-
-    #[test]
-    fn a_gap_changes_nothing() {
-        let events = lesson();
-        let mut d = derivation();
-        d.apply(&events[0]).unwrap();
-        assert!(d.apply(&events[2]).is_err());
-        assert_eq!(d.state().seq, 1);
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! The summary of a lesson: attendance, talk, hands, floor and S-T, computed from its records
 //! alone. The JSON is documented in `docs/behaviour-data.md`; the report page shows it.
 
+mod quizzes;
+
 use crate::codes::Code;
 use crate::metrics::{self, St};
 use crate::record::{ActorRole, Behaviour, PROFILE, SiteKind, SourceKind, Timestamp};
@@ -25,6 +27,8 @@ pub struct Summary {
     pub talk: Talk,
     pub hands: Vec<Hands>,
     pub floor: Vec<Floor>,
+    pub asked: Vec<quizzes::Asked>,
+    pub quizzes: Vec<quizzes::Quiz>,
     pub equity: Equity,
     pub st: Analysis,
     pub records: Counts,
@@ -247,6 +251,8 @@ pub fn summary(
         duration_ms: span.map_or(0, |(start, end)| end - start),
         attendance: view.attendance(),
         hands: view.hands(),
+        asked: view.asked(),
+        quizzes: view.quizzes(),
         equity: Equity {
             unit: "school",
             turns: "floor",
@@ -347,7 +353,9 @@ impl View<'_> {
     }
 
     fn speech(&self) -> impl Iterator<Item = &Behaviour> {
-        self.records.iter().filter(|r| r.code.is_speech())
+        // A person who was asked answers, also where nobody could hear it; that is no talk time.
+        let heard = |r: &&Behaviour| r.code.is_speech() && r.source.kind == SourceKind::Media;
+        self.records.iter().filter(heard)
     }
 
     fn talk(&self) -> Talk {
@@ -509,6 +517,45 @@ mod tests {
         assert_eq!(s["st"]["sequence"], "TTSS");
         assert_eq!(s["st"]["source"]["from"], "media");
         assert_eq!(s["records"]["byCode"]["S01"], 2);
+    }
+
+    #[test]
+    fn a_quiz_is_summed_up_by_school_and_so_is_who_was_asked() {
+        use cloudschool_protocol::event::EventBody;
+        use cloudschool_protocol::lesson::quiz::{Answer, Item, ItemKind, QuizKind, QuizPaper};
+        let paper = QuizPaper {
+            id: Uuid::from_u128(9),
+            kind: QuizKind::Quiz,
+            title: None,
+            items: vec![Item {
+                prompt: "?".into(),
+                kind: ItemKind::TrueFalse,
+                choices: vec![],
+                correct: Some(Answer::Truth(true)),
+                tolerance: None,
+            }],
+        };
+        let quiz = paper.id;
+        let answer = |member: &str, truth| EventBody::QuizAnswered {
+            quiz,
+            item: 0,
+            member: id(member),
+            answer: Answer::Truth(truth),
+        };
+        let mut bodies: Vec<_> = lesson()[..13].iter().map(|e| e.body.clone()).collect();
+        bodies.push(EventBody::QuizOpened { quiz: paper, by: id("li"), closes_ms: None });
+        bodies.extend([answer("wang", true), answer("class1", false)]);
+        let mut d = derivation();
+        let records: Vec<_> = events(bodies).iter().flat_map(|e| d.apply(e).unwrap()).collect();
+        let row = LessonRow::of(d.state(), d.log().unwrap());
+        let s = serde_json::to_value(summary(&row, &records, &[], START + 60_000)).unwrap();
+        assert_eq!(
+            s["quizzes"][0]["bySchool"][1],
+            json!({"school": "school-01", "siteKind": "remote", "answers": 2, "right": 1, "counted": 0})
+        );
+        assert_eq!(s["quizzes"][0]["kind"], "quiz");
+        assert_eq!(s["quizzes"][0]["bySchool"][0]["right"], Value::Null);
+        assert_eq!((&s["asked"][1]["members"], &s["asked"][1]["asked"]), (&json!(2), &json!(1)));
     }
 
     #[test]

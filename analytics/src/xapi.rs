@@ -162,8 +162,18 @@ impl Statements<'_> {
 
 fn instant_result(record: &Behaviour, words: &XapiWords) -> Option<Value> {
     let mut result = Map::new();
-    if let Some(ms) = record.result.as_ref().and_then(|r| r.duration_ms) {
+    let outcome = record.result.clone().unwrap_or_default();
+    if let Some(ms) = outcome.duration_ms {
         result.insert("duration".into(), json!(iso_duration(ms)));
+    }
+    if let Some(response) = outcome.response {
+        result.insert("response".into(), json!(response));
+    }
+    if let Some(correct) = outcome.correct {
+        result.insert("success".into(), json!(correct));
+    }
+    if let Some(score) = outcome.score {
+        result.insert("score".into(), json!({"scaled": score}));
     }
     if let Some(emoji) = &words.emoji {
         result.insert("extensions".into(), json!({ EMOJI: emoji }));
@@ -260,7 +270,7 @@ mod tests {
         }
         serde_json::from_value::<Timestamp>(s["timestamp"].clone()).unwrap();
         if let Some(result) = s.get("result") {
-            keys(result, &["duration", "extensions"]);
+            keys(result, &["duration", "extensions", "response", "success", "score"]);
             if let Some(duration) = result.get("duration") {
                 let d = duration.as_str().unwrap();
                 let d = d.strip_prefix("PT").unwrap().strip_suffix('S').unwrap();
