@@ -274,9 +274,7 @@ impl Follower {
         }
         match message {
             ServerMessage::Event { event } => {
-                let mut outcome = Ok(());
-                self.state.send_modify(|state| outcome = state.apply(&event));
-                outcome.map_err(|gap| LessonError::Gibberish(gap.to_string()))?;
+                self.state.send_modify(|state| state.apply_shown(&event));
                 // Nobody listening is no error.
                 self.events.send(event).ok();
                 Ok(())

@@ -6,7 +6,7 @@ use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::lesson::State;
-use cloudschool_protocol::member::Role;
+use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, ServerMessage};
 use cloudschool_protocol::token::Claims;
@@ -223,7 +223,7 @@ impl Node {
     pub async fn knock(&self, lesson: &str) -> Page {
         let url = format!("ws://127.0.0.1:{}/lessons/{lesson}/socket", self.http);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        Page { socket, state: None, next: 1, bytes: VecDeque::new() }
+        Page { socket, me: None, state: None, next: 1, bytes: VecDeque::new() }
     }
 
     /// A member in the demo lesson.
@@ -252,6 +252,7 @@ impl Node {
 /// A page in a lesson, with the lesson's state as events have made it.
 pub struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    me: Option<Member>,
     state: Option<State>,
     next: u64,
     /// Binary messages that came, the first first.
@@ -261,6 +262,11 @@ pub struct Page {
 impl Page {
     pub fn state(&self) -> &State {
         self.state.as_ref().expect("a welcome came")
+    }
+
+    /// Who sits at it.
+    pub fn me(&self) -> &Member {
+        self.me.as_ref().expect("a welcome came")
     }
 
     pub async fn say(&mut self, message: &ClientMessage) {
@@ -283,7 +289,8 @@ impl Page {
                 Ok(Message::Text(text)) => {
                     let message: ServerMessage = serde_json::from_str(&text).unwrap();
                     match &message {
-                        ServerMessage::Welcome { state, .. } => {
+                        ServerMessage::Welcome { you, state, .. } => {
+                            self.me = Some(you.clone());
                             self.state = Some((**state).clone());
                         }
                         ServerMessage::Event { event } => {
