@@ -54,11 +54,12 @@ export function Pictures({ seat }: { seat: Seat }) {
   const own = seat.media.camera.value;
   const nameOf = (id: string) => state.members[id]?.name ?? id;
   const writes = seat.mayTakePart.value && you !== undefined && mayWrite(state, you);
+  const drawn = writes && (scene.big.show === "board" || scene.big.show === "slides");
   const showing = <Showing session={session} scene={scene} saver={saver} writes={writes} named />;
   return (
     <>
-      <div class="student-big" data-shows={scene.big.show}>
-        {writes ? showing : <Zoomable>{showing}</Zoomable>}
+      <div class="student-big" data-shows={scene.big.show} data-writes={drawn}>
+        {drawn ? showing : <Zoomable>{showing}</Zoomable>}
       </div>
       {(faces.length > 0 || own) && (
         <div class="student-others">
