@@ -137,8 +137,8 @@ export const en: typeof zh = {
   noSlides: "No slides yet. Choose a PDF; its pages go to every screen as pictures.",
   boardOn: "Board",
   slidesOn: "Slides",
-  everyoneSees: (what) => `Screens show: ${what}`,
-  everyoneSeesNow: (what) => `Screens show: ${what} (automatic)`,
+  everyoneSees: (what) => `Class sees: ${what}`,
+  everyoneSeesNow: (what) => `Class sees: ${what} (auto)`,
   layoutName: {
     auto: "Automatic",
     teacher: "Teacher",
