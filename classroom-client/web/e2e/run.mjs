@@ -19,6 +19,7 @@ import { interactions } from "./interactions.mjs";
 import { lesson } from "./lesson.mjs";
 import { narrowing } from "./narrowing.mjs";
 import { office } from "./office.mjs";
+import { slides } from "./slides.mjs";
 
 /** Runs a part of the tests on an installation of its own. */
 async function installed(part) {
@@ -47,6 +48,7 @@ const PARTS = {
   lesson: { run: wholeLesson },
   interactions: { run: interactions },
   class: { run: classroom },
+  slides: { run: slides },
   office: { run: office },
   narrowing: { run: ({ links, data }) => narrowing(links, data) },
   appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },

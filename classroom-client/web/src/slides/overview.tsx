@@ -38,7 +38,6 @@ export function Overview({ lesson, slides, onChoose, onClose }: Props) {
                 ref={number === page ? current : null}
                 type="button"
                 aria-current={number === page ? "page" : undefined}
-                aria-label={title ? `${words.goTo(number)}: ${title}` : words.goTo(number)}
                 onClick={() => onChoose(number)}
                 data-testid={`slides-goto-${number}`}
               >

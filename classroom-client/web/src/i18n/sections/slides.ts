@@ -15,7 +15,6 @@ export const zh = {
   next: "下一页",
   close: "收起课件",
   overview: "全部页面",
-  goTo: (n: number) => `翻到第 ${n} 页`,
   again: (title: string) => `继续“${title}”`,
 
   reading: "正在读取文件…",
@@ -43,7 +42,6 @@ export const en: typeof zh = {
   next: "Next page",
   close: "Put slides away",
   overview: "All pages",
-  goTo: (n) => `Turn to page ${n}`,
   again: (title) => `Go on with “${title}”`,
 
   reading: "Reading the file…",
