@@ -119,6 +119,13 @@ pub struct LimitsSection {
     pub rejoin_within_s: u64,
     /// Seconds a lesson's page stays connected after the end.
     pub closing_s: u64,
+    /// Changes of a board a second one member may make, and at once after having been quiet.
+    pub board_changes_per_second: f64,
+    pub board_change_burst: u32,
+    /// Most bytes of one change.
+    pub board_change_bytes: usize,
+    /// Most MiB of all changes of one board, of everybody, what was erased included.
+    pub board_mb: u64,
     /// Most MiB of one file of a lesson.
     pub asset_mb: u64,
     /// Most MiB of a lesson's files together, and most of them.
@@ -140,6 +147,10 @@ impl Default for LimitsSection {
             return_within_s: 5,
             rejoin_within_s: 30,
             closing_s: 600,
+            board_changes_per_second: 20.0,
+            board_change_burst: 100,
+            board_change_bytes: 64 * 1024,
+            board_mb: 16,
             asset_mb: 20,
             lesson_assets_mb: 400,
             lesson_assets: 2000,
@@ -169,6 +180,13 @@ impl LimitsSection {
     #[must_use]
     pub fn asset_cache(&self) -> u64 {
         self.asset_cache_mb.saturating_mul(1 << 20)
+    }
+
+    /// How much a board takes.
+    #[must_use]
+    pub fn board(&self) -> crate::board::Limits {
+        let board = self.board_mb.saturating_mul(1 << 20);
+        crate::board::Limits { change: self.board_change_bytes, board }
     }
 
     #[must_use]
@@ -362,6 +380,13 @@ impl Config {
                 limits.messages_per_second.is_nan() || limits.messages_per_second <= 0.0,
             ),
             ("message_burst", limits.message_burst == 0),
+            (
+                "board_changes_per_second",
+                limits.board_changes_per_second.is_nan() || limits.board_changes_per_second <= 0.0,
+            ),
+            ("board_change_burst", limits.board_change_burst == 0),
+            ("board_change_bytes", limits.board_change_bytes == 0),
+            ("board_mb", limits.board_mb == 0),
             ("asset_mb", limits.asset_mb == 0),
             ("asset_cache_mb", limits.asset_cache_mb < limits.asset_mb),
             (
@@ -418,6 +443,10 @@ mod tests {
             ("return_within_s", limits.return_within_s.to_string()),
             ("rejoin_within_s", limits.rejoin_within_s.to_string()),
             ("closing_s", limits.closing_s.to_string()),
+            ("board_changes_per_second", format!("{:?}", limits.board_changes_per_second)),
+            ("board_change_burst", limits.board_change_burst.to_string()),
+            ("board_change_bytes", limits.board_change_bytes.to_string()),
+            ("board_mb", limits.board_mb.to_string()),
             ("asset_mb", limits.asset_mb.to_string()),
             ("lesson_assets_mb", limits.lesson_assets_mb.to_string()),
             ("lesson_assets", limits.lesson_assets.to_string()),

@@ -7,6 +7,7 @@
 use super::bytes::Reader;
 use super::{author_in, may_arrange};
 use crate::member::Role;
+use std::collections::HashMap;
 
 /// Longest name of a root map and longest key, in bytes.
 pub const MAX_NAME: usize = 96;
@@ -244,6 +245,22 @@ impl Said<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.structs.is_empty() && self.erased.is_empty()
+    }
+
+    /// Whether every entry follows what is there of its client without a gap, `next` being the
+    /// first clock of a client that is not.
+    #[must_use]
+    pub fn follows(&self, next: impl Fn(u64) -> u64) -> bool {
+        let mut ends: HashMap<u64, u64> = HashMap::new();
+        self.structs.iter().all(|one| {
+            let (Struct::Item { at, length, .. } | Struct::Collected { at, length }) = *one else {
+                return true;
+            };
+            let end = ends.entry(at.0).or_insert_with(|| next(at.0));
+            let follows = at.1 <= *end;
+            *end = (*end).max(at.1 + length);
+            follows
+        })
     }
 
     /// Whether `author`, of `role`, may say it to a node where `next` is the first clock of a

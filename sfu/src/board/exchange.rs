@@ -199,18 +199,21 @@ mod tests {
         let (mut li, mut wang) = (Pen::of("li", 1), Pen::of("wang", 2));
         let lower = Trunk::between(&two.0, &three.0);
         let upper = Trunk::between(&one.0, &two.0);
-        one.0.write(&member("li", Role::Teacher), 1, &li.draw("p1", 30)).unwrap();
+        let write = |board: &Arc<Board>, who: &str, role, change: &[u8]| {
+            board.write(&member(who, role), board.whose(), change).unwrap();
+        };
+        write(&one.0, "li", Role::Teacher, &li.draw("p1", 30));
         agree(&[&one.0, &two.0, &three.0], 1).await;
         upper.cut();
         for n in 0..40 {
-            one.0.write(&member("li", Role::Teacher), 1, &li.draw("p1", n * 100)).unwrap();
-            three.0.write(&member("wang", Role::Student), 1, &wang.draw("p1", n * 100)).unwrap();
+            write(&one.0, "li", Role::Teacher, &li.draw("p1", n * 100));
+            write(&three.0, "wang", Role::Student, &wang.draw("p1", n * 100));
         }
         agree(&[&two.0, &three.0], 41).await;
         let _upper = Trunk::between(&one.0, &two.0);
         // Much more than one piece in each direction.
         agree(&[&one.0, &two.0, &three.0], 81).await;
-        three.0.write(&member("wang", Role::Student), 1, &wang.erase("p1").unwrap()).unwrap();
+        write(&three.0, "wang", Role::Student, &wang.erase("p1").unwrap());
         agree(&[&one.0, &two.0, &three.0], 80).await;
         lower.cut();
     }

@@ -30,7 +30,7 @@ pub enum Unusable {
 pub struct Applied {
     /// What of it was new, as an update; `None` when nothing was.
     pub news: Option<Vec<u8>>,
-    /// A part of it builds on what this copy does not have, and was left out.
+    /// It builds on what this copy does not have: it, or a part of it, was left out.
     pub gaps: bool,
 }
 
@@ -57,7 +57,9 @@ impl Replica {
     /// # Errors
     /// [`Unusable`]; but for [`Unusable::Broke`] the copy is as it was.
     pub fn apply(&mut self, update: &[u8]) -> Result<Applied, Unusable> {
-        update::read(update)?;
+        if !update::read(update)?.follows(self.next_clocks()) {
+            return Ok(Applied { news: None, gaps: true });
+        }
         let doc = &self.doc;
         let apply = || {
             let update = Update::decode_v1(update).map_err(|_| Unusable::Refused)?;

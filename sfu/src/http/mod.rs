@@ -5,6 +5,7 @@
 //! was asked, and never touches media or the trunk.
 
 mod assets;
+mod board;
 mod ice_servers;
 mod join;
 mod lessons;
@@ -30,6 +31,7 @@ use cloudschool_service::pages;
 /// All routes of a node.
 pub fn router(app: App, readiness: Readiness) -> Router {
     Router::new()
+        .merge(board::routes())
         .merge(join::routes())
         .merge(lessons::routes())
         .merge(assets::routes())

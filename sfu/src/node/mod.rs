@@ -2,6 +2,7 @@
 //! trunk (what other nodes have and want) together. HTTP speaks to the node through [`Node`]
 //! alone.
 
+mod boards;
 mod events;
 mod layers;
 mod metrics;
@@ -23,6 +24,7 @@ pub use rungs::SchoolRungs;
 pub(crate) use taking::Taking;
 
 use crate::assets::{self, Assets};
+use crate::board::Boards;
 use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::joining::{Codes, Desk};
 use crate::lesson::{Lessons, LessonsError, Settings};
@@ -194,6 +196,7 @@ pub struct Node {
     timetable: Option<Arc<Timetable>>,
     /// What is kept of lessons while the campus is away.
     backfill: Backfill,
+    boards: Boards,
     /// Files of lessons.
     assets: Assets,
 }
@@ -330,6 +333,7 @@ impl Node {
             codes,
             timetable,
             backfill,
+            boards: Boards::new(config.node.data.join("lessons"), config.limits.board()),
             assets,
         });
         tokio::spawn(assets::run(Arc::downgrade(&node)));

@@ -252,6 +252,9 @@ impl Link {
             Control::Pointer { lesson, by, at } => {
                 self.node.pointed_by(&self.handle, (lesson, by, at));
             }
+            Control::Board { lesson, run, word } => {
+                self.node.board_word(&self.handle, lesson, run, word);
+            }
             Control::Clock { flow, ntp, rtp } => self.inlets.clock(flow, Clock { ntp, rtp }),
             other => return Some(other),
         }
