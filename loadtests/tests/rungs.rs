@@ -83,9 +83,10 @@ fn a_line_that_narrows_is_followed_down_and_up_and_the_teacher_is_told() {
     assert_eq!(at(28.0), Some(2.into()), "{said}");
     assert!(shown.len() <= 6, "it does not waver: {said}");
 
-    // The sound, throughout. A machine busy with other tests may hold some of it up.
+    // The sound, throughout: what is lost when the line falls is 0.2 s of it. A machine busy with
+    // other tests may hold some of it up.
     let sound = run["trunk"]["audio_in_time"].as_f64().unwrap();
-    assert!(sound > 0.95, "{sound} of the sound came in time");
+    assert!(sound > 0.98, "{sound} of the sound came in time");
 
     // And the teacher's page knows: less while the line is narrow, everything again.
     let told = numbers(run, "rungs_told");

@@ -118,8 +118,8 @@ async fn what_could_be_used_is_looked_for_with_padding_that_nobody_sees() {
             trunk.send_packet(1, Kind::Audio, &rtp(n, 120));
         }
     });
-    // A loopback carries it: from 2 Mbit/s on, and only audio to send.
-    soon(path.wait_for(|p| p.estimate > 4_000_000)).await.unwrap();
+    // A loopback carries it: from 3 Mbit/s on, and only audio to send.
+    soon(path.wait_for(|p| p.estimate > 6_000_000)).await.unwrap();
     teacher.abort();
     upper.trunk.want(0);
     let sent = upper.trunk.stats();
