@@ -19,6 +19,7 @@ pub(crate) use courier::Courier;
 pub use store::{AssetLimits, Found, StoreFigures};
 pub use upload::Upload;
 
+use crate::bucket::Bucket;
 use crate::node::Node;
 use crate::trunk::{LinkHandle, admits};
 use cloudschool_protocol::asset::{AssetId, AssetKind, AssetRefusal, Chunk, FLOW_AHEAD, FLOW_NOW};
@@ -30,7 +31,8 @@ use flight::Flights;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 use store::Store;
 use up::HandingUp;
 
@@ -103,6 +105,11 @@ pub enum Urgency {
     Now,
 }
 
+/// Files that nobody has told this node of and that are not here, which pages may ask it for in a
+/// second, in the long run and at once: each costs the line a question. A board full of pictures
+/// asks for fewer.
+const UNKNOWN: (f64, u32) = (20.0, 100);
+
 /// What crossed trunks.
 #[derive(Debug, Default)]
 struct Counters {
@@ -130,6 +137,7 @@ pub struct Assets {
     handing_up: HandingUp,
     ahead: ahead::Wanted,
     counters: Counters,
+    unknown: Mutex<Bucket>,
 }
 
 impl Assets {
@@ -145,6 +153,7 @@ impl Assets {
             handing_up: HandingUp::default(),
             ahead: ahead::Wanted::default(),
             counters: Counters::default(),
+            unknown: Mutex::new(Bucket::new(UNKNOWN.0, UNKNOWN.1, Instant::now())),
         })
     }
 
@@ -174,6 +183,11 @@ impl Assets {
         Upload::begin(self.store.clone(), lesson.clone()).await
     }
 
+    /// Whether the line may be asked once more for a file nobody has told of.
+    fn may_ask(&self) -> bool {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+    }
+
     /// What comes by a trunk of assets; the rest is given back.
     pub(crate) fn take_chunks(&self, link: &LinkHandle, packets: Vec<Media>) -> Vec<Media> {
         let ours = |media: &Media| media.flow == FLOW_NOW || media.flow == FLOW_AHEAD;
@@ -196,21 +210,25 @@ impl Node {
     /// # Errors
     /// [`AssetError`].
     pub async fn asset(self: &Arc<Self>, key: &Key) -> Result<Found, AssetError> {
-        let urgency = self.urgency(key);
+        let urgency = match self.of_deck(key) {
+            Some(urgency) => urgency,
+            None if self.lessons().are_ours() => Urgency::Now,
+            None if self.assets().store.has(key) || self.assets().may_ask() => Urgency::Now,
+            None => return Err(AssetError::Busy),
+        };
         flight::get(self, key, urgency).await
     }
 
-    /// Whether everybody looks at it now: what belongs to a page further on may come later.
-    fn urgency(&self, (lesson, asset): &Key) -> Urgency {
-        let Some(lesson) = self.lessons().get(lesson) else { return Urgency::Now };
-        let state = lesson.state();
-        let Some(slides) = &state.slides else { return Urgency::Now };
+    /// Of what belongs to the slides that are open: whether everybody looks at it now, or it may
+    /// come later.
+    fn of_deck(&self, (lesson, asset): &Key) -> Option<Urgency> {
+        let state = self.lessons().get(lesson)?.state();
+        let slides = state.slides.as_ref()?;
         let current = slides.deck.page(slides.page);
-        let is_current = current.is_some_and(|p| p.asset == *asset || p.small == Some(*asset));
-        match slides.deck.assets().any(|a| a == *asset) && !is_current {
-            true => Urgency::Ahead,
-            false => Urgency::Now,
+        if current.is_some_and(|p| p.asset == *asset || p.small == Some(*asset)) {
+            return Some(Urgency::Now);
         }
+        slides.deck.assets().any(|a| a == *asset).then_some(Urgency::Ahead)
     }
 
     /// Has the origin keep an asset that was given to this node. Says whether it does by now:
