@@ -234,6 +234,7 @@ export async function classroom({ links }) {
 
   await test("the buzzer tells its place to who pressed", async () => {
     await teacher.ask({ do: "open-buzzer" });
+    await byId(room, "buzzer").waitFor();
     await room.keyboard.press("Space");
     await byId(room, "buzz-rank").filter({ hasText: "1" }).waitFor();
     await byId(student, "buzz").click();
