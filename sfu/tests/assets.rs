@@ -120,12 +120,7 @@ async fn a_school_fetches_a_file_once_however_many_want_it_and_has_it_in_a_cut()
     let later = kept(&campus, &token, picture(2, 50_000)).await;
     let mut pupil = school.join(&site.token("wang", Role::Student, "school-01")).await;
     line.cut();
-    loop {
-        match pupil.hear().await.expect("the page stays connected") {
-            ServerMessage::Campus { reachable: false } => break,
-            _ => {}
-        }
-    }
+    while !matches!(pupil.hear().await, Some(ServerMessage::Campus { reachable: false })) {}
     assert_eq!(had(&school, asset).await, file, "what is here is here");
     let answer = fetch(&school, &later.to_string()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
