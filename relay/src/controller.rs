@@ -31,8 +31,8 @@ use min_rtt::{Minimum, SPAN};
 use outage::Outage;
 use std::time::{Duration, Instant};
 
-/// How often the rate is decided on: as often as the meter has news.
-const STEP: Duration = Duration::from_millis(50);
+/// How often the rate is decided on.
+const STEP: Duration = Duration::from_millis(100);
 
 /// Bytes/s at the start: 3 Mbit/s, room for a teacher at full quality and the keyframe that is
 /// first. A line that is narrower says so within half a second.
@@ -140,11 +140,6 @@ const LOSS_LIMIT_MOST: f64 = 0.35;
 
 /// Lost share of a quarter of a second over which the line has become another.
 const COLLAPSE_LOSS: f64 = 0.4;
-
-/// So has it when less than this share of what was sent arrives in a tenth of a second, all of it
-/// late: half a second of sound is lost before the rest is told.
-const COLLAPSE_SPAN: Duration = Duration::from_millis(100);
-const COLLAPSE_SHARE: f64 = 0.35;
 
 /// Room over what is wanted that is looked for, so that a choice does not stand on the edge.
 const WANT_ROOM: f64 = 1.15;
@@ -502,12 +497,6 @@ impl MediaController {
 
     /// The line carries a fraction of what it did a moment ago.
     fn collapsed(&self) -> bool {
-        let tenth = self.meter.last(COLLAPSE_SPAN, Duration::ZERO);
-        let limit = QUEUE_LIMIT + self.packets(2);
-        let stood = tenth.rtt.is_some_and(|rtt| rtt.saturating_sub(self.base_rtt()) > limit);
-        if stood && tenth.delivery_rate() < COLLAPSE_SHARE * self.seen.sent {
-            return true;
-        }
         let quarter = self.meter.last(QUEUE_SPAN, Duration::ZERO);
         let drowning =
             quarter.loss() > COLLAPSE_LOSS.max(2.0 * self.usual()) && quarter.lost > 6 * self.mtu;
