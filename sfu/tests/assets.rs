@@ -94,6 +94,16 @@ fn deck(pages: &[AssetId]) -> Box<Deck> {
     })
 }
 
+/// Waits until the page hears that the campus is away.
+async fn cut_off(page: &mut Page) {
+    loop {
+        let heard = page.hear().await.expect("the page stays connected");
+        if matches!(heard, ServerMessage::Campus { reachable: false }) {
+            return;
+        }
+    }
+}
+
 async fn teacher(node: &Node, site: &Site, school: &str) -> Page {
     node.join(&site.token("li", Role::Teacher, school)).await
 }
@@ -120,7 +130,7 @@ async fn a_school_fetches_a_file_once_however_many_want_it_and_has_it_in_a_cut()
     let later = kept(&campus, &token, picture(2, 50_000)).await;
     let mut pupil = school.join(&site.token("wang", Role::Student, "school-01")).await;
     line.cut();
-    while !matches!(pupil.hear().await, Some(ServerMessage::Campus { reachable: false })) {}
+    cut_off(&mut pupil).await;
     assert_eq!(had(&school, asset).await, file, "what is here is here");
     let answer = fetch(&school, &later.to_string()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -214,7 +224,7 @@ async fn what_is_given_at_a_school_is_at_the_origin_through_a_district_also_afte
     // Cut off, it is taken all the same and goes up when the line is back.
     let mut li = teacher(&school, &site, "school-01").await;
     line.cut();
-    while !matches!(li.hear().await, Some(ServerMessage::Campus { reachable: false })) {}
+    cut_off(&mut li).await;
     let answer = give(&school, &token, picture(21, 30_000)).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     let said: serde_json::Value = answer.json().await.unwrap();
