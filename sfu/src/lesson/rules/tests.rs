@@ -19,7 +19,7 @@ const ROLES: [Role; 6] = [
     Role::Operator,
 ];
 
-const LIMITS: Limits = Limits { members: 5, chat_per_second: 20 };
+const LIMITS: Limits = Limits { members: 8, chat_per_second: 20 };
 
 fn info() -> LessonInfo {
     LessonInfo {

@@ -178,7 +178,6 @@ fn a_quiz_takes_each_answer_once_shows_nothing_and_reveals_when_told() {
     assert_eq!(room.ask("s1", answer(1, 0)), Err(Refusal::TooLate));
     assert_eq!(room.ask("li", M::RevealQuiz { quiz }).unwrap(), [], "they are revealed");
     room.ask("li", open(vec![item()])).unwrap();
-    assert_eq!(room.ask("s1", answer(0, 0)), Err(Refusal::AlreadyAnswered));
     assert_eq!(room.ask("s1", answer(1, 0)), Err(Refusal::TooLate), "another quiz is open");
 }
 
