@@ -307,11 +307,8 @@ impl Said<'_> {
             let Struct::Item { place, .. } = one else { continue };
             match *place {
                 Place::Root { map, key }
-                    if !arranges && !(map.starts_with(SURFACE) && is_own_key(key, author)) =>
-                {
-                    return Err(NotTaken::NotOwn);
-                }
-                Place::Root { .. } => {}
+                    if arranges || (map.starts_with(SURFACE) && is_own_key(key, author)) => {}
+                Place::Root { .. } => return Err(NotTaken::NotOwn),
                 Place::After((client, _)) if !arranges && !own(client) => {
                     return Err(NotTaken::NotOwn);
                 }

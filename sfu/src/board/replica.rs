@@ -95,7 +95,6 @@ impl Replica {
     }
 
     /// The first clock of a client that is not here.
-    #[must_use]
     pub fn next_clocks(&self) -> impl Fn(u64) -> u64 + use<> {
         let vector = self.doc.transact().state_vector();
         move |client| u64::from(vector.get(&ClientID::new(client)))
