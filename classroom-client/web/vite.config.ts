@@ -12,6 +12,7 @@ const PAGES = [
   "library",
   "report",
   "timetable",
+  "patrol",
 ] as const;
 
 /** The node that `npm run dev` talks to. */
@@ -24,7 +25,7 @@ function pageRoutes(): Plugin {
     configureServer(server) {
       server.middlewares.use((request, _response, next) => {
         const page =
-          /^\/(teacher|classroom|student|assistant|observer|library|report|timetable)(\/[^/.]*)?(\?.*)?$/.exec(
+          /^\/(teacher|classroom|student|assistant|observer|library|report|timetable|patrol)(\/[^/.]*)?(\?.*)?$/.exec(
             request.url ?? "",
           );
         if (page) request.url = `/${page[1]}.html`;
