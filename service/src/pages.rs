@@ -13,7 +13,7 @@ use memory_serve::{Asset, CacheControl, MemoryServe};
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// Routes and the page each shows.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("/teacher/{lesson}", "/teacher.html"),
     ("/classroom/{lesson}", "/classroom.html"),
     ("/student/{lesson}", "/student.html"),
@@ -22,6 +22,7 @@ const PAGES: [(&str, &str); 8] = [
     ("/library", "/library.html"),
     ("/report/{lesson}", "/report.html"),
     ("/timetable", "/timetable.html"),
+    ("/patrol", "/patrol.html"),
 ];
 
 const INDEX: &str = "/index.html";

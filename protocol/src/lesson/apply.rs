@@ -270,12 +270,12 @@ impl State {
             EventBody::ViewDirected { layout, focus, auto, .. } => {
                 self.view = View { layout: *layout, focus: focus.clone(), auto: *auto };
             }
-            EventBody::CaptionPosted { text, start_ms, end_ms, lang, .. } => {
-                if self.phase < Phase::Ended {
-                    let (text, lang) = (text.clone(), lang.clone());
-                    let (start_ms, end_ms) = (*start_ms, *end_ms);
-                    self.caption = Some(Caption { text, start_ms, end_ms, lang });
-                }
+            EventBody::CaptionPosted { text, start_ms, end_ms, lang, .. }
+                if self.phase < Phase::Ended =>
+            {
+                let (text, lang) = (text.clone(), lang.clone());
+                let (start_ms, end_ms) = (*start_ms, *end_ms);
+                self.caption = Some(Caption { text, start_ms, end_ms, lang });
             }
             EventBody::ProposalMade { proposal, member, content } => {
                 let (member, content) = (member.clone(), content.clone());

@@ -11,6 +11,7 @@ mod join;
 mod lessons;
 mod metrics;
 mod node;
+mod patrol;
 mod problems;
 mod sdp;
 mod session;
@@ -37,6 +38,7 @@ pub fn router(app: App, readiness: Readiness) -> Router {
         .merge(assets::routes())
         .merge(metrics::routes())
         .merge(node::routes())
+        .merge(patrol::routes())
         .merge(socket::routes())
         .merge(timetable::routes())
         .merge(whep::routes())

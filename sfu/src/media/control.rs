@@ -9,6 +9,7 @@ use super::lane::{Lane, ShardLane, TrunkLane};
 use super::messages::{Command, Joining, MediaEvent, PublishTracks, SessionId, Shown};
 use super::outlet::{Outlet, OutletId, Showing};
 use super::shard::{ShardHandle, ShardSetup};
+use super::thumbnail::Thumbnail;
 use crate::peer::{
     Answer, Condition, DtlsIdentity, Engine, EngineConfig, FragmentError, IdentityError,
     OfferError, Patched,
@@ -416,6 +417,14 @@ impl Media {
         if let Some(shard) = self.homes.get(&track).map(|h| h.shard) {
             self.send(shard, Command::WantKeyframe { track, encoding: None });
         }
+    }
+
+    /// The newest picture of a track, if one is kept; if not, one is asked for.
+    pub async fn thumbnail(&self, track: TrackKey) -> Option<Thumbnail> {
+        let shard = self.homes.get(&track).map(|h| h.shard)?;
+        let (reply, picture) = oneshot::channel();
+        self.send(shard, Command::Thumbnail { track, reply });
+        picture.await.ok().flatten()
     }
 
     /// Forgets a session that ended by itself.

@@ -10,6 +10,7 @@ use super::keyframe::KeyframeRequests;
 use super::layers::Describer;
 use super::numbering::Numbering;
 use super::rates::Rates;
+use super::thumbnail::{self, Thumbnail};
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::{Header, red};
 use std::ops::RangeInclusive;
@@ -254,6 +255,25 @@ impl Encoding {
         let present = now - self.heard? < REPLAY_AGE;
         let near = end.checked_sub(start)? < packets && self.cache.get(start).is_some();
         (present && near).then_some(start..=end)
+    }
+
+    /// The newest keyframe, when all of it is still kept.
+    #[must_use]
+    pub fn thumbnail(&self, now: Instant) -> Option<Thumbnail> {
+        let (start, end) = (self.group_start?, self.numbers.highest()?);
+        let first = self.cache.get(start)?;
+        let last = (start..=end).find_map(|number| match self.cache.get(number) {
+            None => Some(None),
+            Some(packet) if packet.timestamp != first.timestamp => Some(number.checked_sub(1)),
+            Some(packet) => packet.marker.then_some(Some(number)),
+        })??;
+        let payloads = (start..=last).filter_map(|n| self.cache.get(n)).map(Cached::primary);
+        let bytes = thumbnail::assemble(self.codec, payloads)?;
+        let newest = self.cache.get(end).map_or(first.timestamp, |packet| packet.timestamp);
+        let ticks = newest.wrapping_sub(first.timestamp);
+        let behind = f64::from(ticks) / f64::from(self.codec.clock_rate());
+        let age = Duration::from_secs_f64(behind) + (now - self.heard?);
+        Some(Thumbnail { codec: self.codec, bytes, age })
     }
 
     /// Adds packets to a batch for elsewhere. Redundancy goes along only where it is wanted.

@@ -4,6 +4,7 @@ use super::bandwidth::allocation::Priority;
 use super::batch::TrackKey;
 use super::loudest::PLACES;
 use super::outlet::{Outlet, OutletId, Showing};
+use super::thumbnail::Thumbnail;
 use crate::peer::{Answer, Condition, Engine, FragmentError, OfferError, Patched};
 use cloudschool_protocol::media::{Codec, Kind};
 use std::fmt;
@@ -161,6 +162,11 @@ pub enum Command {
     WantKeyframe {
         track: TrackKey,
         encoding: Option<u8>,
+    },
+    /// The newest picture of a track, if there is one.
+    Thumbnail {
+        track: TrackKey,
+        reply: oneshot::Sender<Option<Thumbnail>>,
     },
     /// Say goodbye to all peers and end; `done` is answered, or dropped, after that.
     Stop {

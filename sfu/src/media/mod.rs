@@ -39,6 +39,7 @@ mod shard;
 mod socket;
 mod splice;
 mod tcp;
+mod thumbnail;
 mod timers;
 mod track;
 mod voice;
@@ -49,4 +50,5 @@ pub use control::{Announced, Group, Media, MediaConfig, MediaStartError, Stopped
 pub use layers::Target;
 pub use loudest::PLACES;
 pub use messages::{Counters, MediaEvent, PublishTracks, SessionId, Shown};
+pub use thumbnail::Thumbnail;
 pub use outlet::{Offer, OutletId, STILL_INTERVAL, Showing, Still};

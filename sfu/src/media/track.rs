@@ -6,6 +6,7 @@ use super::egress::Epoch;
 use super::encoding::{Encoding, Packet};
 use super::loudest::Entrant;
 use super::outlet::Outlet;
+use super::thumbnail::Thumbnail;
 use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::Kind;
 use std::time::{Duration, Instant};
@@ -192,6 +193,26 @@ impl Track {
     pub fn best(&self, now: Instant) -> Option<u8> {
         let alive = self.encodings().filter(|(_, e)| e.rates.alive(now));
         alive.max_by_key(|(at, e)| (e.rates.all(), *at)).map(|(at, _)| at)
+    }
+
+    /// The newest picture of the smallest encoding that has one. Where there is none, one is
+    /// asked for, for another time.
+    pub fn thumbnail(&mut self, now: Instant) -> Option<Thumbnail> {
+        let size = |(_, e): &(u8, &Encoding)| e.keyframe_bytes().unwrap_or(u32::MAX);
+        let smallest_first = |track: &Self| {
+            let mut all: Vec<_> = track.encodings().map(|e| (size(&e), e.0)).collect();
+            all.sort_unstable();
+            all
+        };
+        let order = smallest_first(self);
+        let kept = order.iter().find_map(|(_, at)| self.encoding(*at)?.thumbnail(now));
+        if kept.is_none()
+            && let Some((_, at)) = order.first()
+            && let Some(encoding) = self.encoding_mut(*at)
+        {
+            encoding.keyframes.want(now);
+        }
+        kept
     }
 
     /// An encoding's clock came. Returns whether there is such an encoding.

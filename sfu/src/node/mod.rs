@@ -7,6 +7,7 @@ mod events;
 mod layers;
 mod metrics;
 mod pointing;
+mod patrol;
 mod publishing;
 mod room;
 mod routing;
@@ -18,6 +19,7 @@ mod watching;
 
 pub use layers::Watched;
 pub use metrics::Snapshot;
+pub use patrol::{Glance, Health, count as health_counts};
 pub use pointing::Pointed;
 pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;
@@ -194,6 +196,8 @@ pub struct Node {
     codes: Codes,
     /// Lessons whose time has not come, at the campus's node.
     timetable: Option<Arc<Timetable>>,
+    /// Pictures of lessons for those who look at many.
+    pictures: patrol::Pictures,
     /// What is kept of lessons while the campus is away.
     backfill: Backfill,
     boards: Boards,
@@ -332,6 +336,7 @@ impl Node {
             desk,
             codes,
             timetable,
+            pictures: patrol::Pictures::default(),
             backfill,
             boards: Boards::new(config.node.data.join("lessons"), config.limits.board()),
             assets,

@@ -66,6 +66,12 @@ impl Shard {
                     encoding.into_iter().for_each(|e| e.keyframes.want(now));
                 }
             }
+            Command::Thumbnail { track, reply } => {
+                let picture = self.track(track).and_then(|track| track.thumbnail(now));
+                if reply.send(picture).is_err() {
+                    tracing::debug!(?track, "nobody waits for the picture any more");
+                }
+            }
             Command::Stop { done } => self.stop(done, now),
         }
     }
