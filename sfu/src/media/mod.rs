@@ -50,5 +50,5 @@ pub use control::{Announced, Group, Media, MediaConfig, MediaStartError, Stopped
 pub use layers::Target;
 pub use loudest::PLACES;
 pub use messages::{Counters, MediaEvent, PublishTracks, SessionId, Shown};
-pub use thumbnail::Thumbnail;
 pub use outlet::{Offer, OutletId, STILL_INTERVAL, Showing, Still};
+pub use thumbnail::Thumbnail;
