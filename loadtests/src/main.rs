@@ -181,7 +181,7 @@ async fn run(command: Command) -> Result<ExitCode> {
                 length: Duration::from_secs(seconds),
                 log_level: place.log_level,
             };
-            let outcome = demo::demo(&plan).await;
+            let outcome = Box::pin(demo::demo(&plan)).await;
             let written = match &outcome {
                 Ok(report) => serde_json::to_string_pretty(report)?,
                 Err(error) => {

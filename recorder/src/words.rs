@@ -68,11 +68,11 @@ impl Words {
                 // Slides that were open before are on the first screen of the recording.
                 self.show_page(event.at_ms, state);
             }
-            EventBody::CaptionPosted { text, start_ms, end_ms, lang, .. } => {
-                if self.lines.len() < MAX_LINES && tag(lang) {
-                    let (text, lang) = (text.clone(), lang.clone());
-                    self.lines.push(Line { start_ms: *start_ms, end_ms: *end_ms, lang, text });
-                }
+            EventBody::CaptionPosted { text, start_ms, end_ms, lang, .. }
+                if self.lines.len() < MAX_LINES && tag(lang) =>
+            {
+                let (text, lang) = (text.clone(), lang.clone());
+                self.lines.push(Line { start_ms: *start_ms, end_ms: *end_ms, lang, text });
             }
             EventBody::ChapterMarked { title, from_ms, .. } => self.begin(*from_ms, title, false),
             EventBody::SlidesOpened { .. } | EventBody::SlidesTurned { .. } => {

@@ -49,6 +49,9 @@ struct Shares {
     stats: TrunkStats,
 }
 
+/// What came of a frame: its packets' places, and when the last of them did.
+type Arrived = (HashSet<[u8; 2]>, Instant);
+
 async fn lesson(over: Quality, in_time: Duration) -> Shares {
     let campus = Campus::new();
     let listener = campus.listener();
@@ -77,7 +80,7 @@ async fn lesson(over: Quality, in_time: Duration) -> Shares {
         }
         sent_at
     });
-    let mut arrived: HashMap<(u64, u32), (HashSet<[u8; 2]>, Instant)> = HashMap::new();
+    let mut arrived: HashMap<(u64, u32), Arrived> = HashMap::new();
     let end = began + Duration::from_secs(SECONDS.into()) + Duration::from_secs(2);
     while let Ok(Some(media)) =
         tokio::time::timeout_at(end.into(), lower.receiver.media.recv()).await
