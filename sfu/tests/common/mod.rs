@@ -11,6 +11,7 @@ use cloudschool_protocol::refusal::{Lang, Refusal};
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, ServerMessage};
 use cloudschool_protocol::token::Claims;
 use cloudschool_protocol::trunk::NodeKind;
+use cloudschool_protocol::view::Viewer;
 use cloudschool_relay::{Carries, Peer, ca};
 use cloudschool_service::{clock, issuer};
 use futures_util::{SinkExt, StreamExt};
@@ -267,6 +268,13 @@ impl Page {
     /// Who sits at it.
     pub fn me(&self) -> &Member {
         self.me.as_ref().expect("a welcome came")
+    }
+
+    /// What of `whole`, or of another page's state that is shown as much, this page sees.
+    pub fn sees(&self, whole: &State) -> State {
+        let shown = Viewer::new(self.me().clone()).state(whole);
+        // Of the last events some may not be this page's.
+        State { seq: 0, ..shown }
     }
 
     pub async fn say(&mut self, message: &ClientMessage) {
