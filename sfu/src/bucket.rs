@@ -19,10 +19,26 @@ impl Bucket {
         Self { per_second, size, tokens: size, filled: now }
     }
 
+    fn filled(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        (self.tokens + passed * self.per_second).min(self.size)
+    }
+
+    /// Whether there is one message's worth.
+    #[must_use]
+    pub fn has(&self, now: Instant) -> bool {
+        self.filled(now) >= 1.0
+    }
+
+    /// Whether nothing was taken of late.
+    #[must_use]
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.filled(now) >= self.size
+    }
+
     /// Takes one message's worth, if there is.
     pub fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(self.size);
+        self.tokens = self.filled(now);
         self.filled = now;
         let there = self.tokens >= 1.0;
         if there {

@@ -47,6 +47,7 @@ impl<'a> Operator<'a> {
     async fn table(&self, query: &str, csv: &str) -> (u16, Value) {
         let url = self.node.url(&format!("/api/timetable?zone=%2B08:00&lang=en{query}"));
         let request = Client::new().post(url).bearer_auth(&self.token);
+        let request = request.header("accept-language", "en");
         let response =
             request.header("content-type", "text/csv").body(csv.to_owned()).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())

@@ -68,8 +68,8 @@ pub enum SheetError {
     Zone,
     #[error("the table is not in UTF-8: save it as \"CSV UTF-8\"")]
     NotUtf8,
-    #[error("the table has no column {0:?}")]
-    ColumnMissing(&'static str),
+    #[error("the table has no column {en:?}")]
+    ColumnMissing { zh: &'static str, en: &'static str },
     #[error("the table has more than {MAX_ROWS} lessons")]
     TooManyRows,
 }
@@ -81,7 +81,7 @@ impl SheetError {
         match self {
             Self::Zone => "时区要写成 +08:00 的样子。".into(),
             Self::NotUtf8 => "表格不是 UTF-8 编码:请另存为“CSV UTF-8”。".into(),
-            Self::ColumnMissing(column) => format!("表格缺少“{column}”这一列。"),
+            Self::ColumnMissing { zh, .. } => format!("表格缺少“{zh}”这一列。"),
             Self::TooManyRows => format!("一张表最多 {MAX_ROWS} 节课。"),
         }
     }
@@ -128,7 +128,8 @@ pub fn read(
     check: impl Fn(&LessonInfo) -> Result<(), (String, String)>,
 ) -> Result<Sheet, SheetError> {
     let text = std::str::from_utf8(bytes).map_err(|_| SheetError::NotUtf8)?;
-    let text = text.trim_start_matches('\u{feff}');
+    // Where lines end in two characters, the reader counts them one late.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     // What an office program in a country with decimal commas writes, and what is pasted from one.
     let first = text.lines().next().unwrap_or_default();
     let delimiter = *[b',', b';', b'\t']
@@ -177,7 +178,11 @@ fn columns(header: &csv::StringRecord) -> Result<BTreeMap<Column, usize>, SheetE
         let at = header.iter().position(|h| names.contains(&h.to_lowercase().as_str()));
         match at {
             Some(at) => drop(found.insert(column, at)),
-            None if needed => return Err(SheetError::ColumnMissing(names[0])),
+            None if needed => {
+                let name = |ascii: bool| names.iter().find(|name| name.is_ascii() == ascii);
+                let name = |ascii| name(ascii).copied().unwrap_or_default();
+                return Err(SheetError::ColumnMissing { zh: name(false), en: name(true) });
+            }
             None => {}
         }
     }
@@ -329,8 +334,9 @@ mod tests {
     #[test]
     fn what_is_no_table_of_lessons_is_said() {
         let read = |bytes: &[u8]| read(bytes, Zone::default(), &here(), titled).unwrap_err();
-        assert_eq!(read(b"id,title,teacher\n"), SheetError::ColumnMissing("start"));
-        assert_eq!(read(b""), SheetError::ColumnMissing("id"));
+        let missing = |zh, en| SheetError::ColumnMissing { zh, en };
+        assert_eq!(read(b"id,title,teacher\n"), missing("开始", "start"));
+        assert_eq!(read(b""), missing("课号", "id"));
         assert_eq!(read(&[0xbf, 0xce, 0xba, 0xc5]), SheetError::NotUtf8);
         let many = "id,title,teacher,start\n".to_owned() + &"x,y,z,u\n".repeat(MAX_ROWS + 1);
         assert_eq!(read(many.as_bytes()), SheetError::TooManyRows);
