@@ -17,12 +17,6 @@ const WAKE: Token = Token(usize::MAX);
 /// Between two looks at timers.
 pub const TICK: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// Between two looks at sockets that are only read from. A thread that waited for them would be
-/// woken in the middle of what is sent to all of them, time and again, and waking somebody is
-/// charged to who does it: to the server that is measured, whose viewers are elsewhere in
-/// earnest. When a datagram came is told by the kernel, whenever it is read.
-pub const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(2);
-
 /// The thread, which takes commands of type `C`.
 pub struct Crew<C> {
     name: &'static str,
@@ -103,12 +97,6 @@ impl Sockets {
             tracing::error!(%error, "a socket can't be watched");
         }
         watched.is_ok()
-    }
-
-    /// Lets [`LOOK_EVERY`] pass, and returns what [`Self::wait`] does, of what there is by then.
-    pub fn look(&mut self) -> Option<impl Iterator<Item = usize>> {
-        std::thread::sleep(LOOK_EVERY);
-        self.wait(Instant::now())
     }
 
     /// Waits until there is something to read, a command, or this time. Returns the places of

@@ -7,10 +7,9 @@
 //! clock. The clock is the thread's CPU time, which is what is read of a server's threads.
 //!
 //! The same loop can also be paced: it waits for each burst until it would be published,
-//! and another thread empties the sockets meanwhile, as the viewers' does. What it then costs
-//! more is what waiting costs anybody: caches are cold after it.
+//! and another thread empties the sockets meanwhile. What it then costs more is what waiting
+//! costs anybody: caches are cold after it, and readers are woken.
 
-use super::crew::LOOK_EVERY;
 use super::process::thread_cpu_ns;
 use super::socket::{self, Inbox, MAX_GROUP, MAX_SEGMENTS, Name};
 use super::work::Burst;
@@ -241,7 +240,7 @@ pub fn paced(trace: &[Burst], subscribers: usize, ip: IpAddr, gro: bool) -> Resu
     fan.result(ran_ns)
 }
 
-/// A thread that empties sockets every few milliseconds.
+/// A thread that empties sockets as they fill.
 struct Reader {
     waker: Waker,
     thread: JoinHandle<io::Result<()>>,
@@ -260,8 +259,7 @@ impl Reader {
             let mut events = Events::with_capacity(1024);
             let mut inbox = Inbox::new(gro);
             loop {
-                std::thread::sleep(LOOK_EVERY);
-                match poll.poll(&mut events, Some(Duration::ZERO)) {
+                match poll.poll(&mut events, None) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                     _ => {}
                 }

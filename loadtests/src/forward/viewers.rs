@@ -1,4 +1,4 @@
-//! The thread that all viewers share: it reads their sockets every few milliseconds, looks
+//! The thread that all viewers share: it reads their sockets as they become ready, looks
 //! after their timers, and counts.
 
 use super::clock::wall_ns;
@@ -180,7 +180,7 @@ struct Run {
 impl Run {
     fn run(&mut self) {
         loop {
-            let Some(readable) = self.sockets.look() else { return };
+            let Some(readable) = self.sockets.wait(self.next_tick) else { return };
             let now = Instant::now();
             for at in readable {
                 let Some(viewer) = self.viewers.get_mut(at) else { continue };
