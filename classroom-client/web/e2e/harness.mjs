@@ -28,6 +28,15 @@ const UP_WITHIN_MS = 60_000;
 /** How long anything awaited in a page may take on a busy machine with two cores. */
 export const PATIENCE_MS = 30_000;
 
+/** Nothing stays behind, however this ends. */
+const installations = new Set();
+process.once("exit", () => {
+  for (const child of installations) child.kill("SIGTERM");
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"]) {
+  process.once(signal, () => process.exit(1));
+}
+
 /**
  * Starts campus, school, recorder and analytics. Resolves when all are ready. `prepare` is given
  * the data directory before, and gives more arguments for `loadtest up`.
@@ -43,14 +52,11 @@ export async function startStack(prepare = async () => []) {
     child.once("exit", (code, signal) => resolve(signal ?? code));
     child.once("error", (error) => resolve(error.message));
   });
-  // Nothing stays behind, however this ends.
-  process.once("exit", () => child.kill("SIGTERM"));
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"]) {
-    process.once(signal, () => process.exit(1));
-  }
+  installations.add(child);
   const stop = async () => {
     child.kill("SIGTERM");
     await exited;
+    installations.delete(child);
     await rm(data, { recursive: true, force: true });
   };
   const links = new Promise((resolve, reject) => {
