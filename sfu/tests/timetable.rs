@@ -3,6 +3,7 @@
 mod common;
 
 use cloudschool_protocol::member::Role;
+use cloudschool_protocol::socket::ServerMessage;
 use cloudschool_service::clock::now_ms;
 use common::{LESSON, Node, Site, soon};
 use reqwest::{Client, Method, Response};
@@ -136,6 +137,16 @@ async fn enter(node: &Node, body: Value) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
+/// What a page that comes in with the token is told of other services.
+async fn school_links(node: &Node, token: &str) -> Value {
+    let mut page = node.knock(LESSON).await;
+    page.say_join(token).await;
+    match page.hear().await {
+        Some(ServerMessage::Welcome { links, .. }) => serde_json::to_value(links).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn students_come_in_by_a_code_at_their_own_node() {
     let site = Site::new();
@@ -157,6 +168,8 @@ async fn students_come_in_by_a_code_at_their_own_node() {
     let pupil = school.join(token).await;
     let of_school = pupil.state().members.values().find(|m| m.name == "王小明").unwrap();
     assert_eq!((of_school.school.as_str(), of_school.role), ("school-01", Role::Student));
+    let links = school_links(&school, token).await;
+    assert_eq!(links, json!({}), "no other service would take its token");
     // It is the school's to vouch for, and nobody else's.
     let mut elsewhere = campus.knock(LESSON).await;
     elsewhere.say_join(token).await;

@@ -13,11 +13,14 @@ use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::Source;
 use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::{Lang, Refusal};
-use cloudschool_protocol::socket::{ByeReason, ClientMessage, JOIN_WITHIN_MS, ServerMessage, Slot};
+use cloudschool_protocol::socket::{
+    ByeReason, ClientMessage, JOIN_WITHIN_MS, Links, ServerMessage, Slot,
+};
 use cloudschool_protocol::token::Claims;
 use cloudschool_protocol::view::Viewer;
 use cloudschool_service::auth::admit;
 use cloudschool_service::clock::now_ms;
+use cloudschool_service::issuer;
 use cloudschool_service::problem::Problem;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -52,7 +55,8 @@ pub(super) async fn run(
         Err(refusal) => return refuse(line, refusal, lang).await,
     };
 
-    let mut session = Session::new(&app, &lesson, me, lang);
+    let guest = claims.iss.starts_with(issuer::NODE);
+    let mut session = Session::new(&app, &lesson, me, lang, guest);
     let ending = tokio::select! {
         ending = session.talk(&mut line) => ending,
         () = hold.replaced.cancelled() => replaced(),
@@ -167,6 +171,8 @@ struct Session<'a> {
     lesson: &'a Arc<LessonHandle>,
     me: Member,
     lang: Lang,
+    /// Came in by a code: its token is this node's own.
+    guest: bool,
     /// What of the lesson is this page's to see.
     viewer: Viewer,
     bucket: Bucket,
@@ -179,7 +185,13 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(app: &'a App, lesson: &'a Arc<LessonHandle>, me: Member, lang: Lang) -> Self {
+    fn new(
+        app: &'a App,
+        lesson: &'a Arc<LessonHandle>,
+        me: Member,
+        lang: Lang,
+        guest: bool,
+    ) -> Self {
         let limits = &app.limits;
         let now = Instant::now();
         Self {
@@ -194,6 +206,7 @@ impl<'a> Session<'a> {
             close_at: None,
             me,
             lang,
+            guest,
         }
     }
 
@@ -225,7 +238,8 @@ impl<'a> Session<'a> {
             state: Box::new(self.viewer.state(&state)),
             now_ms: now_ms(),
             campus: *campus.borrow_and_update(),
-            links: node.links(self.lesson.id()),
+            // What this node signed itself is good nowhere else.
+            links: if self.guest { Links::default() } else { node.links(self.lesson.id()) },
             ice_servers: self.app.ice_servers.of(&self.me.id),
         };
         drop(state);
