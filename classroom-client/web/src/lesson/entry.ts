@@ -63,3 +63,22 @@ export function pageOfRole(role: string): (typeof OWN_PAGES)[number] {
   // Who looks after the installation looks on from a student's seat.
   return OWN_PAGES.find((page) => page === role) ?? "student";
 }
+
+/** What a token says of who holds it; the node checks it, this only reads. */
+export interface Holder {
+  role: string;
+  lesson?: string;
+}
+
+export function holderOf(token: string): Holder | undefined {
+  try {
+    const payload = (token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/");
+    const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const { role, lesson } = claims as { role?: unknown; lesson?: unknown };
+    if (typeof role !== "string") return undefined;
+    return typeof lesson === "string" ? { role, lesson } : { role };
+  } catch {
+    return undefined;
+  }
+}

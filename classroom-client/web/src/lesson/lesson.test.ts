@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Shown } from "../media/slots.ts";
 import { emptyState, member } from "../protocol/samples.ts";
 import { type LessonState, type TrackId, VOICES } from "../protocol/words.ts";
-import { fragmentOf, lessonOf, pageOfRole, readEntry, withToken } from "./entry.ts";
+import { fragmentOf, holderOf, lessonOf, pageOfRole, readEntry, withToken } from "./entry.ts";
 import { wantedByClass, wantedByTeacher } from "./wanted.ts";
 
 describe("an address", () => {
@@ -177,5 +177,22 @@ describe("what is watched", () => {
 
   it("is only what is published", () => {
     expect(wantedByClass(state([], [], "li/camera"), "wang", "all")).toEqual(["li/camera"]);
+  });
+});
+
+describe("a token", () => {
+  const token = (claims: object) =>
+    `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
+
+  it("says who holds it", () => {
+    expect(holderOf(token({ role: "operator", name: "运维" }))).toEqual({ role: "operator" });
+    expect(holderOf(token({ role: "classroom", lesson: "m" }))).toEqual({
+      role: "classroom",
+      lesson: "m",
+    });
+  });
+
+  it("that is none says nothing", () => {
+    for (const bad of ["", "a.b.c", token({}), "x.bnVsbA.y"]) expect(holderOf(bad)).toBeUndefined();
   });
 });

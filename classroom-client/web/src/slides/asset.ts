@@ -1,7 +1,6 @@
 // Assets of a lesson, at the page's own node: `docs/slides.md` has how they get there.
 
-import { problemOf } from "../http/problem.ts";
-import { lang } from "../i18n/index.ts";
+import { send } from "../http/request.ts";
 
 /** Where the node serves an asset. The id is all that is needed to have it. */
 export function assetUrl(lesson: string, asset: string): string {
@@ -14,13 +13,8 @@ export async function putAsset(
   file: Blob,
   signal: AbortSignal,
 ): Promise<string> {
-  const response = await fetch(`/api/lessons/${encodeURIComponent(lesson)}/assets`, {
-    method: "POST",
-    headers: { Authorization: `Bearer ${token}`, "Accept-Language": lang.peek() },
-    body: file,
-    signal,
-  });
-  if (!response.ok) throw await problemOf(response);
-  const { id } = (await response.json()) as { id: string };
+  const url = `/api/lessons/${encodeURIComponent(lesson)}/assets`;
+  const asked = { method: "POST", token, body: file, signal } as const;
+  const { id } = await send<{ id: string }>(url, asked);
   return id;
 }

@@ -5,12 +5,12 @@ import { CircleAlert, DoorOpen } from "lucide";
 import { useRef } from "preact/hooks";
 import { getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
-import { send } from "../../http/send.ts";
+import { send } from "../../http/request.ts";
 import { joiningWords } from "../../i18n/sections/joining.ts";
+import { CODE_LENGTH, digitsOf, shownCode } from "../../lesson/code.ts";
 import { withToken } from "../../lesson/entry.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { CODE_LENGTH, digitsOf, shownCode } from "./code.ts";
 
 /** What a code leads to. */
 interface Found {

@@ -3,8 +3,8 @@
 import { useSignal } from "@preact/signals";
 import { CircleAlert, CircleCheck, Clock, Eye, Hand, TriangleAlert, VideoOff } from "lucide";
 import { useEffect, useRef } from "preact/hooks";
+import { request } from "../../http/request.ts";
 import { clock } from "../../i18n/format.ts";
-import { lang } from "../../i18n/index.ts";
 import { patrolWords } from "../../i18n/sections/patrol.ts";
 import { withToken } from "../../lesson/entry.ts";
 import { LinkButton } from "../../ui/controls.tsx";
@@ -97,10 +97,8 @@ function Picture({ glance, token }: { glance: Glance; token: string }) {
       if (!inSight || stop.signal.aborted) return;
       let next = AGAIN_MS;
       try {
-        const response = await fetch(`/api/patrol/${encodeURIComponent(id)}/picture`, {
-          headers: { Authorization: `Bearer ${token}`, "Accept-Language": lang.peek() },
-          signal: stop.signal,
-        });
+        const url = `/api/patrol/${encodeURIComponent(id)}/picture`;
+        const response = await request(url, { token, signal: stop.signal, also: [404] });
         if (response.ok) {
           const bytes = new Uint8Array(await response.arrayBuffer());
           await draw(element, response.headers.get("Content-Type") ?? "", bytes);

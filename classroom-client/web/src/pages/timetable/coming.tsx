@@ -3,15 +3,15 @@
 import { useSignal } from "@preact/signals";
 import { CalendarX } from "lucide";
 import { HttpProblem } from "../../http/problem.ts";
-import { send } from "../../http/send.ts";
+import { send } from "../../http/request.ts";
 import { clock } from "../../i18n/format.ts";
 import { lang } from "../../i18n/index.ts";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
+import { shownCode } from "../../lesson/code.ts";
 import { pageOfRole, withToken } from "../../lesson/entry.ts";
 import { Button, IconButton, LinkButton } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { notify } from "../../ui/notices.tsx";
-import { shownCode } from "../index/code.ts";
 import { days, type LessonLine, midnight } from "./plan.ts";
 import type { Table } from "./table.ts";
 

@@ -3,7 +3,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { CircleAlert } from "lucide";
 import { HttpProblem } from "../../http/problem.ts";
-import { send } from "../../http/send.ts";
+import { send } from "../../http/request.ts";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { notify } from "../../ui/notices.tsx";

@@ -4,6 +4,7 @@
 import { CalendarDays, CircleAlert, KeyRound } from "lucide";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
 import { boot } from "../../lesson/boot.ts";
+import { holderOf } from "../../lesson/entry.ts";
 import { LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { mount } from "../../ui/mount.tsx";
@@ -11,7 +12,6 @@ import { Notices } from "../../ui/notices.tsx";
 import { StopPage } from "../../ui/stop.tsx";
 import { Coming } from "./coming.tsx";
 import { Entering } from "./entering.tsx";
-import { holderOf } from "./plan.ts";
 import { Planning } from "./planning.tsx";
 import { Table } from "./table.ts";
 import "./timetable.css";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { days, holderOf, type LessonLine, nextOf, toEnter } from "./plan.ts";
+import { days, type LessonLine, nextOf, toEnter } from "./plan.ts";
 
 function line(id: string, phase: LessonLine["phase"], plannedStartMs?: number): LessonLine {
   const info = { id, title: id, teacher: "李", campus: "campus" };
@@ -34,22 +34,5 @@ describe("a timetable", () => {
     const waiting = [line("b", "scheduled", EIGHT + HOUR), line("a", "scheduled", EIGHT)];
     expect(toEnter(waiting, EIGHT)).toBeUndefined();
     expect(nextOf(waiting)?.info.id).toBe("a");
-  });
-});
-
-describe("a token", () => {
-  const token = (claims: object) =>
-    `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
-
-  it("says who holds it", () => {
-    expect(holderOf(token({ role: "operator", name: "运维" }))).toEqual({ role: "operator" });
-    expect(holderOf(token({ role: "classroom", lesson: "m" }))).toEqual({
-      role: "classroom",
-      lesson: "m",
-    });
-  });
-
-  it("that is none says nothing", () => {
-    for (const bad of ["", "a.b.c", token({}), "x.bnVsbA.y"]) expect(holderOf(bad)).toBeUndefined();
   });
 });

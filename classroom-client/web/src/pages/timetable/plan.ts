@@ -17,25 +17,6 @@ export interface LessonLine {
   phase: "scheduled" | "open" | "live" | "ended" | "archived";
 }
 
-/** What a token says of who holds it; the node checks it, this only reads. */
-export interface Holder {
-  role: string;
-  lesson?: string;
-}
-
-export function holderOf(token: string): Holder | undefined {
-  try {
-    const payload = (token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/");
-    const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
-    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    const { role, lesson } = claims as { role?: unknown; lesson?: unknown };
-    if (typeof role !== "string") return undefined;
-    return typeof lesson === "string" ? { role, lesson } : { role };
-  } catch {
-    return undefined;
-  }
-}
-
 /** Lessons that are not over, those of one day together, in the order of their bells. */
 export interface Day {
   /** Local midnight; `undefined` for lessons without a set time. */

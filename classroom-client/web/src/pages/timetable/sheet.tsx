@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { CircleAlert, Upload } from "lucide";
 import { useRef } from "preact/hooks";
 import { HttpProblem } from "../../http/problem.ts";
-import { send } from "../../http/send.ts";
+import { send } from "../../http/request.ts";
 import { lang } from "../../i18n/index.ts";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
 import { Button } from "../../ui/controls.tsx";

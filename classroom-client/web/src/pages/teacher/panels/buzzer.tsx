@@ -4,22 +4,15 @@ import { useSignal } from "@preact/signals";
 import { Bell } from "lucide";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
-import type { LessonState } from "../../../protocol/words.ts";
 import { Button } from "../../../ui/controls.tsx";
-import type { Desk } from "../desk.ts";
-import { Panel } from "./panel.tsx";
+import { TextInput } from "../../../ui/text-input.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 /** The first few matter; the rest is a number. */
 const MOST = 8;
 const LONGEST = 100;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function BuzzerPanel({ desk, state, onClose }: Props) {
+export function BuzzerPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value.buzzer;
   const title = useSignal("");
   const { buzzer } = state;
@@ -90,18 +83,7 @@ export function BuzzerPanel({ desk, state, onClose }: Props) {
         <p class="quiet">{deskWords.value.more(buzzer.presses.length - MOST)}</p>
       )}
       {!open && (
-        <input
-          class="text-input"
-          type="text"
-          autocomplete="off"
-          maxLength={LONGEST}
-          placeholder={words.placeholder}
-          aria-label={words.placeholder}
-          value={title.value}
-          onInput={(event) => {
-            title.value = event.currentTarget.value;
-          }}
-        />
+        <TextInput value={title} name={words.placeholder} longest={LONGEST} onEnter={start} />
       )}
     </Panel>
   );

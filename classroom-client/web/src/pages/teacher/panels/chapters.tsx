@@ -5,21 +5,16 @@ import { Bookmark } from "lucide";
 import { clock } from "../../../i18n/format.ts";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
-import type { LessonState, Proposal } from "../../../protocol/words.ts";
+import type { Proposal } from "../../../protocol/words.ts";
 import { Button } from "../../../ui/controls.tsx";
 import { notify } from "../../../ui/notices.tsx";
+import { TextInput } from "../../../ui/text-input.tsx";
 import type { Desk } from "../desk.ts";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const LONGEST = 80;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function ChaptersPanel({ desk, state, onClose }: Props) {
+export function ChaptersPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value.chapters;
   const title = useSignal("");
   const since = (atMs: number) => clock(atMs - (state.startedMs ?? atMs));
@@ -53,26 +48,13 @@ export function ChaptersPanel({ desk, state, onClose }: Props) {
           </ul>
         </section>
       )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          mark();
-        }}
-      >
-        <input
-          class="text-input"
-          type="text"
-          autocomplete="off"
-          maxLength={LONGEST}
-          placeholder={words.placeholder}
-          aria-label={words.placeholder}
-          data-testid="chapter-title"
-          value={title.value}
-          onInput={(event) => {
-            title.value = event.currentTarget.value;
-          }}
-        />
-      </form>
+      <TextInput
+        value={title}
+        name={words.placeholder}
+        longest={LONGEST}
+        onEnter={mark}
+        testId="chapter-title"
+      />
       <p class="quiet">{words.text}</p>
       <h3>{words.list}</h3>
       {state.chapters.length === 0 ? (

@@ -12,19 +12,13 @@ import { Button } from "../../../ui/controls.tsx";
 import { Dialog } from "../../../ui/dialog.tsx";
 import type { Desk } from "../desk.ts";
 import { MOST_SHOWN, takingPart } from "../people.ts";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 import { atRandom, bySchool, empty, MOST_GROUPS, type Plan } from "./plan.ts";
 
 type By = "school" | "random" | "hand";
 const MINUTES = [0, 3, 5, 10, 15] as const;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function GroupsPanel({ desk, state, onClose }: Props) {
+export function GroupsPanel({ desk, state, onClose }: ToolProps) {
   const { groups } = state;
   const words = panelWords.value.groups;
   const ending = useSignal(false);

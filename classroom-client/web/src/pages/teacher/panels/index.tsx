@@ -1,28 +1,23 @@
 // Which panel is open.
 
 import type { ComponentType } from "preact";
-import type { LessonState, QuizKind } from "../../../protocol/words.ts";
+import type { QuizKind } from "../../../protocol/words.ts";
 import type { Desk, PanelName } from "../desk.ts";
 import { QuizPanel } from "../quiz/panel.tsx";
 import { BuzzerPanel } from "./buzzer.tsx";
 import { ChaptersPanel } from "./chapters.tsx";
 import { GroupsPanel } from "./groups.tsx";
 import { LayoutPanel } from "./layout.tsx";
+import type { ToolProps } from "./panel.tsx";
 import { PickPanel } from "./pick.tsx";
 import { PraisePanel } from "./praise.tsx";
 import { QuestionPanel } from "./question.tsx";
 import { RollCallPanel } from "./roll-call.tsx";
 import { TimerPanel } from "./timer.tsx";
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
+const quizOf = (kind: QuizKind) => (props: ToolProps) => <QuizPanel {...props} kind={kind} />;
 
-const quizOf = (kind: QuizKind) => (props: Props) => <QuizPanel {...props} kind={kind} />;
-
-const PANELS: Record<PanelName, ComponentType<Props>> = {
+const PANELS: Record<PanelName, ComponentType<ToolProps>> = {
   layout: LayoutPanel,
   question: QuestionPanel,
   quiz: quizOf("quiz"),

@@ -13,11 +13,10 @@ import {
 } from "lucide";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
-import type { Layout, LessonState } from "../../../protocol/words.ts";
+import type { Layout } from "../../../protocol/words.ts";
 import { Icon } from "../../../ui/icon.tsx";
-import type { Desk } from "../desk.ts";
 import { takingPart } from "../people.ts";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const LAYOUTS = [
   { layout: "auto", icon: WandSparkles },
@@ -30,13 +29,7 @@ const LAYOUTS = [
   { layout: "grid", icon: Grid3x3 },
 ] as const;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function LayoutPanel({ desk, state, onClose }: Props) {
+export function LayoutPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value.layout;
   const { view } = state;
   const now: Layout = view.auto ? "auto" : view.layout;

@@ -6,8 +6,17 @@ import { X } from "lucide";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { deskWords } from "../../../i18n/sections/desk.ts";
+import type { LessonState } from "../../../protocol/words.ts";
 import { IconButton } from "../../../ui/controls.tsx";
 import { Icon } from "../../../ui/icon.tsx";
+import type { Desk } from "../desk.ts";
+
+/** What every tool's panel is given. */
+export interface ToolProps {
+  desk: Desk;
+  state: LessonState;
+  onClose: () => void;
+}
 
 interface Props {
   title: string;

@@ -8,17 +8,10 @@ import { membersOf } from "../../../protocol/state.ts";
 import type { Among, LessonState, Member } from "../../../protocol/words.ts";
 import { Choose } from "../../../ui/choose.tsx";
 import { Button } from "../../../ui/controls.tsx";
-import type { Desk } from "../desk.ts";
 import { schoolViews } from "../people.ts";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const AMONG: readonly Among[] = ["students", "classrooms", "everyone"];
-
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
 
 function candidates(state: LessonState, among: Among, school: string): Member[] {
   const students = among === "classrooms" ? [] : membersOf(state, "student");
@@ -28,7 +21,7 @@ function candidates(state: LessonState, among: Among, school: string): Member[] 
   );
 }
 
-export function PickPanel({ desk, state, onClose }: Props) {
+export function PickPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value;
   const hasStudents = membersOf(state, "student").length > 0;
   const among = useSignal<Among>(hasStudents ? "students" : "classrooms");

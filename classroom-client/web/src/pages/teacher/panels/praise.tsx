@@ -6,19 +6,13 @@ import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
 import type { LessonState, Member } from "../../../protocol/words.ts";
 import { Button } from "../../../ui/controls.tsx";
-import type { Desk } from "../desk.ts";
+import { TextInput } from "../../../ui/text-input.tsx";
 import { takingPart } from "../people.ts";
 import { Names } from "./names.tsx";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const LONGEST = 60;
 const RECENT = 5;
-
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
 
 /** Everybody, those who were just heard first. */
 function inOrder(state: LessonState): Member[] {
@@ -35,7 +29,7 @@ function inOrder(state: LessonState): Member[] {
   return takingPart(state).sort((a, b) => place(a) - place(b));
 }
 
-export function PraisePanel({ desk, state, onClose }: Props) {
+export function PraisePanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value.praise;
   const who = useSignal("");
   const text = useSignal("");
@@ -82,18 +76,7 @@ export function PraisePanel({ desk, state, onClose }: Props) {
           </button>
         ))}
       </div>
-      <input
-        class="text-input"
-        type="text"
-        autocomplete="off"
-        maxLength={LONGEST}
-        placeholder={words.what}
-        aria-label={words.what}
-        value={text.value}
-        onInput={(event) => {
-          text.value = event.currentTarget.value;
-        }}
-      />
+      <TextInput value={text} name={words.what} longest={LONGEST} />
       {state.praise.length > 0 && (
         <p class="quiet" data-testid="praised">
           {words.recent}:{" "}

@@ -5,22 +5,15 @@ import { CircleHelp } from "lucide";
 import { clock } from "../../../i18n/format.ts";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
-import type { LessonState } from "../../../protocol/words.ts";
 import { Button } from "../../../ui/controls.tsx";
-import type { Desk } from "../desk.ts";
+import { TextInput } from "../../../ui/text-input.tsx";
 import { takingPart } from "../people.ts";
 import { Names } from "./names.tsx";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const LONGEST = 300;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function QuestionPanel({ desk, state, onClose }: Props) {
+export function QuestionPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value.question;
   const text = useSignal("");
   const { question } = state;
@@ -86,26 +79,13 @@ export function QuestionPanel({ desk, state, onClose }: Props) {
           )}
         </div>
       )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          ask();
-        }}
-      >
-        <input
-          class="text-input"
-          type="text"
-          autocomplete="off"
-          maxLength={LONGEST}
-          placeholder={words.placeholder}
-          aria-label={words.placeholder}
-          data-testid="question-text"
-          value={text.value}
-          onInput={(event) => {
-            text.value = event.currentTarget.value;
-          }}
-        />
-      </form>
+      <TextInput
+        value={text}
+        name={words.placeholder}
+        longest={LONGEST}
+        onEnter={ask}
+        testId="question-text"
+      />
       {!question && <p class="quiet">{words.text}</p>}
     </Panel>
   );

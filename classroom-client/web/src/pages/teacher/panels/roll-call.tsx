@@ -13,17 +13,11 @@ import { Choose } from "../../../ui/choose.tsx";
 import { Button } from "../../../ui/controls.tsx";
 import type { Desk } from "../desk.ts";
 import { expectedAnswers, MOST_SHOWN } from "../people.ts";
-import { Panel } from "./panel.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const SECONDS = [0, 30, 60, 120] as const;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function RollCallPanel({ desk, state, onClose }: Props) {
+export function RollCallPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value;
   const tab = useSignal<"call" | "attendance">("call");
   const seconds = useSignal<number>(60);

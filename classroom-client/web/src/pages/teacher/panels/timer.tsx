@@ -5,23 +5,16 @@ import { Timer as TimerIcon } from "lucide";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
 import { leftClock, leftOf } from "../../../lesson/clock.ts";
-import type { LessonState } from "../../../protocol/words.ts";
 import { Button } from "../../../ui/controls.tsx";
 import { notify } from "../../../ui/notices.tsx";
-import type { Desk } from "../desk.ts";
-import { Panel } from "./panel.tsx";
+import { TextInput } from "../../../ui/text-input.tsx";
+import { Panel, type ToolProps } from "./panel.tsx";
 
 const SECONDS = [30, 60, 120, 180, 300, 600] as const;
 const LONGEST_TITLE = 100;
 const MOST_MINUTES = 120;
 
-interface Props {
-  desk: Desk;
-  state: LessonState;
-  onClose: () => void;
-}
-
-export function TimerPanel({ desk, state, onClose }: Props) {
+export function TimerPanel({ desk, state, onClose }: ToolProps) {
   const words = panelWords.value;
   const title = useSignal("");
   const minutes = useSignal(15);
@@ -59,18 +52,7 @@ export function TimerPanel({ desk, state, onClose }: Props) {
           </p>
         </div>
       )}
-      <input
-        class="text-input"
-        type="text"
-        autocomplete="off"
-        maxLength={LONGEST_TITLE}
-        placeholder={words.timer.title}
-        aria-label={words.timer.title}
-        value={title.value}
-        onInput={(event) => {
-          title.value = event.currentTarget.value;
-        }}
-      />
+      <TextInput value={title} name={words.timer.title} longest={LONGEST_TITLE} />
       <div class="names-row">
         {SECONDS.map((seconds) => (
           <Button key={seconds} testId={`timer-${seconds}`} onClick={() => start(seconds)}>

@@ -1,19 +1,21 @@
-// Sending something to a service of ours. Its refusals come as `HttpProblem`s with a sentence.
+// One way to ask our services for something: bearer token, language, readable refusals.
 
 import { lang } from "../i18n/index.ts";
 import { problemOf } from "./problem.ts";
 
-interface Sent {
-  method: "POST" | "PUT" | "DELETE";
+interface Asked {
+  method?: "GET" | "POST" | "DELETE";
   token?: string;
   /** An object goes as JSON, a file as what it says it is. */
   body?: object | Blob;
+  signal?: AbortSignal;
   /** Statuses besides success that come with an answer of ours, not with a problem. */
   also?: readonly number[];
 }
 
-/** Sends, and reads the answer; `undefined` where there is none. */
-export async function send<T>(url: string, { method, token, body, also = [] }: Sent): Promise<T> {
+/** Asks. Rejects with `HttpProblem`, or as `fetch` does. */
+export async function request(url: string, asked: Asked): Promise<Response> {
+  const { method = "GET", token, body, signal, also = [] } = asked;
   const headers: Record<string, string> = { "Accept-Language": lang.peek() };
   if (token) headers.Authorization = `Bearer ${token}`;
   const file = body instanceof Blob;
@@ -22,7 +24,14 @@ export async function send<T>(url: string, { method, token, body, also = [] }: S
     method,
     headers,
     ...(body ? { body: file ? body : JSON.stringify(body) } : {}),
+    ...(signal ? { signal } : {}),
   });
   if (!response.ok && !also.includes(response.status)) throw await problemOf(response);
+  return response;
+}
+
+/** Sends, and reads the answer; `undefined` where there is none. */
+export async function send<T>(url: string, asked: Asked): Promise<T> {
+  const response = await request(url, asked);
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
