@@ -58,6 +58,14 @@ pub struct LessonInfo {
     pub code: Option<JoinCode>,
 }
 
+impl LessonInfo {
+    /// Whether the school is in the lesson: its campus, or invited.
+    #[must_use]
+    pub fn includes(&self, school: &SchoolId) -> bool {
+        self.campus == *school || self.schools.contains(school)
+    }
+}
+
 /// Where a lesson is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

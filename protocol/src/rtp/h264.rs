@@ -16,6 +16,8 @@ const FU_A: u8 = 28;
 /// A NAL unit, or a fragment of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit<'a> {
+    /// Its header byte (H.264 §7.3.1), of a fragment as the whole unit has it.
+    pub header: u8,
     /// nal_unit_type (H.264 table 7-1).
     pub kind: u8,
     /// The unit begins here: false for all but the first fragment.
@@ -53,11 +55,12 @@ pub fn units(payload: &[u8]) -> Units<'_> {
     let rest = match payload.split_first() {
         None => Rest::Done,
         Some((head, body)) => match head & 0x1f {
-            kind @ 1..=23 => Rest::One(Unit { kind, begins: true, body }),
+            kind @ 1..=23 => Rest::One(Unit { header: *head, kind, begins: true, body }),
             STAP_A => Rest::Aggregated(body),
             FU_A => match body.split_first() {
-                Some((head, body)) => {
-                    Rest::One(Unit { kind: head & 0x1f, begins: head & 0x80 != 0, body })
+                Some((of, body)) => {
+                    let (kind, begins) = (of & 0x1f, of & 0x80 != 0);
+                    Rest::One(Unit { header: head & 0xe0 | kind, kind, begins, body })
                 }
                 None => Rest::Done,
             },
@@ -78,7 +81,7 @@ impl<'a> Iterator for Units<'a> {
                 let (unit, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
                 let (head, body) = unit.split_first()?;
                 self.rest = Rest::Aggregated(tail);
-                Some(Unit { kind: head & 0x1f, begins: true, body })
+                Some(Unit { header: *head, kind: head & 0x1f, begins: true, body })
             }
             Rest::Done => None,
         }

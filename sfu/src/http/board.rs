@@ -33,8 +33,7 @@ async fn serve(
     admit(&claims, lesson.id())?;
     let Query(When { at }) = when.map_err(|_| Problem::of_status(StatusCode::BAD_REQUEST))?;
     let state = lesson.state();
-    let invited = claims.school == state.info.campus || state.info.schools.contains(&claims.school);
-    if !invited && claims.role != Role::Operator {
+    if !state.info.includes(&claims.school) && claims.role != Role::Operator {
         return Err(Refusal::NotInvited.into());
     }
     let update = match at {

@@ -1,13 +1,12 @@
 //! `/api/node`: this node's trunks and what crosses them, for operators.
 
+use super::lessons::for_operators;
 use super::state::App;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use cloudschool_protocol::id::{LessonId, NodeId, SchoolId};
 use cloudschool_protocol::media::TrackId;
-use cloudschool_protocol::member::Role;
-use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{Rung, RungReason};
 use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_service::auth::Bearer;
@@ -63,9 +62,7 @@ struct Track {
 }
 
 async fn node(State(app): State<App>, Bearer(claims): Bearer) -> Result<Json<Described>, Problem> {
-    if claims.role != Role::Operator {
-        return Err(Refusal::NotAllowed.into());
-    }
+    for_operators(&claims)?;
     let trunks = app.node.trunk_rungs().into_iter().map(|trunk| Trunk {
         peer: trunk.peer,
         kind: trunk.kind,

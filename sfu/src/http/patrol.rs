@@ -1,7 +1,7 @@
 //! `/api/patrol`: all lessons of this node at a glance, and a picture of each.
 
 use super::state::{App, Lesson};
-use crate::node::{Glance, Health, health_counts};
+use crate::node::Glance;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,6 @@ use cloudschool_service::auth::Bearer;
 use cloudschool_service::clock::now_ms;
 use cloudschool_service::problem::Problem;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -41,18 +40,15 @@ struct Patrol {
     now_ms: u64,
     /// Whether the campus can be reached from here.
     campus: bool,
-    counts: BTreeMap<Health, usize>,
     lessons: Vec<Glance>,
 }
 
 async fn patrol(State(app): State<App>, Bearer(claims): Bearer) -> Result<Json<Patrol>, Problem> {
-    let lessons = app.node.glances(scope(&claims)?);
     Ok(Json(Patrol {
         node: app.node.name().clone(),
         now_ms: now_ms(),
         campus: *app.node.campus_reachable().borrow(),
-        counts: health_counts(&lessons),
-        lessons,
+        lessons: app.node.glances(scope(&claims)?),
     }))
 }
 
@@ -61,11 +57,8 @@ async fn picture(
     Bearer(claims): Bearer,
     Lesson(lesson): Lesson,
 ) -> Result<Response, Problem> {
-    if let Some(school) = scope(&claims)? {
-        let state = lesson.state();
-        if state.info.campus != *school && !state.info.schools.contains(school) {
-            return Err(Refusal::NoSuchLesson.into());
-        }
+    if scope(&claims)?.is_some_and(|school| !lesson.state().info.includes(school)) {
+        return Err(Refusal::NoSuchLesson.into());
     }
     let Some(picture) = app.node.picture(lesson.id()).await else {
         let en = "There is no picture of this lesson just now.";

@@ -2,14 +2,12 @@
 //! at many, at no cost but its copying. Nothing is decoded here.
 
 use cloudschool_protocol::media::Codec;
-use cloudschool_protocol::rtp::{vp8, vp9};
+use cloudschool_protocol::rtp::{h264, vp8, vp9};
 use std::time::Duration;
 
 /// Largest picture handed out, in bytes.
 pub const MAX_BYTES: usize = 512 * 1024;
 
-const FRAGMENT: u8 = 28;
-const AGGREGATE: u8 = 24;
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 /// One keyframe.
@@ -29,7 +27,7 @@ pub fn assemble<'a>(codec: Codec, payloads: impl Iterator<Item = &'a [u8]>) -> O
     let mut out = Vec::new();
     for payload in payloads {
         match codec {
-            Codec::H264 => h264(&mut out, payload)?,
+            Codec::H264 => byte_stream(&mut out, payload)?,
             Codec::Vp8 => {
                 let descriptor = vp8::Descriptor::parse(payload)?;
                 out.extend_from_slice(payload.get(descriptor.len..)?);
@@ -50,34 +48,16 @@ pub fn assemble<'a>(codec: Codec, payloads: impl Iterator<Item = &'a [u8]>) -> O
     (!out.is_empty()).then_some(out)
 }
 
-/// RFC 6184 §5.6 to §5.8, back into a byte stream.
-fn h264(out: &mut Vec<u8>, payload: &[u8]) -> Option<()> {
-    let (head, body) = payload.split_first()?;
-    match head & 0x1f {
-        1..=23 => {
+/// The units of a packet, back in a byte stream.
+fn byte_stream(out: &mut Vec<u8>, payload: &[u8]) -> Option<()> {
+    for unit in h264::units(payload) {
+        if unit.begins {
             out.extend_from_slice(&START_CODE);
-            out.extend_from_slice(payload);
+            out.push(unit.header);
+        } else if out.is_empty() {
+            return None;
         }
-        AGGREGATE => {
-            let mut rest = body;
-            while let Some((size, tail)) = rest.split_first_chunk::<2>() {
-                let (unit, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
-                out.extend_from_slice(&START_CODE);
-                out.extend_from_slice(unit);
-                rest = tail;
-            }
-        }
-        FRAGMENT => {
-            let (of, body) = body.split_first()?;
-            if of & 0x80 != 0 {
-                out.extend_from_slice(&START_CODE);
-                out.push(head & 0xe0 | of & 0x1f);
-            } else if out.is_empty() {
-                return None;
-            }
-            out.extend_from_slice(body);
-        }
-        _ => return None,
+        out.extend_from_slice(unit.body);
     }
     Some(())
 }

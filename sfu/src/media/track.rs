@@ -199,12 +199,8 @@ impl Track {
     /// asked for, for another time.
     pub fn thumbnail(&mut self, now: Instant) -> Option<Thumbnail> {
         let size = |(_, e): &(u8, &Encoding)| e.keyframe_bytes().unwrap_or(u32::MAX);
-        let smallest_first = |track: &Self| {
-            let mut all: Vec<_> = track.encodings().map(|e| (size(&e), e.0)).collect();
-            all.sort_unstable();
-            all
-        };
-        let order = smallest_first(self);
+        let mut order: Vec<_> = self.encodings().map(|e| (size(&e), e.0)).collect();
+        order.sort_unstable();
         let kept = order.iter().find_map(|(_, at)| self.encoding(*at)?.thumbnail(now));
         if kept.is_none()
             && let Some((_, at)) = order.first()

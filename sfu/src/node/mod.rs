@@ -19,7 +19,7 @@ mod watching;
 
 pub use layers::Watched;
 pub use metrics::Snapshot;
-pub use patrol::{Glance, Health, count as health_counts};
+pub use patrol::{Glance, Health};
 pub use pointing::Pointed;
 pub use room::{Room, Speakers, Want};
 pub use rungs::SchoolRungs;

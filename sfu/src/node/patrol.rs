@@ -10,7 +10,6 @@ use cloudschool_protocol::member::Role;
 use cloudschool_protocol::socket::{Rung, SchoolRung};
 use dashmap::DashMap;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,16 +96,13 @@ impl Node {
     /// somebody.
     #[must_use]
     pub fn glances(self: &Arc<Self>, school: Option<&SchoolId>) -> Vec<Glance> {
-        let takes_part = |info: &LessonInfo| {
-            school.is_none_or(|school| info.campus == *school || info.schools.contains(school))
-        };
         let mut all: Vec<_> = self
             .lessons
             .all()
             .into_iter()
             .map(|lesson| (lesson.state(), lesson))
             .filter(|(state, _)| matches!(state.phase, Phase::Open | Phase::Live))
-            .filter(|(state, _)| takes_part(&state.info))
+            .filter(|(state, _)| school.is_none_or(|school| state.info.includes(school)))
             .map(|(state, lesson)| {
                 let rungs = self.school_rungs(lesson.id()).map(|rungs| rungs.borrow().clone());
                 let rungs = rungs.unwrap_or_default();
@@ -146,14 +142,6 @@ impl Node {
         let inner = room.inner();
         inner.tracks.get(&shown).map(|track| track.key)
     }
-}
-
-/// How many lessons go how, for a summary.
-#[must_use]
-pub fn count(glances: &[Glance]) -> BTreeMap<Health, usize> {
-    let mut counts = BTreeMap::new();
-    glances.iter().for_each(|glance| *counts.entry(glance.health).or_default() += 1);
-    counts
 }
 
 #[cfg(test)]
@@ -218,6 +206,5 @@ mod tests {
         assert_eq!(health(&state, &[Rung::Full, Rung::Sound]), Health::SchoolsShort);
         let glance = Glance::of(&state, [rung(Rung::Full), rung(Rung::Sound)].into_iter());
         assert_eq!((glance.short.len(), glance.picture, glance.info.code), (1, true, None));
-        assert_eq!(count(&[glance.clone(), glance])[&Health::SchoolsShort], 2);
     }
 }

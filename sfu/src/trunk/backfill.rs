@@ -136,9 +136,8 @@ impl Node {
         match message {
             Control::Spooled { lesson, mut parts } if !nearer => {
                 let admitted = self.lessons().get(&lesson).is_some_and(|handle| {
-                    let info = &handle.state().info;
                     let school = from.identity().school.as_ref();
-                    school.is_some_and(|s| *s == info.campus || info.schools.contains(s))
+                    school.is_some_and(|school| handle.state().info.includes(school))
                 });
                 if admitted && from.identity().kind == NodeKind::Edge {
                     parts.truncate(MAX_PARTS);

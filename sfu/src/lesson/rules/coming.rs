@@ -20,9 +20,7 @@ pub(super) fn join(
     if member.node != *from {
         return Err(Refusal::NotAllowed);
     }
-    let info = &state.info;
-    let invited = member.school == info.campus || info.schools.contains(&member.school);
-    if !invited && member.role != Role::Operator {
+    if !state.info.includes(&member.school) && member.role != Role::Operator {
         return Err(Refusal::NotInvited);
     }
     let mut events = match state.members.get(&member.id) {
