@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use waiting::{Frame, Waiting};
+use waiting::{Frame, Patience, Waiting};
 
 /// Priority of audio that has to go by stream. Frames of video are sent with less.
 pub const AUDIO_PRIORITY: i32 = 1000;
@@ -47,8 +47,8 @@ const BEAT: Duration = Duration::from_millis(10);
 /// Bytes of QUIC, UDP and IP around what a packet carries.
 const HEADERS: usize = 64;
 
-/// A frame's acknowledgement may be so much older than a round trip: a retransmission and a
-/// keyframe's length. 100 ms also skips on a healthy lossy line.
+/// A frame's acknowledgement may be so much older than a round trip and the crossing of the
+/// largest frame: a retransmission. 100 ms also skips on a healthy lossy line.
 const BEHIND: Duration = Duration::from_millis(200);
 
 /// On a path so long that what is lost twice is late, frames go in streams of so many packets,
@@ -104,7 +104,11 @@ impl Outgoing {
         let now = Instant::now();
         let path = self.gauge.state();
         let deadline = options.deadline.unwrap_or_else(|| path.deadline());
-        let patience = path.rtt + BEHIND.max(deadline / 2);
+        let patience = Patience {
+            least: path.rtt + BEHIND.max(deadline / 2),
+            most: path.rtt + BEHIND.max(deadline),
+            rate: path.estimate as f64 / 8.0,
+        };
         let why = self.waiting().leave_out(now, flow, options.kind, patience, &self.counters);
         if let Some(why) = why {
             count(&self.counters.frames_skipped);

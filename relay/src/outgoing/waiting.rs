@@ -1,7 +1,7 @@
 //! Frames that are held, and frames that QUIC has and the other end has not acknowledged; per
 //! flow, how far the line is behind and whether the next frame could be decoded.
 
-use super::{BEHIND, at_once};
+use super::at_once;
 use crate::close::ROQ_FRAME_CANCELLED;
 use crate::frame::{FrameKind, Skip};
 use crate::pacer::Pacer;
@@ -136,6 +136,25 @@ struct Flow {
     broken: bool,
 }
 
+/// How long nothing of a flow need have come through before its line is behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// A round trip and what repairing a loss takes.
+    pub least: Duration,
+    pub most: Duration,
+    /// What the line is thought to carry, in bytes/s.
+    pub rate: f64,
+}
+
+impl Patience {
+    /// While a frame of `largest` bytes crosses, what was lost before it is sent again behind it.
+    fn with(self, largest: u64) -> Duration {
+        let crossing = largest as f64 / self.rate.max(1.0);
+        // Above a minute it is `most` in any case.
+        (self.least + Duration::from_secs_f64(crossing.min(60.0))).min(self.most)
+    }
+}
+
 pub struct Waiting {
     /// Not wholly in QUIC; by priority, then by age.
     held: VecDeque<Frame>,
@@ -181,13 +200,13 @@ impl Waiting {
     }
 
     /// Whether a frame is to be left out, and why. The line is behind when nothing that a flow
-    /// was given has come through for `patience`.
+    /// was given has come through for longer than a line has to be given.
     pub fn leave_out(
         &mut self,
         now: Instant,
         flow: u64,
         kind: FrameKind,
-        patience: Duration,
+        patience: Patience,
         counters: &Counters,
     ) -> Option<Skip> {
         if now.saturating_duration_since(self.swept) >= SWEEP {
@@ -197,11 +216,14 @@ impl Waiting {
             self.flows.clear();
         }
         let waiting = self.held.iter().chain(&self.open).filter(|f| f.flow == flow);
-        let oldest = waiting.map(|f| f.born).min();
+        let (oldest, largest) = waiting.fold((None, 0), |(oldest, largest), f| {
+            (Some(oldest.map_or(f.born, |o: Instant| o.min(f.born))), f.len.max(largest))
+        });
+        let patience = patience.with(largest);
         let state = self.flows.entry(flow).or_default();
         let behind = oldest.is_some_and(|oldest| {
             let progress = state.newest_through.map_or(oldest, |t| t.max(oldest));
-            now.saturating_duration_since(progress) > patience.max(BEHIND)
+            now.saturating_duration_since(progress) > patience
         });
         match kind {
             _ if behind => {
@@ -362,5 +384,24 @@ impl Waiting {
         self.padding.clear();
         self.audio.clear();
         self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_large_frame_that_crosses_is_waited_for_up_to_a_limit() {
+        let patience = Patience { least: ms(300), most: ms(500), rate: 500_000.0 };
+        assert_eq!(patience.with(0), ms(300));
+        assert_eq!(patience.with(50_000), ms(400));
+        assert_eq!(patience.with(1_000_000), ms(500));
+        let unknown = Patience { rate: 0.0, ..patience };
+        assert_eq!(unknown.with(u64::MAX), ms(500));
     }
 }
