@@ -85,8 +85,10 @@ class Watcher:
         if self.wanted is not None:
             part.get_by_name("sink").connect("handoff", self.decoded, kind)
         self.pipeline.add(part)
-        part.sync_state_with_parent()
         pad.link(part.get_static_pad("sink"))
+        # Not the pipeline's state: a flow can begin while that is still on its way to playing,
+        # and what would be added as paused then stays so.
+        part.set_state(Gst.State.PLAYING)
 
     def decoded(self, _sink, buffer, pad, kind):
         if kind == "audio":

@@ -28,6 +28,10 @@ pub const MAX_INK: usize = 2048;
 /// Most strokes under way in one [`BoardWord::Ink`].
 pub const MAX_INKS: usize = 64;
 
+/// A writer is said to have drawn ([`board.drawn`](crate::event::EventBody::BoardDrawn)) at most
+/// once in so long, milliseconds, with all it wrote meanwhile.
+pub const DRAWN_EVERY_MS: u64 = 10_000;
+
 /// Who may write on the board. Teachers always may, observers and operators never.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

@@ -34,6 +34,19 @@ pub enum MemberCommand {
         member: MemberId,
         muted: bool,
     },
+    /// Take a member out of the lesson, and keep it out (teacher; assistant, the class and
+    /// students of its own school).
+    RemoveMember {
+        member: MemberId,
+    },
+    /// Let one that was removed come in again (teacher; assistant, of its own school).
+    LetIn {
+        member: MemberId,
+    },
+    /// Let nobody new into this run of the lesson, or anybody again (teacher).
+    Lock {
+        locked: bool,
+    },
     /// Call a member to the stage (teacher).
     Call {
         member: MemberId,
@@ -268,6 +281,19 @@ pub enum Command {
     },
     Unpublish {
         track: TrackId,
+    },
+    /// A member whom the screens may show large began to speak at the node that reports it, or
+    /// was silent for a while. Of this alone nothing is logged.
+    Speaks {
+        member: MemberId,
+        speaks: bool,
+    },
+    /// A member wrote on the board at the node that reports it: so many changes since `from_ms`.
+    Drew {
+        member: MemberId,
+        strokes: u32,
+        /// Milliseconds since the Unix epoch.
+        from_ms: u64,
     },
     /// The recorder has the lesson in the library.
     Archived {

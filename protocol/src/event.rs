@@ -61,6 +61,8 @@ pub enum LeaveReason {
     Lost,
     /// The lesson ended.
     Ended,
+    /// It was taken out of the lesson.
+    Removed,
 }
 
 /// What happened. `type` names it on the wire: `{"type":"hand.raised","member":"wang"}`.
@@ -87,6 +89,16 @@ pub enum EventBody {
     MemberJoined { member: Member },
     #[serde(rename = "member.left")]
     MemberLeft { member: MemberId, reason: LeaveReason },
+    /// Taken out of the lesson, or kept out of it when it was not there: it comes in no more
+    /// before it is let in.
+    #[serde(rename = "member.removed")]
+    MemberRemoved { member: MemberId, name: String, school: SchoolId, by: MemberId },
+    /// One that was removed may come in again.
+    #[serde(rename = "member.let-in")]
+    MemberLetIn { member: MemberId, by: MemberId },
+    /// Nobody new comes into this run, or everybody again.
+    #[serde(rename = "lesson.locked")]
+    LessonLocked { locked: bool, by: MemberId },
     #[serde(rename = "hand.raised")]
     HandRaised { member: MemberId },
     /// Taken down by itself, or by the teacher.
@@ -297,6 +309,10 @@ pub enum EventBody {
     /// The teacher said who may write on the board.
     #[serde(rename = "board.writers")]
     BoardWriters { writers: BoardWriters, by: MemberId },
+    /// Somebody wrote on the board, so many changes since `from_ms` (milliseconds since the Unix
+    /// epoch): at most one a writer in [`DRAWN_EVERY_MS`](crate::board::DRAWN_EVERY_MS).
+    #[serde(rename = "board.drawn")]
+    BoardDrawn { member: MemberId, strokes: u32, from_ms: u64 },
     #[serde(rename = "track.published")]
     TrackPublished { track: TrackId, codec: Codec, node: NodeId },
     #[serde(rename = "track.unpublished")]

@@ -8,6 +8,7 @@ mod apply;
 pub mod asking;
 pub mod attendance;
 pub mod chat;
+pub mod entry;
 pub mod grouping;
 pub mod quiz;
 pub mod showing;
@@ -21,6 +22,7 @@ use crate::slides::Slides;
 use asking::{Buzzer, HandCount, Picked, Question};
 use attendance::{Attended, RollCall};
 use chat::{Chat, Praise, Reacted};
+use entry::Removed;
 use grouping::Groups;
 use quiz::Quiz;
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,10 @@ pub struct LessonInfo {
     /// Schools invited. Nodes of other schools don't get this lesson.
     #[serde(default)]
     pub schools: Vec<SchoolId>,
+    /// What people call the campus and the schools invited, each name 1–64 characters. A school
+    /// without one is called by its id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub school_names: BTreeMap<SchoolId, String>,
     /// Planned begin, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_start_ms: Option<u64>,
@@ -63,6 +69,12 @@ impl LessonInfo {
     #[must_use]
     pub fn includes(&self, school: &SchoolId) -> bool {
         self.campus == *school || self.schools.contains(school)
+    }
+
+    /// What people call the school.
+    #[must_use]
+    pub fn school_name<'a>(&'a self, school: &'a SchoolId) -> &'a str {
+        self.school_names.get(school).map_or(school.as_str(), String::as_str)
     }
 }
 
@@ -130,6 +142,12 @@ pub struct State {
     /// The slides everybody sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slides: Option<Slides>,
+    /// Nobody new comes into this run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
+    /// Who was taken out of this run and may not come back, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removed: BTreeMap<MemberId, Removed>,
     /// Who may write on the board.
     #[serde(default)]
     pub board_writers: BoardWriters,
@@ -215,6 +233,8 @@ impl State {
             muted: Vec::new(),
             tracks: BTreeMap::new(),
             slides: None,
+            locked: false,
+            removed: BTreeMap::new(),
             board_writers: BoardWriters::default(),
             run: 0,
             attendance: BTreeMap::new(),

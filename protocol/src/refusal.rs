@@ -87,6 +87,8 @@ refusals! {
     NobodyToPick, "现在没有可以抽选的人。", "There is nobody to pick from now.";
     NoSuchThing, "要操作的内容已经不在了。", "What this is about is no longer there.";
     TwoGroups, "同一个人不能分在两个组。", "A member can't be in two groups.";
+    Removed, "您已被请出这节课,老师同意后才能再次进入。", "You were taken out of this lesson; its teacher can let you in again.";
+    Locked, "这节课已锁定,现在不能再有新的人进入。", "The lesson is locked; nobody new can come in now.";
     LessonFull, "这节课的人数已满。", "The lesson is full.";
     /// The edge can't reach the campus, and what was asked needs it.
     CampusAway, "与总部校区的连接断开,请稍后再试。", "The campus can't be reached; please try again shortly.";

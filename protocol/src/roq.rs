@@ -32,6 +32,17 @@ pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Bytes that `value` takes as a QUIC variable-length integer.
+#[must_use]
+pub const fn varint_len(value: u64) -> usize {
+    match value {
+        0..0x40 => 1,
+        0x40..0x4000 => 2,
+        0x4000..0x4000_0000 => 4,
+        _ => 8,
+    }
+}
+
 /// Reads a QUIC variable-length integer: its value and its length, or `None` when
 /// `bytes` ends before it does.
 #[must_use]
@@ -46,7 +57,7 @@ pub fn get_varint(bytes: &[u8]) -> Option<(u64, usize)> {
 /// A datagram: flow id and packet.
 #[must_use]
 pub fn datagram(flow: u64, packet: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 + packet.len());
+    let mut out = Vec::with_capacity(varint_len(flow) + packet.len());
     put_varint(&mut out, flow);
     out.extend_from_slice(packet);
     out
@@ -136,6 +147,7 @@ mod tests {
             assert_eq!(get_varint(bytes), Some((value, bytes.len())));
             let mut out = Vec::new();
             put_varint(&mut out, value);
+            assert_eq!(varint_len(value), out.len());
             assert_eq!(out, bytes);
         }
     }

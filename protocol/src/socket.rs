@@ -80,6 +80,8 @@ pub enum ByeReason {
     Replaced,
     /// The lesson is over and its closing time has passed.
     Ended,
+    /// The member was taken out of the lesson.
+    Removed,
     /// The client broke the protocol.
     Protocol,
     /// The client did not read fast enough; it may come back at once.

@@ -5,13 +5,13 @@
 //! - What somebody answered in a quiz is between it, who gives or watches the lesson, and the
 //!   assistants of its school. Right answers stay hidden from those who are asked until they
 //!   are revealed.
-//! - Who is there, who is away, who reacts how and who was asked how often is for those who
-//!   run the lesson or watch it; everybody sees its own.
+//! - Who is there, who is away, who was taken out, who reacts how and who was asked how often is
+//!   for those who run the lesson or watch it; everybody sees its own.
 //! - A message to the teacher is for the teacher and the assistants of the author's school.
 //! - Notes and score sheets are their author's and the operator's. Proposals are between their
 //!   author and the teacher.
 
-use crate::event::{Event, EventBody};
+use crate::event::{Event, EventBody, LeaveReason};
 use crate::id::{MemberId, SchoolId};
 use crate::lesson::State;
 use crate::lesson::attendance::RollCall;
@@ -99,8 +99,20 @@ impl Viewer {
                 }
                 !unseen
             }
-            EventBody::MemberLeft { member, .. } => !self.unseen.remove(member),
+            // A page has the board itself.
+            EventBody::BoardDrawn { .. } => false,
+            EventBody::MemberLeft { member, .. } if self.unseen.remove(member) => false,
+            // That somebody was taken out is not the class's to know.
+            EventBody::MemberLeft { member, reason: LeaveReason::Removed }
+                if !self.knows_of(member) =>
+            {
+                let body =
+                    EventBody::MemberLeft { member: member.clone(), reason: LeaveReason::Left };
+                return Some(Cow::Owned(Event { body, ..event.clone() }));
+            }
             EventBody::RollCallAnswered { member, .. }
+            | EventBody::MemberRemoved { member, .. }
+            | EventBody::MemberLetIn { member, .. }
             | EventBody::MemberAway { member, .. }
             | EventBody::ReactionGiven { member, .. }
             | EventBody::ChatSilenced { member, .. } => self.knows_of(member),
@@ -147,6 +159,8 @@ impl Viewer {
             muted: state.muted.clone(),
             tracks: state.tracks.clone(),
             slides: state.slides.clone(),
+            locked: state.locked,
+            removed: kept(&state.removed, |id, _| self.knows_of(id)),
             board_writers: state.board_writers,
             run: state.run,
             attendance: kept(&state.attendance, |id, _| self.knows_of(id)),

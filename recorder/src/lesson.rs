@@ -318,6 +318,7 @@ mod tests {
             teacher: String::new(),
             campus: campus.clone(),
             schools: vec![],
+            school_names: Default::default(),
             planned_start_ms: None,
             planned_minutes: None,
             code: None,

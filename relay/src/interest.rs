@@ -273,6 +273,7 @@ mod tests {
             teacher: String::new(),
             campus: SchoolId::new("campus").unwrap(),
             schools: Vec::new(),
+            school_names: Default::default(),
             planned_start_ms: None,
             planned_minutes: None,
             code: None,

@@ -316,8 +316,10 @@ struct TooLarge;
 
 /// The bytes of a stream that carries `packets` of one flow, made in one go.
 fn stream<P: AsRef<[u8]>>(flow: u64, packets: &[P]) -> Bytes {
-    let len: usize = packets.iter().map(|p| p.as_ref().len() + 4).sum();
-    let mut bytes = Vec::with_capacity(len + 8);
+    // To the byte, so that nothing is moved when it is shared.
+    let with_length = |len: usize| roq::varint_len(len as u64) + len;
+    let len: usize = packets.iter().map(|p| with_length(p.as_ref().len())).sum();
+    let mut bytes = Vec::with_capacity(roq::varint_len(flow) + len);
     roq::put_varint(&mut bytes, flow);
     for packet in packets {
         roq::put_varint(&mut bytes, packet.as_ref().len() as u64);

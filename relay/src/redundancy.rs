@@ -33,7 +33,8 @@ pub fn repeats(loss: f64, rate: f64) -> usize {
 pub struct Before(HashMap<u64, [Option<(Instant, Bytes)>; 2]>);
 
 impl Before {
-    /// Keeps `datagram`; gives up to `count` of those before it, in their order.
+    /// Keeps `datagram`; gives up to `count` of those before it, in their order. With a count of
+    /// 0 nothing is kept either: a line that begins to lose is known by more than one loss.
     pub fn and_keep(
         &mut self,
         now: Instant,
@@ -41,12 +42,17 @@ impl Before {
         datagram: &Bytes,
         count: usize,
     ) -> impl Iterator<Item = Bytes> + use<> {
-        if self.0.len() >= FLOWS && !self.0.contains_key(&flow) {
+        let mut before = [None, None];
+        if count == 0 {
             self.0.clear();
+        } else {
+            if self.0.len() >= FLOWS && !self.0.contains_key(&flow) {
+                self.0.clear();
+            }
+            let kept = self.0.entry(flow).or_default();
+            before.clone_from(kept);
+            *kept = [kept[1].take(), Some((now, datagram.clone()))];
         }
-        let kept = self.0.entry(flow).or_default();
-        let before = kept.clone();
-        *kept = [kept[1].take(), Some((now, datagram.clone()))];
         before
             .into_iter()
             .skip(2 - count.min(2))

@@ -177,6 +177,8 @@ impl From<Refusal> for Problem {
             | Refusal::BoardReadOnly
             | Refusal::BoardNotYours
             | Refusal::ChatOff
+            | Refusal::Removed
+            | Refusal::Locked
             | Refusal::Silenced => StatusCode::FORBIDDEN,
             Refusal::NotOpen
             | Refusal::NotLive

@@ -260,6 +260,7 @@ impl Seed {
             teacher: self.teacher.clone(),
             campus: self.campus.clone().unwrap_or_else(|| here.clone()),
             schools: self.schools.clone(),
+            school_names: Default::default(),
             planned_start_ms: self.planned_start_ms,
             planned_minutes: self.planned_minutes,
             code: None,

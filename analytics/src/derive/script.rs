@@ -25,6 +25,7 @@ pub fn info() -> LessonInfo {
         teacher: "李老师".into(),
         campus: SchoolId::new("campus").unwrap(),
         schools: ["school-01", "school-02"].map(|s| SchoolId::new(s).unwrap()).into(),
+        school_names: Default::default(),
         planned_start_ms: None,
         planned_minutes: Some(40),
         code: None,

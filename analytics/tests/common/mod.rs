@@ -42,6 +42,7 @@ pub fn info() -> LessonInfo {
         teacher: "李老师".into(),
         campus: school("campus"),
         schools: vec![school("school-01"), school("school-02")],
+        school_names: Default::default(),
         planned_start_ms: None,
         planned_minutes: Some(40),
         code: None,

@@ -8,6 +8,7 @@ import { appendFile, cp } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { BIN_DIR, launch, moves, plays, ROOT, sounds, test, until, visit } from "./harness.mjs";
+import { tokenFor } from "./members.mjs";
 
 const run = promisify(execFile);
 
@@ -134,12 +135,11 @@ export async function appliance(links, data) {
   failed.catch(() => undefined);
 
   await test("a browser shows and sounds what GStreamer publishes with RTP over QUIC", async () => {
-    const member = ["--member", "wang", "--name", "王同学", "--role", "student"];
-    const issuer = ["--issuer", join(data, "issuer"), "--school", "campus", "--lesson", LESSON];
-    const { stdout } = await run(SFU, ["token", ...issuer, ...member]);
+    const wang = { id: "wang", name: "王同学", role: "student", school: "campus" };
+    const token = await tokenFor(links, { ...wang, lesson: LESSON });
     const browser = await launch();
     const at = performance.now();
-    const url = `${links.campus}/student/${LESSON}#token=${stdout.trim()}`;
+    const url = `${links.campus}/student/${LESSON}#token=${token}`;
     const page = await visit(browser, "student", url);
     const watches = async () => {
       await moves(page, `${NAME}/camera`);

@@ -90,23 +90,22 @@ const COMMON = [
   // Pages put in place by the test count as from the internet, and may not call loopback.
   `--disable-features=WebRtcHideLocalIpsWithMdns${PAGES ? ",LocalNetworkAccessChecks" : ""}`,
 ];
-const DEVICES = [
-  // 25 frames a second keep the machine free for four processes and three pages.
-  "--use-fake-device-for-media-stream=fps=25",
-  "--use-fake-ui-for-media-stream",
-];
+/** Frames a second of the test picture: they keep the machine free for four processes and three pages. */
+const FPS = 25;
 
 const launched = [];
 
 /**
  * A browser whose camera and microphone are Chromium's test picture and beep. `deny` refuses
  * them; `autoplay: false` keeps sound back until the page is touched, as browsers of people do;
- * `camera` is a file to show in place of the test picture.
+ * `camera` is a file to show in place of the test picture, which has `fps` frames a second.
  */
-export async function launch({ deny = false, autoplay = true, camera } = {}) {
-  const permission = deny
-    ? ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
-    : [...DEVICES, ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : [])];
+export async function launch({ deny = false, autoplay = true, camera, fps = FPS } = {}) {
+  const permission = [
+    `--use-fake-device-for-media-stream=fps=${fps}`,
+    deny ? "--deny-permission-prompts" : "--use-fake-ui-for-media-stream",
+    ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : []),
+  ];
   const policy = autoplay ? "no-user-gesture-required" : "document-user-activation-required";
   const browser = await chromium.launch({
     executablePath: CHROMIUM,

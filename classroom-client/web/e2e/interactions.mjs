@@ -14,6 +14,7 @@ import {
   until,
   visit,
 } from "./harness.mjs";
+import { pdfOf } from "./pdf.mjs";
 
 const STUDENT = "wang";
 const ROOM = "class-301";
@@ -45,32 +46,6 @@ async function open(teacher, key, panel) {
   await teacher.keyboard.press(key);
   await byId(teacher, panel).waitFor();
   await accessibility(teacher);
-}
-
-/** A PDF of as many pages, each with its number on it. */
-function pdfOf(pages) {
-  const objects = [
-    "<</Type/Catalog/Pages 2 0 R>>",
-    `<</Type/Pages/Count ${pages}/Kids[${Array.from({ length: pages }, (_, n) => `${4 + 2 * n} 0 R`).join(" ")}]>>`,
-    "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-  ];
-  for (let n = 1; n <= pages; n += 1) {
-    const content = `BT /F 96 Tf 80 200 Td (Page ${n}) Tj ET`;
-    objects.push(
-      `<</Type/Page/Parent 2 0 R/MediaBox[0 0 640 480]/Contents ${objects.length + 2} 0 R/Resources<</Font<</F 3 0 R>>>>>>`,
-      `<</Length ${content.length}>>stream\n${content}\nendstream`,
-    );
-  }
-  let file = "%PDF-1.4\n";
-  const offsets = objects.map((object, n) => {
-    const at = file.length;
-    file += `${n + 1} 0 obj\n${object}\nendobj\n`;
-    return at;
-  });
-  const start = file.length;
-  file += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n`;
-  for (const at of offsets) file += `${String(at).padStart(10, "0")} 00000 n \n`;
-  return `${file}trailer<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n${start}\n%%EOF\n`;
 }
 
 export async function interactions({ links, data }) {
@@ -385,7 +360,7 @@ export async function interactions({ links, data }) {
 
   await test("slides: a PDF is shown on every screen, turned in step, and put away", async () => {
     const file = join(data, "slides.pdf");
-    await writeFile(file, pdfOf(3));
+    await writeFile(file, pdfOf(["一", "二", "三"]));
     await teacher.keyboard.press("k");
     await byId(teacher, "no-slides").waitFor();
     await accessibility(teacher);

@@ -23,8 +23,7 @@ export function lineThrough(figures) {
     },
     /** Other figures from now on. */
     async change(other) {
-      const answer = await (await started).ask(other);
-      if (answer.changed !== other) throw new Error(`the link said ${JSON.stringify(answer)}`);
+      await (await started).change(other);
     },
     /** What passed, and what did not. */
     async stats() {
@@ -56,7 +55,8 @@ function leadThroughLine() {
   };
 }
 
-async function startLink(target, figures) {
+/** Starts a line to `target`, for whoever sends to its `listen`. */
+export async function startLink(target, figures) {
   const child = spawn(LOADTEST, ["link", "--target", target, "--link", figures], {
     cwd: ROOT,
     stdio: ["pipe", "pipe", "inherit"],
@@ -74,15 +74,21 @@ async function startLink(target, figures) {
   };
   const { listen } = await hear();
   let last = Promise.resolve();
+  /** One question at a time, each with its answer. */
+  const ask = (question) => {
+    last = last.then(() => {
+      child.stdin.write(`${question}\n`);
+      return hear();
+    });
+    return last;
+  };
   return {
     listen,
-    /** One question at a time, each with its answer. */
-    ask(question) {
-      last = last.then(() => {
-        child.stdin.write(`${question}\n`);
-        return hear();
-      });
-      return last;
+    ask,
+    /** Other figures from now on. */
+    async change(other) {
+      const answer = await ask(other);
+      if (answer.changed !== other) throw new Error(`the link said ${JSON.stringify(answer)}`);
     },
     async stop() {
       child.kill("SIGTERM");

@@ -1,25 +1,15 @@
 // What happens around lessons: planned one by one and from a table, entered by a code and by a
 // room's screen on its own, looked at from an office.
 
-import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { accessibility, BIN_DIR, byId, expect, launch, test, until, visit } from "./harness.mjs";
-
-const run = promisify(execFile);
+import { accessibility, byId, expect, launch, test, until, visit } from "./harness.mjs";
+import { tokenFor } from "./members.mjs";
 
 /** A moment as tables have it, on this machine's clock. */
 function local(ms) {
   const at = new Date(ms - new Date().getTimezoneOffset() * 60_000);
   return at.toISOString().slice(0, 16).replace("T", " ");
-}
-
-/** A token of the installation's own issuer. */
-async function token(links, id, role, school) {
-  const args = ["token", "--issuer", links.issuer, "--member", id, "--name", id];
-  const { stdout } = await run(join(BIN_DIR, "sfu"), [...args, "--role", role, "--school", school]);
-  return stdout.trim();
 }
 
 export async function office({ links, data }) {
@@ -69,7 +59,7 @@ export async function office({ links, data }) {
   });
 
   await test("a room's screen enters its lesson by itself when it is open", async () => {
-    const screen = await token(links, "class-302", "classroom", "school-01");
+    const screen = await tokenFor(links, { id: "class-302", role: "classroom", school: "school-01" });
     const page = await visit(browser, "schedule", `${links.school}/timetable#token=${screen}`);
     await byId(page, "entering").waitFor();
     await accessibility(page);

@@ -174,6 +174,7 @@ async fn open_lesson(tokens: &Tokens, http: &Client, url: &Url) -> Result<Lesson
         teacher: "李老师".into(),
         campus: SchoolId::new(CAMPUS)?,
         schools: Vec::new(),
+        school_names: Default::default(),
         planned_start_ms: None,
         planned_minutes: None,
         code: None,

@@ -91,6 +91,7 @@ impl Site {
             teacher: lesson.teacher.into(),
             campus: school(CAMPUS)?,
             schools: vec![school(SCHOOL)?],
+            school_names: Default::default(),
             planned_start_ms: None,
             planned_minutes: Some(40),
             code: None,

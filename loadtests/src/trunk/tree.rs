@@ -166,6 +166,7 @@ impl Tree {
             teacher: "李老师".into(),
             campus: SchoolId::new(CAMPUS)?,
             schools: schools.collect::<Result<_, _>>()?,
+            school_names: Default::default(),
             planned_start_ms: None,
             planned_minutes: None,
             code: None,

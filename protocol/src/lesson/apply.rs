@@ -5,6 +5,7 @@
 use super::asking::{Buzzer, Picked, Press, Question};
 use super::attendance::{Headcount, RollCall};
 use super::chat::{Praise, Reacted, Said};
+use super::entry::Removed;
 use super::grouping::Groups;
 use super::quiz::Quiz;
 use super::showing::{Caption, Note, Proposal, Timer, View};
@@ -54,6 +55,16 @@ impl State {
                 self.members.insert(member.id.clone(), member.clone());
             }
             EventBody::MemberLeft { member, .. } => self.leaves(member, at_ms),
+            EventBody::MemberRemoved { member, name, school, by } => {
+                let (name, school, by) = (name.clone(), school.clone(), by.clone());
+                self.remove(member, Removed { name, school, by, at_ms });
+            }
+            EventBody::MemberLetIn { member, .. } => {
+                self.removed.remove(member);
+            }
+            EventBody::LessonLocked { locked, .. } => self.locked = *locked,
+            // The board itself says what is on it.
+            EventBody::BoardDrawn { .. } => {}
             EventBody::HandRaised { member } => self.raises_hand(member, at_ms),
             EventBody::HandLowered { member, .. } => self.hands.retain(|h| h.member != *member),
             EventBody::MemberMuted { member, muted, .. } => {

@@ -142,6 +142,7 @@ pub fn info(id: &str) -> LessonInfo {
         teacher: "李老师".into(),
         campus: SchoolId::new("campus").unwrap(),
         schools: vec![SchoolId::new("school-01").unwrap()],
+        school_names: Default::default(),
         planned_start_ms: None,
         planned_minutes: None,
         code: None,

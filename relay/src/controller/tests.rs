@@ -101,6 +101,24 @@ fn neither_a_download_nor_the_trunk_beside_it_starves() {
 }
 
 #[test]
+fn beside_a_download_sound_and_a_picture_of_middle_size_are_in_time() {
+    for queue in [0.2, 0.1, 0.4] {
+        for (seed, tcp_at) in (0..9).zip([7.0, 0.0, 20.0].into_iter().cycle()) {
+            let way = Way { queue, ..Way::new(4.0, 50, 0, 0.0, 1.0) };
+            let mut world = World::new(Line::new(way.clone()), seed);
+            let source = Source { layers: vec![125e3, 500e3, 2000e3], one_way: way.one_way };
+            let mut trunk = Trunk::new(world.start + s(3.0), source);
+            let mut tcp = Cubic::new();
+            tcp.count_from = Some(world.start + s(27.0));
+            world.run(87, &mut [(s(3.0), &mut trunk), (s(tcp_at), &mut tcp)]);
+            let report = trunk.report(24.0, 82.0, &[]);
+            let download = tcp.arrived as f64 * 8.0 / 60.0;
+            println!("queue {queue} {seed}: download {download:.0} bit/s, {report:?} {:?}", trunk.changes);
+        }
+    }
+}
+
+#[test]
 fn four_trunks_on_one_line_are_equal_within_a_fifth() {
     for seed in SEEDS {
         let way = Way::new(4.0, 80, 5, 0.0, 1.0);

@@ -133,6 +133,7 @@ fn problem(error: &NoEntry) -> Problem {
             "Please choose the school you belong to.",
         )
         .kind("school-missing"),
+        NoEntry::Shut(refusal) => (*refusal).into(),
         NoEntry::Token(error) => Problem::internal(error),
     }
 }

@@ -8,11 +8,12 @@ mod misses;
 
 pub use misses::{Misses, RETRY_S};
 
-use crate::lesson::Lessons;
+use crate::lesson::{Lessons, may_enter};
 use cloudschool_protocol::id::{MemberId, NodeId, SchoolId};
 use cloudschool_protocol::join_code::JoinCode;
 use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::member::Role;
+use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::token::{AUDIENCE, Claims, Issuer, MAX_NAME, TokenError};
 use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_service::auth::Auth;
@@ -70,6 +71,9 @@ pub enum NoEntry {
     /// The school is not one of the lesson's, or has to be said.
     #[error("the school is not one of this lesson's")]
     School,
+    /// The lesson's door is shut to who asks.
+    #[error(transparent)]
+    Shut(#[from] Refusal),
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -118,6 +122,17 @@ impl Desk {
         all
     }
 
+    /// Whether the lesson's door is shut to who comes in by its code.
+    fn may_enter(
+        &self,
+        lessons: &Lessons,
+        line: &LessonLine,
+        claims: &Claims,
+    ) -> Result<(), Refusal> {
+        let lesson = lessons.get(&line.info.id).ok_or(Refusal::NoSuchLesson)?;
+        may_enter(&lesson.state(), &claims.sub, &claims.name, claims.role, &claims.school)
+    }
+
     /// A token for a student called `name` of `school` (which may be left out where there is
     /// only one), good for the lesson with `code` until [`GOOD_FOR_S`] after `now_s`.
     ///
@@ -156,6 +171,8 @@ impl Desk {
             exp: now_s + GOOD_FOR_S,
             nbf: None,
         };
+        // Said now, to who has typed it, rather than by the socket after.
+        self.may_enter(lessons, &line, &claims)?;
         let token = self.issuer.sign(claims)?;
         Ok((line, token))
     }

@@ -7,6 +7,7 @@ mod asked;
 mod asking;
 mod coming;
 mod directing;
+mod door;
 mod floor;
 mod groups;
 mod presence;
@@ -18,6 +19,7 @@ mod text;
 mod timing;
 
 pub use directing::cut;
+pub use door::may_enter;
 pub use timing::{due, overdue};
 
 use asked::{Asked, Decider, running};
@@ -74,7 +76,7 @@ pub fn decide_away(
 ) -> Result<Vec<EventBody>, Refusal> {
     use MemberCommand as M;
     let about = match command {
-        Command::Archived { .. } => return Err(Refusal::CampusAway),
+        Command::Archived { .. } | Command::Speaks { .. } => return Err(Refusal::CampusAway),
         Command::Member { command, .. } => match command {
             M::RaiseHand
             | M::AnswerRollCall
@@ -93,10 +95,15 @@ pub fn decide_away(
             | M::SlidesOpen { .. }
             | M::SlidesTurn { .. }
             | M::SlidesClose => None,
-            M::Mute { member, .. } | M::Call { member } | M::Silence { member, .. } => Some(member),
+            M::Mute { member, .. }
+            | M::Call { member }
+            | M::Silence { member, .. }
+            | M::RemoveMember { member } => Some(member),
             M::LowerHand { member } | M::Dismiss { member } => member.as_ref(),
             M::Start
             | M::End
+            | M::LetIn { .. }
+            | M::Lock { .. }
             | M::CallSchool { .. }
             | M::DismissAll
             | M::OpenRollCall { .. }
@@ -179,6 +186,11 @@ fn decide_by(
         Command::Leave { member, reason } => Ok(coming::leave(state, member, *reason, from)),
         Command::Publish { track, codec } => coming::publish(state, track, *codec, from),
         Command::Unpublish { track } => Ok(coming::unpublish(state, track, from)),
+        // The origin's task hears it: it is no event.
+        Command::Speaks { .. } => Ok(vec![]),
+        Command::Drew { member, strokes, from_ms } => {
+            coming::drew(state, member, *strokes, *from_ms, from, now_ms)
+        }
         Command::Archived { recording, duration_ms } => archived(state, recording, *duration_ms),
     }
 }
@@ -193,6 +205,9 @@ fn member_asks(mut a: Asked<'_>, command: &MemberCommand) -> Result<Vec<EventBod
         M::LowerHand { member } => floor::lower_hand(a, member.as_ref()),
         M::CountHands { count } => floor::count_hands(a, *count),
         M::Mute { member, muted } => floor::mute(a, member, *muted),
+        M::RemoveMember { member } => door::remove(a, member),
+        M::LetIn { member } => door::let_in(a, member),
+        M::Lock { locked } => door::lock(a, *locked),
         M::Call { member } => floor::call(a, member),
         M::CallSchool { school } => floor::call_school(a, school),
         M::Dismiss { member } => floor::dismiss(a, member.as_ref()),

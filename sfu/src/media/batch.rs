@@ -7,6 +7,14 @@ use cloudschool_protocol::media::{
     AUDIO_LEVEL_EXTENSION, Codec, DEPENDENCY_DESCRIPTOR_EXTENSION, RED_PAYLOAD_TYPE,
 };
 use cloudschool_protocol::rtp;
+use std::sync::Arc;
+
+/// Bytes of a packet's length in front of it.
+const LENGTH: usize = 2;
+
+/// Most bytes around a payload, the dependency descriptor not counted: header, contributing
+/// source, audio level, padding.
+const AROUND: usize = 12 + 4 + 4 + 4 + 3;
 
 /// A track as this node numbers it; never reused while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,14 +27,15 @@ pub struct Clock {
     pub rtp: u32,
 }
 
-/// Packets of one encoding, in the order they came.
+/// Packets of one encoding, in the order they came. A clone shares them.
 #[derive(Debug, Clone)]
 pub struct TrackBatch {
     pub track: TrackKey,
     pub encoding: u8,
     pub codec: Codec,
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// Each packet behind its length, [`LENGTH`] bytes.
+    bytes: Arc<Vec<u8>>,
+    count: usize,
     /// A new mapping of the publisher's clock, if one came.
     pub clock: Option<Clock>,
     /// These are of pictures that stand until the next one.
@@ -56,14 +65,23 @@ pub struct Parts<'a> {
 impl TrackBatch {
     #[must_use]
     pub fn new(track: TrackKey, encoding: u8, codec: Codec) -> Self {
-        let (bytes, ends) = (Vec::new(), Vec::new());
-        Self { track, encoding, codec, bytes, ends, clock: None, still: false, offer: None }
+        let bytes = Arc::default();
+        Self { track, encoding, codec, bytes, count: 0, clock: None, still: false, offer: None }
+    }
+
+    /// Makes room for so many packets of up to `payload` bytes each.
+    pub fn reserve(&mut self, packets: usize, payload: usize) {
+        Arc::make_mut(&mut self.bytes).reserve(packets * (LENGTH + AROUND + payload));
     }
 
     /// Adds a whole, normalised RTP packet.
     pub fn push_packet(&mut self, packet: &[u8]) {
-        self.bytes.extend_from_slice(packet);
-        self.ends.push(self.bytes.len());
+        let Ok(length) = u16::try_from(packet.len()) else { return };
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes.reserve(LENGTH + packet.len());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(packet);
+        self.count += 1;
     }
 
     /// Adds a packet from its parts, normalised: our payload type for the codec, who speaks as
@@ -76,44 +94,61 @@ impl TrackBatch {
         let present = extensions.iter().any(|(_, value)| !value.is_empty());
         let payload_type = if parts.red { RED_PAYLOAD_TYPE } else { self.codec.payload_type() };
         let sources = u8::from(parts.speaker.is_some());
-        self.bytes.push(0x80 | u8::from(present) << 4 | sources);
-        self.bytes.push(u8::from(parts.marker) << 7 | payload_type);
-        self.bytes.extend_from_slice(&parts.sequence.to_be_bytes());
-        self.bytes.extend_from_slice(&parts.timestamp.to_be_bytes());
-        self.bytes.extend_from_slice(&parts.ssrc.to_be_bytes());
+        let bytes = Arc::make_mut(&mut self.bytes);
+        let before = bytes.len();
+        bytes.reserve(LENGTH + AROUND + parts.dependencies.len() + parts.payload.len());
+        bytes.extend_from_slice(&[0; LENGTH]);
+        bytes.push(0x80 | u8::from(present) << 4 | sources);
+        bytes.push(u8::from(parts.marker) << 7 | payload_type);
+        bytes.extend_from_slice(&parts.sequence.to_be_bytes());
+        bytes.extend_from_slice(&parts.timestamp.to_be_bytes());
+        bytes.extend_from_slice(&parts.ssrc.to_be_bytes());
         if let Some(TrackKey(source)) = parts.speaker {
-            self.bytes.extend_from_slice(&source.to_be_bytes());
+            bytes.extend_from_slice(&source.to_be_bytes());
         }
         if present {
-            rtp::append_elements(&mut self.bytes, &extensions);
+            rtp::append_elements(bytes, &extensions);
         }
-        self.bytes.extend_from_slice(parts.payload);
-        self.ends.push(self.bytes.len());
+        bytes.extend_from_slice(parts.payload);
+        // No payload is so large: it came in a datagram.
+        match (u16::try_from(bytes.len() - before - LENGTH), bytes.get_mut(before..)) {
+            (Ok(length), Some([high, low, ..])) => [*high, *low] = length.to_be_bytes(),
+            _ => return bytes.truncate(before),
+        }
+        self.count += 1;
     }
 
     /// The same, with the picture ids inside the payload shifted.
     pub fn push_shifted(&mut self, parts: &Parts<'_>, shift: Shift) {
+        let before = self.count;
         self.push(parts);
-        let from = self.bytes.len() - parts.payload.len();
-        if let Some(payload) = self.bytes.get_mut(from..) {
+        let bytes = Arc::make_mut(&mut self.bytes);
+        let from = bytes.len().saturating_sub(parts.payload.len());
+        if let Some(payload) = bytes.get_mut(from..).filter(|_| self.count > before) {
             shift.apply(payload);
         }
     }
 
     /// The packets, whole.
     pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(start..*end))
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (length, packets) = rest.split_first_chunk::<LENGTH>()?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (packet, after) = packets.split_at_checked(length)?;
+            rest = after;
+            Some(packet)
+        })
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty() && self.clock.is_none() && self.offer.is_none()
+        self.count == 0 && self.clock.is_none() && self.offer.is_none()
     }
 }
 
@@ -121,6 +156,33 @@ impl TrackBatch {
 mod tests {
     use super::*;
     use cloudschool_protocol::rtp::{Header, audio_level, contributing_source};
+
+    #[test]
+    fn what_no_udp_datagram_holds_is_left_out_and_the_rest_stays_whole() {
+        let mut batch = TrackBatch::new(TrackKey(1), 0, Codec::H264);
+        batch.push_packet(b"first");
+        batch.push_packet(&[0; 70_000]);
+        let payload = [7; 65_530];
+        let parts = Parts {
+            marker: false,
+            red: false,
+            sequence: 1,
+            timestamp: 2,
+            ssrc: 3,
+            level: None,
+            speaker: None,
+            dependencies: &[],
+            payload: &payload,
+        };
+        batch.push_shifted(&parts, Shift::default());
+        batch.push_packet(b"");
+        let copy = batch.clone();
+        batch.push_packet(b"last");
+        let packets = |batch: &TrackBatch| batch.packets().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(packets(&batch), [&b"first"[..], b"", b"last"]);
+        assert_eq!(packets(&copy), [&b"first"[..], b""], "a clone is a value of its own");
+        assert_eq!((batch.len(), copy.len()), (3, 2));
+    }
 
     #[test]
     fn a_normalised_packet_reads_back() {

@@ -31,6 +31,11 @@ const STILL_LEAST: Duration = Duration::from_millis(2000);
 /// How often a still is asked for that does not come.
 const STILL_AGAIN: Duration = Duration::from_millis(500);
 
+/// A batch begins with room for as many packets of the usual size as may come, and no more than
+/// this.
+const ROOM: usize = 64;
+const USUAL_PAYLOAD: usize = 1150;
+
 /// Names an outlet of a track, so that it can be changed and taken off again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutletId(pub u64);
@@ -107,11 +112,13 @@ impl Line {
     }
 
     /// Adds a packet of the track to `batch` under the line's own numbers, if it is one for it.
+    /// The first makes room for as many as may come.
     fn take(
         &mut self,
         track: &Track,
         fresh: Fresh,
         stills: bool,
+        room: usize,
         batch: &mut TrackBatch,
         now: Instant,
     ) {
@@ -144,6 +151,9 @@ impl Line {
             payload: if outgoing.empty { &[] } else { parts.payload },
             ..parts
         };
+        if batch.len() == 0 {
+            batch.reserve(room.min(ROOM), parts.payload.len().max(USUAL_PAYLOAD));
+        }
         batch.push_shifted(&parts, outgoing.shift);
     }
 
@@ -224,6 +234,8 @@ impl Track {
         }
         let mut outlets = std::mem::take(&mut self.outlets);
         let mut dropped = 0;
+        // The same goes up every trunk.
+        let mut sound = None;
         for outlet in &mut outlets {
             if let Some(mut gate) = outlet.gate.take() {
                 dropped += self.feed_gated(outlet, &mut gate, now);
@@ -233,7 +245,10 @@ impl Track {
             dropped += match (&outlet.lane, self.kind, outlet.showing) {
                 (Lane::Shard(lane), ..) => self.feed_shard(lane),
                 (Lane::Trunk(_), _, Showing::Off) => 0,
-                (Lane::Trunk(lane), Kind::Audio, _) => self.feed_sound(lane),
+                (Lane::Trunk(lane), Kind::Audio, _) => {
+                    let sound = sound.get_or_insert_with(|| self.batch_of(0, false));
+                    sound.as_ref().map_or(0, |batch| u64::from(!lane.send(batch.clone())))
+                }
                 (Lane::Trunk(lane), Kind::Video, showing) => {
                     let line = outlet.line.get_or_insert_with(|| self.new_line(showing, now));
                     self.feed_line(lane, line, showing, now)
@@ -264,10 +279,6 @@ impl Track {
     fn feed_shard(&self, lane: &ShardLane) -> u64 {
         let batches = self.encodings().filter_map(|(at, _)| self.batch_of(at, true));
         batches.map(|batch| u64::from(!lane.send(batch))).sum()
-    }
-
-    fn feed_sound(&self, lane: &TrunkLane) -> u64 {
-        self.batch_of(0, false).map_or(0, |batch| u64::from(!lane.send(batch)))
     }
 
     /// This turn's packets of an encoding as they came.
@@ -333,8 +344,10 @@ impl Track {
         let mut batch = TrackBatch::new(self.key, 0, codec);
         let stills = matches!(showing, Showing::Stills(_));
         batch.still = stills;
-        for fresh in packets {
-            line.take(self, fresh, stills, &mut batch, now);
+        let mut packets = packets;
+        while let Some(fresh) = packets.next() {
+            let room = 1 + packets.size_hint().0;
+            line.take(self, fresh, stills, room, &mut batch, now);
         }
         let shown = line.epoch.map(|e| e.encoding);
         let came = shown.is_some_and(|e| self.fresh_clocks >> e & 1 == 1);

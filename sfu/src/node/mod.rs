@@ -29,7 +29,7 @@ use crate::assets::{self, Assets};
 use crate::board::Boards;
 use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::joining::{Codes, Desk};
-use crate::lesson::{Lessons, LessonsError, Settings};
+use crate::lesson::{Lessons, LessonsError, Settings, may_enter};
 use crate::media::{Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey};
 use crate::peer::{Condition, FragmentError, OfferError, Patched};
 use crate::school::Welcome;
@@ -598,7 +598,11 @@ impl Node {
         claims: &Claims,
         offer: String,
     ) -> Result<Answer, MediaError> {
-        self.enter(lesson)?.play(self, &claims.sub, offer).await
+        let room = self.enter(lesson)?;
+        let state = room.handle().state();
+        may_enter(&state, &claims.sub, &claims.name, claims.role, &claims.school)?;
+        drop(state);
+        room.play(self, &claims.sub, offer).await
     }
 
     /// Takes a fragment of SDP about a connection made by [`Self::publish`] or [`Self::whep`]:

@@ -155,7 +155,8 @@ impl Room {
             let members = pages.iter().map(|w| &w.member);
             let members = members.chain(inner.publications.values().map(|p| &p.member));
             let gone = members.filter(|m| !here(m));
-            gone.chain(players.iter().map(|w| &w.member).filter(moved)).cloned().collect()
+            let lost = |m: &&MemberId| moved(m) || state.removed.contains_key(*m);
+            gone.chain(players.iter().map(|w| &w.member).filter(lost)).cloned().collect()
         };
         gone.iter().for_each(|member| self.part(node, member));
     }
@@ -249,7 +250,7 @@ impl Room {
             EventBody::MemberJoined { member } if member.node != node.name => {
                 self.part(node, &member.id);
             }
-            EventBody::MemberLeft { member, .. } => {
+            EventBody::MemberLeft { member, .. } | EventBody::MemberRemoved { member, .. } => {
                 let gone = !self.handle.state().members.contains_key(member);
                 if gone {
                     self.part(node, member);

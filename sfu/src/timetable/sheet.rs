@@ -242,6 +242,7 @@ fn lesson<'a>(
         teacher: cell(Column::Teacher).into(),
         campus,
         schools,
+        school_names: BTreeMap::new(),
         planned_start_ms: Some(start_ms),
         planned_minutes: minutes,
         code: None,

@@ -15,6 +15,7 @@ type Stamped<Body> = { seq: number; id: string; atMs: number } & Body;
 export function nothingDone(): Interactions {
   return {
     attendance: {},
+    removed: {},
     away: [],
     handCounts: {},
     asked: {},

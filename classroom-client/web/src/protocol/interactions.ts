@@ -281,10 +281,20 @@ export interface Spot {
   y: number;
 }
 
+/** One who was taken out of this run, and may not come back before it is let in. */
+export interface Removed {
+  name: string;
+  school: string;
+  by: string;
+  atMs: number;
+}
+
 /** What interactions leave in a lesson's state. Nodes leave out what is empty. */
 export interface Interactions {
   rollCall?: RollCall | undefined;
   attendance: Record<string, Attendance>;
+  /** By id; a pupil's page knows of none. */
+  removed: Record<string, Removed>;
   away: string[];
   /** By who counted. */
   handCounts: Record<string, HandCount>;

@@ -37,6 +37,24 @@ describe("a lesson's state", () => {
     expect(archived).toMatchObject({ phase: "archived", recording: "http://r/library" });
   });
 
+  it("keeps who was taken out until it is let in, and whether the door is locked", () => {
+    const out = { member: "wang", name: "wang", school: "campus", by: "li" };
+    const state = lessonWith(
+      ...joined,
+      { type: "member.left", member: "wang", reason: "removed" },
+      { type: "member.removed", ...out },
+      { type: "lesson.locked", locked: true, by: "li" },
+    );
+    expect(state.members).not.toHaveProperty("wang");
+    expect(state.removed).toEqual({ wang: { name: "wang", school: "campus", by: "li", atMs: 5000 } });
+    expect(state.locked).toBe(true);
+    const again = [
+      event(7, { type: "member.let-in", member: "wang", by: "li" }),
+      event(8, { type: "lesson.locked", locked: false, by: "li" }),
+    ].reduce(applyEvent, state);
+    expect(again).toMatchObject({ removed: {}, locked: false });
+  });
+
   it("puts a hand it hears of late where it has waited, and none up after the end", () => {
     const state = lessonWith(...joined, { type: "hand.raised", member: "room" });
     const late = event(5, { type: "hand.raised", member: "wang" }, 3500);

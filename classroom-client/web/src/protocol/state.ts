@@ -17,6 +17,7 @@ import {
   type LessonEvent,
   type LessonState,
   type Member,
+  type Removed,
   type Role,
   trackMember,
 } from "./words.ts";
@@ -64,6 +65,14 @@ function change(state: LessonState, event: LessonEvent): Partial<LessonState> {
         ...withoutMember(state, event.member),
         attendance: withDeparture(state, event),
       };
+    case "member.removed": {
+      const { member, name, school, by, atMs } = event;
+      return { removed: withRemoved(state.removed, member, { name, school, by, atMs }) };
+    }
+    case "member.let-in":
+      return { removed: without(state.removed, (id) => id === event.member) };
+    case "lesson.locked":
+      return { locked: event.locked };
     case "hand.raised":
       return {
         hands: isOver(state) ? state.hands : withHand(state.hands, event),
@@ -101,7 +110,19 @@ const UNBEGUN = {
   startedMs: undefined,
   endedMs: undefined,
   recording: undefined,
+  locked: undefined,
 };
+
+/** Most people a lesson keeps out: beyond it the first are forgotten. */
+const MAX_REMOVED = 500;
+
+function withRemoved(before: LessonState["removed"], member: string, one: Removed) {
+  const removed = { ...before, [member]: one };
+  const all = Object.entries(removed);
+  if (all.length <= MAX_REMOVED) return removed;
+  const first = all.reduce((a, b) => (a[1].atMs <= b[1].atMs ? a : b));
+  return without(removed, (id) => id === first[0]);
+}
 
 /** One that was heard of late may have waited longer than others. */
 function withHand(hands: readonly Hand[], { member, atMs }: { member: string; atMs: number }) {

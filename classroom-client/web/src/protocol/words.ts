@@ -39,6 +39,8 @@ export interface LessonInfo {
   teacher: string;
   campus: string;
   schools: string[];
+  /** What people call its schools; one without a name is called by its id. */
+  schoolNames?: Record<string, string>;
   plannedStartMs?: number;
   plannedMinutes?: number;
 }
@@ -71,11 +73,13 @@ export interface LessonState extends Interactions {
   /** In the order they were called. */
   stage: string[];
   muted: string[];
+  /** Nobody new comes into this run. */
+  locked?: boolean | undefined;
   tracks: Record<string, PublishedTrack>;
   recording?: string | undefined;
 }
 
-export type LeaveReason = "left" | "lost" | "ended";
+export type LeaveReason = "left" | "lost" | "ended" | "removed";
 
 export type EventBody =
   | { type: "lesson.opened"; info: LessonInfo }
@@ -84,6 +88,9 @@ export type EventBody =
   | { type: "lesson.archived"; recording: string; durationMs: number }
   | { type: "member.joined"; member: Member }
   | { type: "member.left"; member: string; reason: LeaveReason }
+  | { type: "member.removed"; member: string; name: string; school: string; by: string }
+  | { type: "member.let-in"; member: string; by: string }
+  | { type: "lesson.locked"; locked: boolean; by: string }
   | { type: "hand.raised"; member: string }
   | { type: "hand.lowered"; member: string; by: string }
   | { type: "member.muted"; member: string; muted: boolean; by: string }
@@ -107,6 +114,9 @@ export type MemberCommand =
   | { do: "raise-hand" }
   | { do: "lower-hand"; member?: string }
   | { do: "mute"; member: string; muted: boolean }
+  | { do: "remove-member"; member: string }
+  | { do: "let-in"; member: string }
+  | { do: "lock"; locked: boolean }
   | { do: "call"; member: string }
   | { do: "dismiss"; member?: string }
   | InteractionCommand;
@@ -127,6 +137,8 @@ export type RefusalCode =
   | "not-on-stage"
   | "already-muted"
   | "no-such-track"
+  | "removed"
+  | "locked"
   | "lesson-full"
   | "campus-away"
   | "storage"
@@ -187,6 +199,7 @@ export type ByeReason =
   | "unauthorized"
   | "replaced"
   | "ended"
+  | "removed"
   | "protocol"
   | "too-slow"
   | "shutdown";
@@ -275,6 +288,11 @@ export function parseServerMessage(text: string): ServerMessage | null {
   if (typeof message !== "object" || message === null || !("type" in message)) return null;
   const { type } = message;
   return typeof type === "string" && SERVER_MESSAGES.has(type) ? (message as ServerMessage) : null;
+}
+
+/** What people call a school. */
+export function schoolName({ schoolNames }: LessonInfo, school: string): string {
+  return schoolNames?.[school] ?? school;
 }
 
 export function trackId(member: string, source: Source): TrackId {

@@ -62,6 +62,9 @@ struct Frame {
 pub struct Report {
     pub audio: f64,
     pub video: f64,
+    /// Of the frames that came in time those that could be shown in time: all back to a
+    /// keyframe were there.
+    pub shown: f64,
     pub keyframes_p95: Duration,
     pub frames_p95: Duration,
     pub frames: usize,
@@ -183,6 +186,16 @@ impl Trunk {
         let in_time = audio.iter().filter(|(at, there)| there.is_some_and(|t| t - *at <= limit));
         let frames: Vec<_> = self.frames.iter().filter(|f| counts(f.born)).collect();
         let good = |f: &&&Frame| f.through.is_some_and(|t| t - f.born <= limit);
+        let mut waits_for = None;
+        let could_be_shown: Vec<bool> = self
+            .frames
+            .iter()
+            .map(|f| {
+                waits_for = if f.key { f.through } else { waits_for.zip(f.through).map(|(a, b)| a.max(b)) };
+                waits_for.is_some_and(|at| at - f.born <= limit)
+            })
+            .collect();
+        let shown = self.frames.iter().zip(&could_be_shown).filter(|(f, ok)| counts(f.born) && **ok);
         let p95 = |keys: bool| {
             let mut ages: Vec<_> = frames
                 .iter()
@@ -201,6 +214,7 @@ impl Trunk {
         Report {
             audio: share(in_time.count(), audio.len()),
             video: share(frames.iter().filter(good).count(), frames.len()),
+            shown: share(shown.count(), frames.len()),
             keyframes_p95: p95(true),
             frames_p95: p95(false),
             frames: frames.len(),

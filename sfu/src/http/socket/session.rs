@@ -70,6 +70,7 @@ pub(super) async fn run(
     tracing::debug!(lesson = %lesson.id(), member = %claims.sub, ?ending, "a lesson socket ends");
     let (reason, wait) = match &ending {
         Ending::Left => (LeaveReason::Left, Duration::ZERO),
+        Ending::Bye(ByeReason::Removed, _) => (LeaveReason::Removed, Duration::ZERO),
         // The seat is another's, or the member's when the node is back.
         Ending::Bye(ByeReason::Replaced | ByeReason::Shutdown, _) => {
             return line.end(ending, lang).await;
@@ -144,6 +145,12 @@ fn replaced() -> Ending {
     let zh = "您已在别处进入这节课。";
     let en = "You have joined this lesson elsewhere.";
     Ending::Bye(ByeReason::Replaced, Sentence::new(zh, en))
+}
+
+fn removed() -> Ending {
+    let zh = "您已被请出这节课。";
+    let en = "You have been taken out of this lesson.";
+    Ending::Bye(ByeReason::Removed, Sentence::new(zh, en))
 }
 
 /// What a page may ask, carried out one after the other.
@@ -371,6 +378,7 @@ impl<'a> Session<'a> {
         match state.members.get(&self.me.id) {
             Some(member) if member.node == self.me.node => Ok(()),
             Some(_) => Err(replaced()),
+            None if state.removed.contains_key(&self.me.id) => Err(removed()),
             // The lesson has lost sight of a page that is there: it joins again.
             None => {
                 let zh = "课堂已不再显示您在场,正在重新进入。";

@@ -26,6 +26,7 @@ fn info() -> LessonInfo {
         teacher: "李老师".into(),
         campus: SchoolId::new("campus").unwrap(),
         schools: vec![],
+        school_names: Default::default(),
         planned_start_ms: None,
         planned_minutes: None,
         code: None,

@@ -23,6 +23,7 @@ pub(super) fn join(
     if !state.info.includes(&member.school) && member.role != Role::Operator {
         return Err(Refusal::NotInvited);
     }
+    super::door::may_enter(state, &member.id, &member.name, member.role, &member.school)?;
     let mut events = match state.members.get(&member.id) {
         Some(present) if present == member => return Ok(vec![]),
         // Come in elsewhere, or as something else: what it had there ends.
@@ -77,6 +78,28 @@ pub(super) fn publish(
     }
     let node = from.clone();
     Ok(vec![EventBody::TrackPublished { track: track.clone(), codec, node }])
+}
+
+/// Somebody wrote on the board: one that is there, and the time it took not in the future.
+pub(super) fn drew(
+    state: &State,
+    member: &MemberId,
+    strokes: u32,
+    from_ms: u64,
+    from: &NodeId,
+    now_ms: u64,
+) -> Result<Vec<EventBody>, Refusal> {
+    running(state)?;
+    let writer = state.members.get(member).filter(|m| m.node == *from);
+    let writer = writer.ok_or(Refusal::NotAMember)?;
+    if !writer.role.may_publish() {
+        return Err(Refusal::NotAllowed);
+    }
+    if strokes == 0 {
+        return Ok(vec![]);
+    }
+    let from_ms = from_ms.min(now_ms);
+    Ok(vec![EventBody::BoardDrawn { member: member.clone(), strokes, from_ms }])
 }
 
 pub(super) fn unpublish(state: &State, track: &TrackId, from: &NodeId) -> Vec<EventBody> {

@@ -40,6 +40,8 @@ pub(super) fn busy(role: Role) -> Room {
     ] {
         room.ask("li", command).unwrap();
     }
+    room.join("sun", Role::Student, "school-01");
+    room.ask("li", M::RemoveMember { member: id("sun") }).unwrap();
     room.ask("zhao", M::Say { text: "你好".into(), to: Audience::All }).unwrap();
     room.ask("zhao", M::React { reaction: Reaction::Clap, count: None }).unwrap();
     let draft = || Draft::Chapter { title: "导入".into(), at_ms: 1 };
@@ -86,6 +88,9 @@ fn table(state: &State) -> Vec<(MemberCommand, &'static [Role])> {
         (M::RaiseHand, TAUGHT),
         (M::LowerHand { member: Some(zhao()) }, TEACHER),
         (M::Mute { member: zhao(), muted: true }, TEACHER),
+        (M::RemoveMember { member: zhao() }, HELPS),
+        (M::LetIn { member: id("sun") }, HELPS),
+        (M::Lock { locked: true }, TEACHER),
         (M::Call { member: zhao() }, TEACHER),
         (M::CallSchool { school: SchoolId::new("school-01").unwrap() }, TEACHER),
         (M::Dismiss { member: Some(id("wang")) }, TEACHER),
@@ -218,6 +223,7 @@ fn an_assistant_looks_after_its_own_school_only() {
     for command in [
         MemberCommand::Silence { member: id("qian"), silenced: true },
         MemberCommand::MoveToGroup { member: id("qian"), group: None },
+        MemberCommand::RemoveMember { member: id("qian") },
     ] {
         assert_eq!(room.ask("chen", command), Err(Refusal::NotAllowed));
     }
@@ -258,6 +264,7 @@ fn away_from_the_campus_a_school_decides_what_is_its_own() {
                 | M::Score { .. }
                 | M::LowerHand { .. }
                 | M::Mute { .. }
+                | M::RemoveMember { .. }
                 | M::Call { .. }
                 | M::Dismiss { .. }
                 | M::BoardWriters { .. }
