@@ -46,7 +46,9 @@ describe("a lesson's state", () => {
       { type: "lesson.locked", locked: true, by: "li" },
     );
     expect(state.members).not.toHaveProperty("wang");
-    expect(state.removed).toEqual({ wang: { name: "wang", school: "campus", by: "li", atMs: 5000 } });
+    expect(state.removed).toEqual({
+      wang: { name: "wang", school: "campus", by: "li", atMs: 5000 },
+    });
     expect(state.locked).toBe(true);
     const again = [
       event(7, { type: "member.let-in", member: "wang", by: "li" }),
