@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod line;
+pub mod real_time;
 
 use bytes::Bytes;
 use cloudschool_protocol::frame;
