@@ -59,7 +59,11 @@ export async function office({ links, data }) {
   });
 
   await test("a room's screen enters its lesson by itself when it is open", async () => {
-    const screen = await tokenFor(links, { id: "class-302", role: "classroom", school: "school-01" });
+    const screen = await tokenFor(links, {
+      id: "class-302",
+      role: "classroom",
+      school: "school-01",
+    });
     const page = await visit(browser, "schedule", `${links.school}/timetable#token=${screen}`);
     await byId(page, "entering").waitFor();
     await accessibility(page);
