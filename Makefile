@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 WEB := classroom-client/web
-WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist -o -name e2e \) -prune -o -type f -print 2>/dev/null)
+WEB_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist -o -name e2e -o -name screenshots \) -prune -o -type f -print 2>/dev/null)
 # Stamps stand outside dist, which is embedded in the programs as it is.
 WEB_INSTALLED := $(WEB)/node_modules/.cloudschool-installed
 WEB_BUILT := target/.cloudschool-web-built
@@ -96,6 +96,11 @@ test: setup-tests ## All tests: unit, integration, the demo lesson, browsers.
 e2e: setup-tests ## The browser tests alone, with real Chromium.
 	@$(MAKE) --no-print-directory debug-build
 	npm run e2e --prefix $(WEB)
+
+.PHONY: screenshots
+screenshots: setup-tests ## Pictures of every page in both languages, in target/screenshots.
+	@$(MAKE) --no-print-directory debug-build
+	node $(WEB)/screenshots/run.mjs
 
 .PHONY: roq-plugin
 roq-plugin: ## GStreamer's RTP-over-QUIC elements, for appliances and the tests with them. Three minutes.

@@ -32,7 +32,7 @@ export interface Tool {
   width: Width;
 }
 
-export const PEN: Tool = { kind: "pen", colour: 0, width: 0 };
+export const PEN: Tool = { kind: "pen", colour: 0, width: 1 };
 
 interface Props {
   /** The lesson's board. */

@@ -299,6 +299,10 @@ export const en: Dictionary = {
       title: "The link is not valid or has expired",
       text: "Please ask your teacher or school for a new link.",
     },
+    removed: {
+      title: "You have left this lesson",
+      text: "If that is a mistake, please speak to the teacher or the assistant.",
+    },
     replaced: {
       title: "You entered this lesson elsewhere",
       text: "One person can be in a lesson on one page only. To go on here, use the button.",

@@ -3,6 +3,7 @@
 
 import {
   CircleAlert,
+  DoorClosed,
   Hourglass,
   KeyRound,
   Link2Off,
@@ -66,6 +67,14 @@ export function LessonGate({ session, roles, children }: Props) {
         }
       >
         <p>{words.replaced.text}</p>
+      </StopPage>
+    );
+  }
+  if (link.at === "closed" && link.reason === "removed") {
+    return (
+      <StopPage icon={DoorClosed} title={words.removed.title} testId="stop-removed">
+        {link.message && <p class="stop-said">{link.message}</p>}
+        <p>{words.removed.text}</p>
       </StopPage>
     );
   }

@@ -291,7 +291,10 @@ export function parseServerMessage(text: string): ServerMessage | null {
 }
 
 /** What people call a school. */
-export function schoolName({ schoolNames }: LessonInfo, school: string): string {
+export function schoolName(
+  { schoolNames }: Pick<LessonInfo, "schoolNames">,
+  school: string,
+): string {
   return schoolNames?.[school] ?? school;
 }
 

@@ -2,6 +2,7 @@
 
 import { signal, useComputed } from "@preact/signals";
 import { ChevronLeft, ChevronRight, LayoutGrid, Presentation, X } from "lucide";
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { slideWords } from "../i18n/sections/slides.ts";
 import type { LessonSession } from "../lesson/session.ts";
@@ -27,10 +28,15 @@ function shelve(slides: Slides): void {
   shelf.value = [slides, ...others].slice(0, SHELF);
 }
 
-export function SlideTools({ session }: { session: LessonSession }) {
+interface Props {
+  session: LessonSession;
+  /** Where the chooser of files is: others may open it too. */
+  file: RefObject<HTMLInputElement | null>;
+}
+
+export function SlideTools({ session, file }: Props) {
   const slides = session.socket.state.value?.slides;
   const [upload, setUpload] = useState<DeckUpload | undefined>(undefined);
-  const file = useRef<HTMLInputElement>(null);
   const words = slideWords.value;
   useEffect(() => {
     if (slides) shelve(slides);

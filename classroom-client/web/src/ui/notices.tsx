@@ -27,7 +27,9 @@ export function notify(text: string, options: { tone?: "bad"; undo?: () => void 
   const id = nextId++;
   const notice: Notice = { id, text, tone: options.tone ?? "plain" };
   if (options.undo) notice.undo = options.undo;
-  notices.value = [...notices.value.slice(-2), notice];
+  // The same said again takes the place of what still stands there.
+  const others = notices.value.filter((one) => one.text !== text || one.undo || options.undo);
+  notices.value = [...others.slice(-2), notice];
   setTimeout(() => dismiss(id), SHOWN_MS);
 }
 

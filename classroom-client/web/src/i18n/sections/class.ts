@@ -41,9 +41,8 @@ export const zh = {
   rollCall: "点名",
   groups: "分组",
   grid: "各校画面",
-  group: (name: string) => `${name} 组`,
+  group: (name: string) => (/组$/.test(name) ? name : `${name} 组`),
   picked: (name: string) => `请 ${name}`,
-  pickedFrom: (school: string, name: string) => `请 ${school} ${name}`,
   fair: (n: number) => `从 ${n} 人中随机，少被问到的机会更大`,
 
   reaction: {
@@ -113,9 +112,8 @@ export const en: typeof zh = {
   rollCall: "Roll call",
   groups: "Groups",
   grid: "The schools",
-  group: (name) => `Group ${name}`,
+  group: (name) => (/^group\b/i.test(name) ? name : `Group ${name}`),
   picked: (name) => `${name}, please`,
-  pickedFrom: (school, name) => `${name} (${school}), please`,
   fair: (n) => `Drawn from ${n}; who was asked less has a better chance`,
 
   reaction: {

@@ -17,7 +17,8 @@ export const zh = {
   buzzed: (n: number) => `本教室第 ${n} 个`,
   firstIs: (name: string) => `最快：${name}`,
   ourHands: (n: number) => `本教室举手 ${n} 人`,
-  inGroup: (group: string, names: string) => `${group} 组：${names}`,
+  inGroup: (group: string, names: string) =>
+    `${/组$/.test(group) ? group : `${group} 组`}：${names}`,
   awayKept: "线路断开，画面停在断开前",
   wait: "等老师公布结果",
 };
@@ -36,7 +37,7 @@ export const en: typeof zh = {
   buzzed: (n) => `We are number ${n}`,
   firstIs: (name) => `Quickest: ${name}`,
   ourHands: (n) => `Hands in this room: ${n}`,
-  inGroup: (group, names) => `Group ${group}: ${names}`,
+  inGroup: (group, names) => `${/^group\b/i.test(group) ? group : `Group ${group}`}: ${names}`,
   awayKept: "The line is away; this is the last picture",
   wait: "The teacher shows the result soon",
 };

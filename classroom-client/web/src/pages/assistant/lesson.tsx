@@ -11,6 +11,7 @@ import { nodeNow } from "../../lesson/clock.ts";
 import { LineBadge, LineBanner } from "../../lesson/line-view.tsx";
 import { isOpen } from "../../lesson/quiz/rules.ts";
 import { Sheet } from "../../lesson/sheet.tsx";
+import { schoolName } from "../../protocol/words.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { notify } from "../../ui/notices.tsx";
@@ -42,7 +43,7 @@ export function Lesson({ helper }: Props) {
                 ? `${words.live} ${clock(session.elapsed.value)}`
                 : words.notLive}
             </span>
-            {` · ${you.school} · ${state.info.title}`}
+            {` · ${schoolName(state.info, you.school)} · ${state.info.title}`}
           </p>
         </div>
         <span class="spring" />
@@ -173,7 +174,9 @@ function Support({ helper, onSent }: Props & { onSent: () => void }) {
   const words = assistantWords.value;
   const [problem, setProblem] = useState<(typeof PROBLEMS)[number]>("sound");
   const [more, setMore] = useState("");
-  const school = helper.session.socket.you.value?.school ?? "";
+  const { state, socket } = helper.session;
+  const id = socket.you.value?.school ?? "";
+  const school = state ? schoolName(state.info, id) : id;
   const send = () => {
     const what = more.trim()
       ? `${words.problems[problem]} ${more.trim()}`

@@ -54,10 +54,9 @@ export function Screen({ room }: { room: Room }) {
   if (!state || !me || !scene) return null;
   const words = t.value;
   const teacher = teacherOf(state)?.id;
-  const beside = scene.beside.length > 0 || scene.big.show !== "camera";
   return (
     <div
-      class={`room-screen ${beside ? "room-screen-beside" : ""} ${session.onStage.value ? "room-screen-stage" : ""}`}
+      class={`room-screen ${session.onStage.value ? "room-screen-stage" : ""}`}
       data-testid="classroom"
       data-phase={state.phase}
     >

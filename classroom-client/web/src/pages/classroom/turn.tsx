@@ -10,7 +10,7 @@ import { Results } from "../../lesson/quiz/results.tsx";
 import { countable } from "../../lesson/quiz/rules.ts";
 import type { LessonSession } from "../../lesson/session.ts";
 import type { Item } from "../../protocol/interactions.ts";
-import type { LessonState } from "../../protocol/words.ts";
+import { type LessonState, schoolName } from "../../protocol/words.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import type { Room } from "./room.ts";
@@ -90,7 +90,8 @@ function Picked({ state, turn }: { state: LessonState; turn: Turn & { show: "pic
   const name = nameOf(state, member);
   return (
     <section class="turn turn-picked" role="alert" data-testid="picked">
-      <p class="turn-name">{school ? words.pickedFrom(school, name) : words.picked(name)}</p>
+      {school && <p class="turn-school">{schoolName(state.info, school)}</p>}
+      <p class="turn-name">{words.picked(name)}</p>
       <p class="quiet">{words.fair(among)}</p>
     </section>
   );

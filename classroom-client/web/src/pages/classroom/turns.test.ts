@@ -30,6 +30,20 @@ describe("the classroom's screen", () => {
     expect(turnOf(state, me, 10_000, undefined)?.show).toBe("quiz");
   });
 
+  it("lets go of a name as soon as something is asked", () => {
+    const picked = { member: "wang", atMs: 1000, among: 9, asked: 0 };
+    const state = lesson({ picked, quiz: { ...quiz, openedMs: 1500 } });
+    expect(turnOf(state, me, 2000, undefined)?.show).toBe("quiz");
+  });
+
+  it("says who was quickest until it was read, or something else is asked", () => {
+    const buzzer = { id: "b", openedMs: 0, closedMs: 1000, presses: [] };
+    expect(turnOf(lesson({ buzzer }), me, 8_000, undefined)?.show).toBe("buzzer");
+    expect(turnOf(lesson({ buzzer }), me, 9_500, undefined)).toBeUndefined();
+    const next = { ...question, askedMs: 2000 };
+    expect(turnOf(lesson({ buzzer, question: next }), me, 3000, undefined)?.show).toBe("question");
+  });
+
   it("shows a quiz while it is open, and its wait for the result, and then the question", () => {
     const state = lesson({ quiz, question });
     expect(turnOf(state, me, 59_000, undefined)).toMatchObject({ part: "open", item: 0 });

@@ -7,7 +7,7 @@ import type { LessonState, Member } from "../../protocol/words.ts";
 /** A name picked stands large for so long. */
 const PICKED_MS = 8_000;
 /** Who was quickest stays for so long after the buzzer closed. */
-const BUZZED_MS = 15_000;
+const BUZZED_MS = 8_000;
 /** A closed quiz waits for its result in front of the class no longer than this. */
 const WAITS_MS = 5 * 60_000;
 /** Each item of a result has the screen for so long … */
@@ -33,11 +33,19 @@ export function turnOf(
   resultSinceMs: number | undefined,
 ): Turn | undefined {
   const { picked, rollCall, buzzer, quiz, question } = state;
-  if (picked && nowMs - picked.atMs < PICKED_MS) return { show: "picked", picked };
+  // What is asked anew takes the place of what has been said long enough.
+  const asked = Math.max(
+    ...[rollCall, buzzer, quiz].map((one) => one?.openedMs ?? 0),
+    question?.askedMs ?? 0,
+  );
+  if (picked && nowMs - picked.atMs < PICKED_MS && asked <= picked.atMs) {
+    return { show: "picked", picked };
+  }
   if (rollCall && rollCall.closedMs === undefined) return { show: "roll-call", rollCall };
-  if (buzzer && nowMs - (buzzer.closedMs ?? nowMs) < BUZZED_MS) return { show: "buzzer", buzzer };
-  const asked = quiz && quizTurn(state, quiz, me, nowMs, resultSinceMs);
-  if (asked) return asked;
+  const buzzing = buzzer && (buzzer.closedMs ?? nowMs) >= asked;
+  if (buzzing && nowMs - (buzzer.closedMs ?? nowMs) < BUZZED_MS) return { show: "buzzer", buzzer };
+  const turn = quiz && quizTurn(state, quiz, me, nowMs, resultSinceMs);
+  if (turn) return turn;
   if (question && question.closedMs === undefined) return { show: "question", question };
   return undefined;
 }

@@ -9,6 +9,7 @@ import { send } from "../../http/request.ts";
 import { joiningWords } from "../../i18n/sections/joining.ts";
 import { CODE_LENGTH, digitsOf, shownCode } from "../../lesson/code.ts";
 import { withToken } from "../../lesson/entry.ts";
+import { schoolName } from "../../protocol/words.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 
@@ -18,6 +19,7 @@ interface Found {
   title: string;
   teacher: string;
   schools: string[];
+  schoolNames?: Record<string, string>;
 }
 
 interface Entered {
@@ -147,7 +149,7 @@ export function Join({ code: given }: { code: string | null }) {
                 <option value="">{words.chooseSchool}</option>
                 {lesson.schools.map((one) => (
                   <option key={one} value={one}>
-                    {one}
+                    {schoolName(lesson, one)}
                   </option>
                 ))}
               </select>

@@ -30,21 +30,23 @@ function Index() {
       </header>
       <p class="index-lead">{words.lead}</p>
       <Join code={new URLSearchParams(location.search).get("code")} />
-      <h2>{words.how}</h2>
-      <ul class="index-ways">
-        {ways.map(([icon, { title, text }]) => (
-          <li key={title} class="index-way">
-            <Icon of={icon} size={28} />
-            <h3>{title}</h3>
-            <p>{text}</p>
-          </li>
-        ))}
-      </ul>
-      <p class="index-link">
-        <Icon of={Link2} />
-        {words.link}
-      </p>
-      <p class="quiet">{words.trouble}</p>
+      <section class="index-how">
+        <h2>{words.how}</h2>
+        <ul class="index-ways">
+          {ways.map(([icon, { title, text }]) => (
+            <li key={title} class="index-way">
+              <Icon of={icon} size={24} />
+              <h3>{title}</h3>
+              <p>{text}</p>
+            </li>
+          ))}
+        </ul>
+        <p class="index-link">
+          <Icon of={Link2} />
+          {words.link}
+        </p>
+        <p class="quiet">{words.trouble}</p>
+      </section>
     </main>
   );
 }

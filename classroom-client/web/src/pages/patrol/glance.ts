@@ -3,7 +3,14 @@
 export type Health = "teacher-away" | "silent" | "schools-short" | "good" | "waiting";
 
 export interface Glance {
-  info: { id: string; title: string; teacher: string; subject?: string; grade?: string };
+  info: {
+    id: string;
+    title: string;
+    teacher: string;
+    subject?: string;
+    grade?: string;
+    schoolNames?: Record<string, string>;
+  };
   phase: "open" | "live";
   startedMs?: number;
   health: Health;

@@ -7,6 +7,7 @@ import { request } from "../../http/request.ts";
 import { clock } from "../../i18n/format.ts";
 import { patrolWords } from "../../i18n/sections/patrol.ts";
 import { withToken } from "../../lesson/entry.ts";
+import { schoolName } from "../../protocol/words.ts";
 import { LinkButton } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { type Glance, type Health, toneOf } from "./glance.ts";
@@ -54,7 +55,7 @@ export function Tile({ glance, token, nowMs, observes }: Props) {
         {short.length > 0 && (
           <ul class="glance-short">
             {short.map(({ school, rung }) => (
-              <li key={school}>{words.school(school, words.rung[rung])}</li>
+              <li key={school}>{words.school(schoolName(info, school), words.rung[rung])}</li>
             ))}
           </ul>
         )}

@@ -9,6 +9,7 @@ import { sceneOf } from "../../lesson/scene.ts";
 import { isAway, mayWrite, Showing, useHeld } from "../../lesson/showing.tsx";
 import { Zoomable } from "../../lesson/zoomable.tsx";
 import { teacherOf } from "../../protocol/state.ts";
+import type { LessonState } from "../../protocol/words.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { Video } from "../../ui/video.tsx";
 import { moved, type Place, readPlace, START } from "./place.ts";
@@ -58,7 +59,12 @@ export function Pictures({ seat }: { seat: Seat }) {
   const showing = <Showing session={session} scene={scene} saver={saver} writes={writes} named />;
   return (
     <>
-      <div class="student-big" data-shows={scene.big.show} data-writes={drawn}>
+      <div
+        class="student-big"
+        data-shows={scene.big.show}
+        data-writes={drawn}
+        style={{ "--ratio": ratioOf(state) }}
+      >
         {drawn ? showing : <Zoomable>{showing}</Zoomable>}
       </div>
       {(faces.length > 0 || own) && (
@@ -94,6 +100,12 @@ export function Pictures({ seat }: { seat: Seat }) {
       )}
     </>
   );
+}
+
+/** Proportions of the page of slides that is open; pages upright are shown as if they were 4:3. */
+function ratioOf({ slides }: LessonState): string {
+  const page = slides?.deck.pages[slides.page - 1];
+  return String(page ? Math.min(Math.max(page.width / page.height, 4 / 3), 2) : 16 / 9);
 }
 
 /** A tile that a tap lifts onto the page and puts back, and a finger or arrow keys move there. */

@@ -10,7 +10,7 @@ import { wantedByTeacher } from "../../lesson/wanted.ts";
 import { FORMATS, type LocalMedia } from "../../media/local.ts";
 import { type MediaProblem, mediaProblem } from "../../media/problem.ts";
 import { PROFILES, type Publisher } from "../../media/publisher.ts";
-import type { Layout, Member, MemberCommand } from "../../protocol/words.ts";
+import { type Layout, type Member, type MemberCommand, schoolName } from "../../protocol/words.ts";
 import { notify, notifyRefused } from "../../ui/notices.tsx";
 
 /** The tools that open a panel over the lesson. One is open at a time. */
@@ -37,6 +37,8 @@ export class Desk {
   readonly panel = signal<PanelName | undefined>(undefined);
   /** Slides are about to be chosen: their tools are shown before there are any. */
   readonly choosingSlides = signal(false);
+  /** Who is about to be taken out: the teacher is asked first. */
+  readonly removing = signal<Pick<Member, "id" | "name"> | undefined>(undefined);
   /** The school whose members are looked at. */
   readonly school = signal<string | undefined>(undefined);
   readonly #screenPublisher: Publisher;
@@ -127,6 +129,12 @@ export class Desk {
     return state?.members[member]?.school ?? state?.attendance[member]?.school ?? "";
   }
 
+  /** What people call a school. */
+  schoolName(school: string): string {
+    const info = this.session.state?.info;
+    return info ? schoolName(info, school) : school;
+  }
+
   /** Shows the class something else; what was shown before is one click away for five seconds. */
   direct(layout: Layout, focus?: string): void {
     const before = this.session.state?.view;
@@ -169,6 +177,28 @@ export class Desk {
           for (const member of were) void this.ask({ do: "call", member });
         },
       });
+    });
+  }
+
+  /** Takes a member out, who comes in again only when let in; for five seconds by one click. */
+  remove({ id, name }: Pick<Member, "id" | "name">): void {
+    void this.ask({ do: "remove-member", member: id }).then((done) => {
+      if (done) notify(deskWords.value.removed(name), { undo: () => this.letIn({ id, name }) });
+    });
+  }
+
+  letIn({ id, name }: Pick<Member, "id" | "name">): void {
+    void this.ask({ do: "let-in", member: id }).then((done) => {
+      if (done) notify(deskWords.value.letInAgain(name));
+    });
+  }
+
+  /** Shuts the door of this run to who has not been in it, or opens it. */
+  lock(locked: boolean): void {
+    void this.ask({ do: "lock", locked }).then((done) => {
+      if (!done) return;
+      const text = locked ? deskWords.value.nowLocked : deskWords.value.nowUnlocked;
+      notify(text, { undo: () => void this.ask({ do: "lock", locked: !locked }) });
     });
   }
 

@@ -94,7 +94,12 @@ function School(props: Props & { school: SchoolHands; named: boolean }) {
     <div class="hands-school">
       {named && (
         <div class="hands-head">
-          <h3>{words.schoolHands(school.school, school.hands.length + school.counted)}</h3>
+          <h3>
+            {words.schoolHands(
+              desk.schoolName(school.school),
+              school.hands.length + school.counted,
+            )}
+          </h3>
           {school.counted > 0 && <span class="quiet">{words.counted}</span>}
           {hasRoom && school.counted > 0 && (
             <Button

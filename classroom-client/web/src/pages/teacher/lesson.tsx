@@ -1,9 +1,10 @@
 // The teacher's page: the big picture, the hands, the classrooms, the tools.
 
 import { useSignal } from "@preact/signals";
-import { Circle, Settings2 } from "lucide";
+import { Circle, DoorClosed, Settings2 } from "lucide";
 import { clock } from "../../i18n/format.ts";
 import { t } from "../../i18n/index.ts";
+import { deskWords } from "../../i18n/sections/desk.ts";
 import { DevicePicker } from "../../lesson/devices.tsx";
 import { LineBadge, LineBanner } from "../../lesson/line-view.tsx";
 import { MediaProblemView, OwnMediaProblems } from "../../lesson/media-problem.tsx";
@@ -14,6 +15,7 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
+import { DoorKey, RemoveDialog } from "./door.tsx";
 import { OpenPanel } from "./panels/index.tsx";
 import { Rooms } from "./rooms.tsx";
 import { Running } from "./running.tsx";
@@ -55,6 +57,12 @@ export function Lesson({ desk }: { desk: Desk }) {
           </span>
         )}
         <span class="teacher-people quiet">{words.teacher.people(rooms, students)}</span>
+        {state.locked && (
+          <span class="badge badge-caution" data-testid="locked-badge">
+            <Icon of={DoorClosed} size={16} />
+            {deskWords.value.locked}
+          </span>
+        )}
         <Running desk={desk} />
         <span class="spring" />
         <LineBadge session={session} />
@@ -82,6 +90,8 @@ export function Lesson({ desk }: { desk: Desk }) {
       <Tools desk={desk} />
       <OpenPanel desk={desk} />
       <SchoolDialog desk={desk} />
+      <RemoveDialog desk={desk} />
+      <DoorKey desk={desk} />
       {choosingDevices.value && (
         <Dialog
           title={words.teacher.settings}

@@ -100,7 +100,7 @@ describe("groups", () => {
   const name = (n: number) => `${n}`;
 
   it("are one a school", () => {
-    const plans = bySchool(class40);
+    const plans = bySchool(class40, (school) => school);
     expect(plans.map(({ name: school, members }) => [school, members.length])).toEqual([
       ["school-0", 14],
       ["school-1", 14],

@@ -39,7 +39,7 @@ export function PulseView({ desk, state }: { desk: Desk; state: LessonState }) {
           <ul class="pulse-schools">
             {schools.map((one) => (
               <li key={one.school}>
-                <span class="pulse-school">{one.school}</span>
+                <span class="pulse-school">{desk.schoolName(one.school)}</span>
                 <Share understood={one.understood} not={one.not} />
                 <span class="pulse-figures">
                   {one.understood} / {one.not}

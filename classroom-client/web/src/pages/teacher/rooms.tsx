@@ -58,7 +58,7 @@ function Open({ desk, school }: { desk: Desk; school: SchoolView }) {
   return (
     <IconButton
       icon={UsersRound}
-      name={deskWords.value.openSchool(school.school)}
+      name={deskWords.value.openSchool(desk.schoolName(school.school))}
       testId={`school-${school.school}`}
       onClick={() => {
         desk.school.value = school.school;
@@ -75,8 +75,10 @@ function AtHome({ desk, state, school }: Props) {
     <article class={`room room-home ${school.hands > 0 ? "room-hand" : ""}`}>
       <div class="room-foot">
         <div class="room-words">
-          <strong class="room-name" title={school.school}>
-            {school.school === state.info.campus ? t.value.teacher.homeStudents : school.school}
+          <strong class="room-name" title={desk.schoolName(school.school)}>
+            {school.school === state.info.campus
+              ? t.value.teacher.homeStudents
+              : desk.schoolName(school.school)}
           </strong>
           <span class="room-state quiet">{headsOf(school)}</span>
           {one && <ReachOf desk={desk} rung={reachOf(rungs.value, one)} />}
@@ -145,7 +147,7 @@ function Room({ desk, state, school, room }: Props & { room: Member }) {
             {room.name}
           </strong>
           <span class="room-state quiet">
-            {[room.school, headsOf(school), condition].filter(Boolean).join(" · ")}
+            {[desk.schoolName(room.school), headsOf(school), condition].filter(Boolean).join(" · ")}
           </span>
           <ReachOf desk={desk} rung={reachOf(session.socket.rungs.value, room)} />
         </div>

@@ -20,7 +20,7 @@ export function SchoolDialog({ desk }: { desk: Desk }) {
   };
   return (
     <Dialog
-      title={school}
+      title={desk.schoolName(school)}
       testId="school-dialog"
       onClose={close}
       actions={
@@ -51,7 +51,7 @@ export function SchoolDialog({ desk }: { desk: Desk }) {
         <Members
           desk={desk}
           state={state}
-          members={view?.students ?? []}
+          members={view ? [...view.classrooms, ...view.students] : []}
           empty={words.noDevices}
           testId="school-students"
         />

@@ -12,6 +12,7 @@ import { Key } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
+import { Door, Removed } from "./door.tsx";
 import { Hands } from "./hands.tsx";
 import { Members } from "./members.tsx";
 import { PulseView } from "./pulse.tsx";
@@ -117,6 +118,7 @@ function Tabs({ desk, state }: { desk: Desk; state: LessonState }) {
           </>
         ) : (
           <div class="tab-members">
+            <Door desk={desk} state={state} />
             <Members
               desk={desk}
               state={state}
@@ -124,6 +126,7 @@ function Tabs({ desk, state }: { desk: Desk; state: LessonState }) {
               empty={words.noMembers}
               testId="students"
             />
+            <Removed desk={desk} state={state} />
           </div>
         )}
       </div>

@@ -2,12 +2,15 @@
 // pictures; the faces stand beside slides and board.
 
 import { Image, PenLine, Presentation } from "lucide";
+import { useRef } from "preact/hooks";
 import { LazyBoard, LazyOverlay } from "../../board/lazy.tsx";
 import { deskWords } from "../../i18n/sections/desk.ts";
+import { slideWords } from "../../i18n/sections/slides.ts";
 import { sceneOf } from "../../lesson/scene.ts";
 import type { LessonState } from "../../protocol/words.ts";
 import { SlideTools } from "../../slides/tools.tsx";
 import { SlidesViewer } from "../../slides/viewer.tsx";
+import { Button } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import type { Desk } from "./desk.ts";
 import { Pictures } from "./pictures.tsx";
@@ -30,6 +33,7 @@ const MIDDLES = [
 export function Stage({ desk }: { desk: Desk }) {
   const { session } = desk;
   const { state } = session;
+  const file = useRef<HTMLInputElement>(null);
   if (!state) return null;
   const words = deskWords.value;
   const middle = middleOf(state, desk.choosingSlides.value);
@@ -60,7 +64,7 @@ export function Stage({ desk }: { desk: Desk }) {
             : (auto ? words.everyoneSeesNow : words.everyoneSees)(words.layoutName[layout])}
         </span>
         <span class="spring" />
-        {middle === "slides" && <SlideTools session={session} />}
+        {middle === "slides" && <SlideTools session={session} file={file} />}
       </div>
       {middle === "pictures" ? (
         <Pictures desk={desk} />
@@ -69,10 +73,17 @@ export function Stage({ desk }: { desk: Desk }) {
           {middle === "slides" ? (
             <div class="frame stage-slides">
               {!state.slides && (
-                <p class="frame-empty" data-testid="no-slides">
+                <div class="frame-empty" data-testid="no-slides">
                   <Icon of={Presentation} size={40} />
-                  {words.noSlides}
-                </p>
+                  <p>{words.noSlides}</p>
+                  <Button
+                    look="accent"
+                    testId="slides-choose-first"
+                    onClick={() => file.current?.click()}
+                  >
+                    {slideWords.value.open}
+                  </Button>
+                </div>
               )}
               <SlidesViewer
                 session={session}

@@ -9,6 +9,7 @@ import { lang } from "../../i18n/index.ts";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
 import { shownCode } from "../../lesson/code.ts";
 import { pageOfRole, withToken } from "../../lesson/entry.ts";
+import { schoolName } from "../../protocol/words.ts";
 import { Button, IconButton, LinkButton } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { notify } from "../../ui/notices.tsx";
@@ -67,7 +68,12 @@ function Line({ line, table, role }: Props & { line: LessonLine }) {
   const asking = useSignal(false);
   const { info, phase } = line;
   const enters = phase === "open" || phase === "live";
-  const about = [info.teacher, info.subject, info.grade, ...(info.schools ?? [])].filter(Boolean);
+  const about = [
+    info.teacher,
+    info.subject,
+    info.grade,
+    ...(info.schools ?? []).map((one) => schoolName(info, one)),
+  ].filter(Boolean);
   const page = pageOfRole(role);
   return (
     <li class="planned" data-testid={`planned-${info.id}`} data-phase={phase}>

@@ -7,6 +7,7 @@ import { send } from "../../http/request.ts";
 import { timetableWords } from "../../i18n/sections/timetable.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { notify } from "../../ui/notices.tsx";
+import { schoolsTyped } from "./plan.ts";
 import type { Table } from "./table.ts";
 
 const EMPTY = {
@@ -35,13 +36,17 @@ export function LessonForm({ table }: { table: Table }) {
       values.peek();
     busy.value = true;
     problem.value = "";
+    const home = schoolsTyped(campus);
+    const invited = schoolsTyped(schools);
+    const schoolNames = { ...home.names, ...invited.names };
     try {
       const body = {
         id: id.trim(),
         title: lessonTitle.trim(),
         teacher: teacher.trim(),
-        campus: campus.trim(),
-        schools: schools.split(/[\s,;，；、]+/).filter(Boolean),
+        campus: home.ids[0] ?? "",
+        schools: invited.ids,
+        ...(Object.keys(schoolNames).length > 0 ? { schoolNames } : {}),
         subject: subject.trim(),
         grade: grade.trim(),
         ...(start ? { plannedStartMs: new Date(start).getTime() } : {}),

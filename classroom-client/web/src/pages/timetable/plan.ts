@@ -10,11 +10,25 @@ export interface LessonLine {
     grade?: string;
     campus: string;
     schools?: string[];
+    schoolNames?: Record<string, string>;
     plannedStartMs?: number;
     plannedMinutes?: number;
     code?: string;
   };
   phase: "scheduled" | "open" | "live" | "ended" | "archived";
+}
+
+/** Schools as they are typed: ids, each with `=` and a name where people call it by one. */
+export function schoolsTyped(text: string): { ids: string[]; names: Record<string, string> } {
+  const ids: string[] = [];
+  const names: Record<string, string> = {};
+  for (const one of text.split(/[\s,;，；、]+/).filter(Boolean)) {
+    const [id = "", ...name] = one.split(/[=＝]/);
+    if (!id) continue;
+    ids.push(id);
+    if (name.join("=")) names[id] = name.join("=");
+  }
+  return { ids, names };
 }
 
 /** Lessons that are not over, those of one day together, in the order of their bells. */

@@ -63,7 +63,7 @@ export function BuzzerPanel({ desk, state, onClose }: ToolProps) {
                 <span class="hand-who">
                   <strong>{desk.nameOf(member)}</strong>
                   <span class="quiet">
-                    {desk.schoolOf(member)} ·{" "}
+                    {desk.schoolName(desk.schoolOf(member))} ·{" "}
                     {words.after(((atMs - buzzer.openedMs) / 1000).toFixed(2))}
                   </span>
                 </span>

@@ -27,7 +27,7 @@ export function GroupsPanel({ desk, state, onClose }: ToolProps) {
   const minutes = useSignal<number>(5);
   const members = takingPart(state);
   const plan = (): Plan[] => {
-    if (by.value === "school") return bySchool(members);
+    if (by.value === "school") return bySchool(members, (school) => desk.schoolName(school));
     return by.value === "random"
       ? atRandom(members, count.value, words.name, Math.random)
       : empty(count.value, words.name);

@@ -46,7 +46,7 @@ export function Names({ members, onChoose, chosen, label, says, testId }: Props)
             class="name"
             aria-pressed={chosen === undefined ? undefined : chosen === member.id}
             aria-label={says?.(member.name)}
-            title={`${member.name} · ${member.school}`}
+            title={member.name}
             data-testid={`${testId}-${member.id}`}
             onClick={() => onChoose(member)}
           >

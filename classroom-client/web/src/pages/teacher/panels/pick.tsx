@@ -53,7 +53,7 @@ export function PickPanel({ desk, state, onClose }: ToolProps) {
       {picked && (
         <div class="picked" role="status" data-testid="picked" data-member={picked.member}>
           <p class="picked-name">{desk.nameOf(picked.member)}</p>
-          <p class="quiet">{desk.schoolOf(picked.member)}</p>
+          <p class="quiet">{desk.schoolName(desk.schoolOf(picked.member))}</p>
           <p class="quiet">{words.pick.fair(picked.among, picked.asked)}</p>
           <Button
             look="accent"
@@ -87,7 +87,7 @@ export function PickPanel({ desk, state, onClose }: ToolProps) {
           <option value="">{words.allSchools}</option>
           {schoolViews(state).map((one) => (
             <option key={one.school} value={one.school}>
-              {one.school}
+              {desk.schoolName(one.school)}
             </option>
           ))}
         </select>

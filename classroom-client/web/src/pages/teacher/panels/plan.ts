@@ -7,17 +7,20 @@ export type Plan = Omit<Group, "id">;
 /** As many as nodes take. */
 export const MOST_GROUPS = 50;
 
-/** A group a school; a school too many goes to the last. */
-export function bySchool(members: readonly Member[]): Plan[] {
-  const plans: Plan[] = [];
+/** A group a school, called by `name`; a school too many goes to the last. */
+export function bySchool(members: readonly Member[], name: (school: string) => string): Plan[] {
+  const plans = new Map<string, Plan>();
+  let last: Plan | undefined;
   for (const { id, school } of members) {
-    const own = plans.find(({ name }) => name === school);
-    const last = plans.at(-1);
-    if (own) own.members.push(id);
-    else if (last && plans.length >= MOST_GROUPS) last.members.push(id);
-    else plans.push({ name: school, members: [id] });
+    const own = plans.get(school) ?? (plans.size >= MOST_GROUPS ? last : undefined);
+    if (own) {
+      own.members.push(id);
+      continue;
+    }
+    last = { name: name(school), members: [id] };
+    plans.set(school, last);
   }
-  return plans;
+  return [...plans.values()];
 }
 
 /**

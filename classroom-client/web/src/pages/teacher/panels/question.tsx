@@ -63,7 +63,8 @@ export function QuestionPanel({ desk, state, onClose }: ToolProps) {
             <ol class="plain-list" data-testid="question-answered">
               {question.answered.map((member) => (
                 <li key={member}>
-                  {desk.nameOf(member)} <span class="quiet">{desk.schoolOf(member)}</span>
+                  {desk.nameOf(member)}{" "}
+                  <span class="quiet">{desk.schoolName(desk.schoolOf(member))}</span>
                 </li>
               ))}
             </ol>

@@ -104,7 +104,7 @@ function Answers({ desk, state, call }: { desk: Desk; state: LessonState; call: 
         <tbody>
           {lines.map(({ school, here, of, counts }) => (
             <tr key={school} data-testid={`roll-call-${school}`}>
-              <th scope="row">{school}</th>
+              <th scope="row">{desk.schoolName(school)}</th>
               <td>
                 {here} / {Math.max(here, of)}
               </td>
@@ -126,7 +126,7 @@ function Answers({ desk, state, call }: { desk: Desk; state: LessonState; call: 
           <p class="panel-names">
             {missing
               .slice(0, MOST_SHOWN)
-              .map(({ name, school }) => `${name} (${school})`)
+              .map(({ name, school }) => `${name} (${desk.schoolName(school)})`)
               .join("、")}
             {missing.length > MOST_SHOWN && ` ${deskWords.value.more(missing.length - MOST_SHOWN)}`}
           </p>
@@ -142,7 +142,9 @@ function AttendanceList({ desk, state }: { desk: Desk; state: LessonState }) {
   const wanted = search.value.trim().toLowerCase();
   const all = Object.entries(state.attendance)
     .filter(([, { role }]) => role === "student" || role === "classroom" || role === "assistant")
-    .filter(([, { name, school }]) => `${name} ${school}`.toLowerCase().includes(wanted))
+    .filter(([, { name, school }]) =>
+      `${name} ${desk.schoolName(school)}`.toLowerCase().includes(wanted),
+    )
     .sort(
       ([, a], [, b]) =>
         remarkable(b) - remarkable(a) ||
@@ -168,7 +170,7 @@ function AttendanceList({ desk, state }: { desk: Desk; state: LessonState }) {
             <span class="attendance-who">
               <strong>{one.name}</strong>
               <span class="quiet">
-                {one.school} · {words.cameAt(timeOfDay(one.joinedMs, lang.value))}
+                {desk.schoolName(one.school)} · {words.cameAt(timeOfDay(one.joinedMs, lang.value))}
                 {one.leftMs !== undefined &&
                   ` · ${words.leftAt(timeOfDay(one.leftMs, lang.value))}`}
                 {one.awayMs > 0 && ` · ${words.awayFor(clock(one.awayMs))}`}

@@ -7,7 +7,14 @@ import { percent } from "../../../i18n/format.ts";
 import { quizDeskWords } from "../../../i18n/sections/quiz-desk.ts";
 import { leftClock } from "../../../lesson/clock.ts";
 import { type ItemResult, letter, resultOf } from "../../../lesson/results.ts";
-import type { Answer, Item, LessonState, Quiz } from "../../../protocol/words.ts";
+import {
+  type Answer,
+  type Item,
+  type LessonInfo,
+  type LessonState,
+  type Quiz,
+  schoolName,
+} from "../../../protocol/words.ts";
 import { Button, IconButton } from "../../../ui/controls.tsx";
 import { Icon } from "../../../ui/icon.tsx";
 import type { Desk } from "../desk.ts";
@@ -66,7 +73,7 @@ export function Results({ desk, state, quiz }: Props) {
         )}
       </p>
       <Bars item={item} result={result} />
-      {result.schools.length > 1 && <BySchool item={item} result={result} />}
+      {result.schools.length > 1 && <BySchool info={state.info} item={item} result={result} />}
       <p class="quiet" role="status">
         {revealed ? words.revealed : open ? words.onlyYou : `${words.closed} · ${words.onlyYou}`}
       </p>
@@ -196,7 +203,7 @@ function Written({ item, result }: { item: Item; result: ItemResult }) {
   );
 }
 
-function BySchool({ item, result }: { item: Item; result: ItemResult }) {
+function BySchool({ info, item, result }: { info: LessonInfo; item: Item; result: ItemResult }) {
   const words = quizDeskWords.value;
   const heads = labels(item);
   return (
@@ -205,7 +212,7 @@ function BySchool({ item, result }: { item: Item; result: ItemResult }) {
       <tbody>
         {result.schools.map(({ school, answered, of, counts, right }) => (
           <tr key={school} data-testid={`results-${school}`}>
-            <th scope="row">{school}</th>
+            <th scope="row">{schoolName(info, school)}</th>
             <td>
               {answered} / {Math.max(of, answered)}
             </td>
