@@ -71,6 +71,17 @@ impl LessonInfo {
         self.campus == *school || self.schools.contains(school)
     }
 
+    /// With `names` of its schools, in place of those it has; names of others are left out.
+    #[must_use]
+    pub fn with_names(mut self, names: &BTreeMap<SchoolId, String>) -> Self {
+        let mut known = std::mem::take(&mut self.school_names);
+        let ours = [&self.campus].into_iter().chain(&self.schools);
+        self.school_names = ours
+            .filter_map(|s| Some((s.clone(), names.get(s).cloned().or_else(|| known.remove(s))?)))
+            .collect();
+        self
+    }
+
     /// What people call the school.
     #[must_use]
     pub fn school_name<'a>(&'a self, school: &'a SchoolId) -> &'a str {

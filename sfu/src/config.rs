@@ -18,6 +18,7 @@ use crate::lesson::Limits;
 use cloudschool_protocol::asset::MAX_ASSET;
 use cloudschool_protocol::id::{LessonId, SchoolId};
 use cloudschool_protocol::lesson::LessonInfo;
+use cloudschool_protocol::token::MAX_NAME;
 use cloudschool_protocol::trunk::NodeKind;
 use cloudschool_relay::{BadDscp, Dscp};
 use cloudschool_service::config::{
@@ -25,6 +26,7 @@ use cloudschool_service::config::{
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +59,9 @@ pub struct Config {
     /// Plain RTP-over-QUIC peers that take part in a lesson.
     #[serde(default)]
     pub appliances: Vec<ApplianceSection>,
+    /// What people call schools, by their ids.
+    #[serde(default)]
+    pub schools: BTreeMap<SchoolId, SchoolName>,
     /// Lessons the origin opens when it starts.
     #[serde(default)]
     pub lessons: Vec<Seed>,
@@ -226,6 +231,30 @@ impl SpoolSection {
     }
 }
 
+/// What people call a school: 1 to [`MAX_NAME`] characters, on one line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SchoolName(String);
+
+impl TryFrom<String> for SchoolName {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, String> {
+        if is_name(&name) {
+            return Ok(Self(name));
+        }
+        Err(format!("a school's name has 1 to {MAX_NAME} characters, on one line"))
+    }
+}
+
+/// Whether people can be shown it as the name of somebody or something.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=MAX_NAME).contains(&length)
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control)
+}
+
 /// `[[lessons]]`: a lesson the origin opens when it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -337,6 +366,12 @@ impl Config {
         if self.is_edge() { NodeKind::Edge } else { NodeKind::Origin }
     }
 
+    /// What people call schools.
+    #[must_use]
+    pub fn school_names(&self) -> BTreeMap<SchoolId, String> {
+        self.schools.iter().map(|(id, name)| (id.clone(), name.0.clone())).collect()
+    }
+
     /// Whether the node mirrors lessons of a node above it.
     #[must_use]
     pub fn is_edge(&self) -> bool {
@@ -428,6 +463,17 @@ mod tests {
         assert!(campus.lessons[0].schools.contains(&school.node.school));
         let district = load(DISTRICT, &[]).unwrap();
         assert!(district.is_edge() && district.trunk.listen.is_some());
+    }
+
+    #[test]
+    fn a_schools_name_is_short_and_on_one_line() {
+        let named = load(CAMPUS, &[("SCHOOLS", r#"{"school-01" = "青山镇中心小学"}"#)]).unwrap();
+        let school = SchoolId::new("school-01").unwrap();
+        assert_eq!(named.school_names()[&school], "青山镇中心小学");
+        for bad in ["", " ", "a\\nb", &"名".repeat(MAX_NAME + 1)] {
+            let names = format!(r#"{{"school-01" = "{bad}"}}"#);
+            assert!(load(CAMPUS, &[("SCHOOLS", &names)]).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, MAX_MESSAGE, ServerMessage, Slot};
 use cloudschool_protocol::view::Viewer;
 use common::{LESSON, OFFER, Site, soon};
+use std::time::Duration;
 
 fn id(name: &str) -> MemberId {
     MemberId::new(name).unwrap()
@@ -65,6 +66,74 @@ async fn a_page_that_is_reloaded_has_never_been_away_and_one_that_stays_away_is_
     let mut pupil = node.join(&token).await;
     pupil.say(&ClientMessage::Leave).await;
     teacher.event(left("wang", LeaveReason::Left)).await;
+}
+
+#[tokio::test]
+async fn who_is_taken_out_hears_why_and_comes_back_by_no_way_until_it_is_let_in() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    let token = site.token("wang", Role::Student, "school-01");
+    let mut pupil = node.join(&token).await;
+    let made = node.whip(LESSON, &token, OFFER).await;
+    assert_eq!(made.status(), 201);
+    let session = made.headers()["location"].to_str().unwrap().to_owned();
+    teacher.ask(MemberCommand::RemoveMember { member: id("wang") }).await.unwrap();
+    let (reason, why) = pupil.bye().await;
+    assert_eq!(
+        (reason, why.as_str()),
+        (ByeReason::Removed, "You have been taken out of this lesson.")
+    );
+    assert_eq!(teacher.state().removed[&id("wang")].by, id("li"));
+
+    let client = reqwest::Client::new();
+    let hung_up = async {
+        while client.delete(node.url(&session)).bearer_auth(&token).send().await.unwrap().status()
+            != 404
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("its media's end", hung_up).await;
+    assert_eq!(node.whip(LESSON, &token, OFFER).await.status(), 403);
+    let player = client.post(node.url(&format!("/whep/{LESSON}"))).bearer_auth(&token);
+    let player = player.header("content-type", "application/sdp").body(OFFER);
+    assert_eq!(player.send().await.unwrap().status(), 403);
+    let board = client.get(node.url(&format!("/lessons/{LESSON}/board"))).bearer_auth(&token);
+    assert_eq!(board.send().await.unwrap().status(), 403);
+    let mut again = node.knock(LESSON).await;
+    again.say_join(&token).await;
+    let Some(ServerMessage::Refused { id: 0, code, message }) = again.hear().await else {
+        panic!("it was let in");
+    };
+    let sentence = "You were taken out of this lesson; its teacher can let you in again.";
+    assert_eq!((code, message.as_str()), (Refusal::Removed, sentence));
+
+    teacher.ask(MemberCommand::LetIn { member: id("wang") }).await.unwrap();
+    let pupil = node.join(&token).await;
+    assert!(pupil.state().members.contains_key(&id("wang")));
+}
+
+#[tokio::test]
+async fn a_locked_lesson_takes_nobody_new_and_gives_back_who_was_in() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let known = site.token("wang", Role::Student, "school-01");
+    node.join(&known).await.cut();
+    teacher.ask(MemberCommand::Lock { locked: true }).await.unwrap();
+    let stranger = site.token("zhao", Role::Student, "school-01");
+    let mut new = node.knock(LESSON).await;
+    new.say_join(&stranger).await;
+    let heard = new.hear().await;
+    assert!(
+        matches!(heard, Some(ServerMessage::Refused { code: Refusal::Locked, .. })),
+        "{heard:?}"
+    );
+    assert_eq!(node.whip(LESSON, &stranger, OFFER).await.status(), 403);
+    let back = node.join(&known).await;
+    assert!(back.state().locked);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod common;
 
+use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::socket::ServerMessage;
 use cloudschool_service::clock::now_ms;
@@ -186,6 +187,32 @@ async fn students_come_in_by_a_code_at_their_own_node() {
         let (status, _) = enter(&school, json!({"code": code, "name": name})).await;
         assert_eq!(status, 400, "{name:?}");
     }
+}
+
+#[tokio::test]
+async fn who_was_taken_out_or_finds_the_door_locked_hears_it_where_the_code_is_typed() {
+    let site = Site::new();
+    let node = site.campus(&[("JOINING__CODES", "true")]).await;
+    let line = Operator::new(&site, &node).line(LESSON).await.unwrap();
+    let code = line["info"]["code"].as_str().unwrap().to_owned();
+    let look = reqwest::get(node.url(&format!("/api/join/{code}"))).await.unwrap();
+    let look: Value = look.json().await.unwrap();
+    assert_eq!(look["schoolNames"]["school-01"], "青山镇中心小学");
+    let comes = |name: &str| json!({"code": code, "name": name, "school": "school-01"});
+    let (status, entered) = enter(&node, comes("捣蛋")).await;
+    assert_eq!(status, 201);
+    let pupil = node.join(entered["token"].as_str().unwrap()).await;
+    let mut teacher = node.join(&site.token("li", Role::Teacher, "campus")).await;
+    let guest = pupil.me().id.clone();
+    teacher.ask(MemberCommand::RemoveMember { member: guest.clone() }).await.unwrap();
+    let (status, problem) = enter(&node, comes("捣蛋")).await;
+    assert_eq!((status, &problem["type"]), (403, &json!("urn:cloudschool:problem:removed")), "{problem}");
+    assert_eq!(enter(&node, comes("另一个")).await.0, 201);
+    teacher.ask(MemberCommand::LetIn { member: guest }).await.unwrap();
+    assert_eq!(enter(&node, comes("捣蛋")).await.0, 201);
+    teacher.ask(MemberCommand::Lock { locked: true }).await.unwrap();
+    let (status, problem) = enter(&node, comes("新来的")).await;
+    assert_eq!((status, &problem["type"]), (403, &json!("urn:cloudschool:problem:locked")), "{problem}");
 }
 
 #[tokio::test]

@@ -86,6 +86,9 @@ async fn take_in(
     if !matches!(claims.role, Role::Teacher | Role::Assistant | Role::Operator) {
         return Err(Refusal::NotAllowed.into());
     }
+    if lesson.state().removed.contains_key(&claims.sub) {
+        return Err(Refusal::Removed.into());
+    }
     if lesson.state().phase >= Phase::Ended {
         return Err(Refusal::Ended.into());
     }

@@ -36,6 +36,9 @@ async fn serve(
     if !state.info.includes(&claims.school) && claims.role != Role::Operator {
         return Err(Refusal::NotInvited.into());
     }
+    if state.removed.contains_key(&claims.sub) {
+        return Err(Refusal::Removed.into());
+    }
     let update = match at {
         None => app.node.board(lesson.id()).await?.whole(),
         Some(at) => {

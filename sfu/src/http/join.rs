@@ -17,6 +17,7 @@ use cloudschool_service::auth::Peer;
 use cloudschool_service::clock::now_ms;
 use cloudschool_service::problem::Problem;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -67,6 +68,9 @@ struct Lesson {
     planned_start_ms: Option<u64>,
     /// For which one may come in at this node.
     schools: Vec<SchoolId>,
+    /// What people call them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    school_names: BTreeMap<SchoolId, String>,
 }
 
 async fn look(
@@ -80,8 +84,10 @@ async fn look(
         line.map(|line| line.info).ok_or(NoEntry::NoSuchCode)
     })?;
     let schools = app.node.desk().schools(&found);
-    let LessonInfo { id, title, teacher, subject, planned_start_ms, .. } = found;
-    Ok(Json(Lesson { lesson: id, title, teacher, subject, planned_start_ms, schools }))
+    let LessonInfo { id, title, teacher, subject, planned_start_ms, mut school_names, .. } = found;
+    school_names.retain(|school, _| schools.contains(school));
+    let lesson = id;
+    Ok(Json(Lesson { lesson, title, teacher, subject, planned_start_ms, schools, school_names }))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! The lessons API: a platform opens lessons, anyone with a token lists those it is good for.
 
 use super::state::App;
+use crate::config::is_name;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
@@ -9,7 +10,7 @@ use axum::{Json, Router};
 use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::token::Claims;
+use cloudschool_protocol::token::{Claims, MAX_NAME};
 use cloudschool_protocol::trunk::LessonLine;
 use cloudschool_service::auth::Bearer;
 use cloudschool_service::problem::Problem;
@@ -93,15 +94,18 @@ pub(super) fn check(info: &LessonInfo) -> Result<(), Problem> {
         && named(&info.teacher)
         && short(&info.subject)
         && short(&info.grade)
-        && info.schools.len() <= MAX_SCHOOLS;
+        && info.schools.len() <= MAX_SCHOOLS
+        && info.school_names.values().all(|name| is_name(name));
     if good {
         return Ok(());
     }
     Err(Problem::bad_request(
-        format!("课名和教师不能为空,文字最多 {MAX_TEXT} 字,学校最多 {MAX_SCHOOLS} 所。"),
         format!(
-            "Title and teacher must not be empty, texts have at most {MAX_TEXT} characters and \
-             a lesson at most {MAX_SCHOOLS} schools."
+            "课名和教师不能为空,文字最多 {MAX_TEXT} 字,学校最多 {MAX_SCHOOLS} 所,校名最多 {MAX_NAME} 字。"
+        ),
+        format!(
+            "Title and teacher must not be empty, texts have at most {MAX_TEXT} characters, a \
+             lesson at most {MAX_SCHOOLS} schools, and a school's name at most {MAX_NAME}."
         ),
     ))
 }

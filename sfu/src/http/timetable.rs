@@ -130,7 +130,11 @@ async fn take(
 fn standing(app: &App, info: &LessonInfo) -> Result<Outcome, (&'static str, &'static str)> {
     let planned = app.node.timetable().and_then(|table| table.get(&info.id));
     let open = app.node.lessons().get(&info.id).map(|lesson| lesson.state());
-    let same = |known: &LessonInfo| LessonInfo { code: None, ..known.clone() } == *info;
+    // A table has neither codes nor what people call schools.
+    let same = |known: &LessonInfo| {
+        let school_names = info.school_names.clone();
+        LessonInfo { code: None, school_names, ..known.clone() } == *info
+    };
     match (planned, open) {
         (_, Some(state)) if state.phase == Phase::Live => {
             Err(("这节课正在上,不能改。", "This lesson is being given and can't be changed."))

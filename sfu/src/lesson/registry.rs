@@ -9,7 +9,7 @@ use super::queue::QueueFile;
 use super::rules::Limits;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::{Event, EventBody, LeaveReason};
-use cloudschool_protocol::id::{LessonId, MemberId, NodeId};
+use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
 use cloudschool_protocol::lesson::{LessonInfo, State};
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::trunk::{HandUpEntry, HandUpOutcome, LessonLine};
@@ -31,6 +31,8 @@ pub struct Settings {
     /// This node.
     pub node: NodeId,
     pub limits: Limits,
+    /// What people call schools: lessons that are opened here say it.
+    pub school_names: BTreeMap<SchoolId, String>,
     /// How long members that were connected to an earlier life of this node may take to
     /// come back before they count as lost.
     pub rejoin_within: Duration,
@@ -169,6 +171,7 @@ impl Lessons {
             return Err(Refusal::NotAllowed);
         }
         let _one = self.opening.lock().await;
+        let info = self.named(info);
         let id = info.id.clone();
         let known = self.get(&id);
         let new = known.is_none();
@@ -187,6 +190,12 @@ impl Lessons {
             return Err(refusal);
         }
         Ok((lesson, new))
+    }
+
+    /// `info` with what people call its schools.
+    #[must_use]
+    pub fn named(&self, info: LessonInfo) -> LessonInfo {
+        info.with_names(&self.settings.school_names)
     }
 
     async fn begin(&self, info: &LessonInfo) -> Result<Arc<LessonHandle>, Refusal> {

@@ -257,6 +257,7 @@ impl Node {
             dir: config.node.data.join("lessons"),
             node: config.node.name.clone(),
             limits: config.limits.lesson(),
+            school_names: config.school_names(),
             rejoin_within: config.limits.rejoin_within(),
         };
         let (lessons, forwards) = match config.is_edge() {
@@ -407,6 +408,7 @@ impl Node {
     /// As [`Lessons::open`]; [`Refusal::Storage`] when the timetable can't be stored.
     pub async fn plan(&self, info: LessonInfo) -> Result<(LessonLine, bool), Refusal> {
         let table = self.timetable.clone().ok_or(Refusal::NotAllowed)?;
+        let info = self.lessons.named(info);
         let phase = self.lessons.get(&info.id).map(|lesson| lesson.state().phase);
         let over = phase.is_none_or(|phase| phase >= Phase::Ended);
         if over && table.is_early(&info, now_ms()) {

@@ -35,6 +35,7 @@ fn info() -> LessonInfo {
 
 fn settings(dir: &Path) -> Settings {
     Settings {
+        school_names: Default::default(),
         dir: dir.into(),
         node: campus(),
         limits: Limits { members: 10_000, chat_per_second: 20 },
@@ -158,6 +159,28 @@ async fn a_damaged_lesson_is_left_out_and_the_others_are_served() {
     assert!(lessons.get(&art).is_none());
     let again = lessons.open(LessonInfo { id: art, ..info() }).await;
     assert_eq!(again.err(), Some(Refusal::Storage), "a damaged log is not written over");
+}
+
+#[tokio::test]
+async fn a_lesson_says_what_its_schools_are_called_and_the_nodes_own_names_come_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let school = |id: &str| SchoolId::new(id).unwrap();
+    let names = |all: &[(&str, &str)]| {
+        all.iter().map(|(id, name)| (school(id), (*name).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let known = names(&[("campus", "总部校区"), ("school-01", "青山小学"), ("far", "不在课上")]);
+    let lessons = Settings { school_names: known, ..settings(dir.path()) };
+    let lessons = Lessons::origin(lessons).unwrap();
+    let said = LessonInfo {
+        schools: ["school-01", "school-02", "school-03"].map(school).into(),
+        school_names: names(&[("school-01", "又名"), ("school-02", "白水小学"), ("x", "别处")]),
+        ..info()
+    };
+    let (lesson, _) = lessons.open(said).await.unwrap();
+    let info = &lesson.state().info;
+    let expected = [("campus", "总部校区"), ("school-01", "青山小学"), ("school-02", "白水小学")];
+    assert_eq!(info.school_names, names(&expected));
+    assert_eq!(info.school_name(&school("school-03")), "school-03");
 }
 
 #[tokio::test]

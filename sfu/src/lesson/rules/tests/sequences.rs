@@ -62,6 +62,9 @@ fn any_asked() -> BoxedStrategy<MemberCommand> {
         1 => Just(M::CallSchool { school: SchoolId::new("school-01").unwrap() }),
         1 => Just(M::DismissAll),
         2 => (0u16..250).prop_map(|count| M::CountHands { count }),
+        2 => ids().prop_map(|member| M::RemoveMember { member }),
+        2 => ids().prop_map(|member| M::LetIn { member }),
+        1 => any::<bool>().prop_map(|locked| M::Lock { locked }),
     ];
     let presence = prop_oneof![
         seconds().prop_map(|seconds| M::OpenRollCall { seconds }),
@@ -199,6 +202,10 @@ fn any_command() -> impl Strategy<Value = (Command, &'static str)> {
         3 => (ids(), reasons).prop_map(|(member, reason)| Command::Leave { member, reason }),
         5 => (tracks(), codecs).prop_map(|(track, codec)| Command::Publish { track, codec }),
         2 => tracks().prop_map(|track| Command::Unpublish { track }),
+        2 => (ids(), 0u32..3, 0u64..9_000)
+            .prop_map(|(member, strokes, from_ms)| Command::Drew { member, strokes, from_ms }),
+        1 => (ids(), any::<bool>())
+            .prop_map(|(member, speaks)| Command::Speaks { member, speaks }),
         1 => Just(Command::Archived { recording: "/r".into(), duration_ms: 1 }),
     ];
     (command, nodes())
@@ -224,6 +231,7 @@ impl Room {
 fn check(state: &State) -> Result<(), TestCaseError> {
     let present = |m: &MemberId| state.members.contains_key(m);
     prop_assert!(state.hands.iter().all(|h| present(&h.member)), "a hand of nobody");
+    prop_assert!(!state.removed.keys().any(present), "one who was taken out is there");
     prop_assert!(state.stage.iter().all(present), "nobody on stage");
     prop_assert!(state.tracks.keys().all(|t| present(&t.member)), "a track of nobody");
     prop_assert!(state.away.iter().all(present), "nobody is away");
@@ -272,6 +280,7 @@ fn secrets(me: &Member, page: &State, whole: &State) -> Result<(), TestCaseError
         prop_assert!(!others(page.reactions.keys().collect()), "others' reactions");
         prop_assert!(!others(quiz.iter().flat_map(|q| q.answers.keys()).collect()));
         prop_assert!(!others(page.away.iter().collect()));
+        prop_assert!(!others(page.removed.keys().collect()), "others who were taken out");
         let hidden = |m: &Member| m.role == Role::Observer && m.id != me.id;
         prop_assert!(!page.members.values().any(hidden), "an observer is seen");
         let solved = |q: &cloudschool_protocol::lesson::quiz::Quiz| {
