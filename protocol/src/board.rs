@@ -9,14 +9,13 @@
 pub mod bytes;
 pub mod update;
 
+use crate::blob::Blob;
 use crate::id::MemberId;
 use crate::lesson::State;
 use crate::member::{Member, Role};
 use crate::refusal::{Lang, Refusal};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Reader, put_bytes, put_var};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Most bytes of a board's changes in one message, on a socket and on a trunk: 130 ms of a line
 /// of 2 Mbit/s, so that little waits behind it. Longer changes go in pieces.
@@ -202,23 +201,6 @@ impl Frame {
     #[must_use]
     pub fn refused(n: u64, code: Refusal, lang: Lang) -> Self {
         Self::Refused { n, code, sentence: code.sentence(lang).to_owned() }
-    }
-}
-
-/// Some bytes, base64 in messages.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Blob(pub Vec<u8>);
-
-impl Serialize for Blob {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Blob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

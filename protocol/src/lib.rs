@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod asset;
+pub mod blob;
 pub mod board;
 pub mod command;
 pub mod event;

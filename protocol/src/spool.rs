@@ -4,11 +4,10 @@
 //! A part is one track over one time; its bytes are [`Record`]s one after the other, which both
 //! the node's disk and the trunk carry as they are.
 
+use crate::blob::Blob;
 use crate::id::NodeId;
 use crate::media::{Codec, TrackId};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Most bytes of one [`Piece`]: 33 ms of a line of 1 Mbit/s, so that little waits behind it.
@@ -40,26 +39,8 @@ pub struct SpoolPart {
     pub bytes: u64,
 }
 
-/// A few bytes of a part, base64 in messages.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Piece(pub Vec<u8>);
-
-impl Serialize for Piece {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Piece {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
-        if bytes.len() > MAX_PIECE {
-            return Err(serde::de::Error::custom(format!("a piece has at most {MAX_PIECE} bytes")));
-        }
-        Ok(Self(bytes))
-    }
-}
+/// A few bytes of a part.
+pub type Piece = Blob<MAX_PIECE>;
 
 /// One thing that came, and when by the node's clock, in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,11 +145,12 @@ mod tests {
 
     #[test]
     fn a_piece_is_text_in_messages_and_no_longer_than_allowed() {
-        let piece = Piece(vec![0, 255, 7]);
+        let piece = Blob::<MAX_PIECE>(vec![0, 255, 7]);
         let json = serde_json::to_string(&piece).unwrap();
         assert_eq!(json, "\"AP8H\"");
         assert_eq!(serde_json::from_str::<Piece>(&json).unwrap(), piece);
-        let long = serde_json::to_string(&Piece(vec![0; MAX_PIECE + 1])).unwrap();
+        let long =
+            serde_json::to_string(&Blob::<{ MAX_PIECE + 1 }>(vec![0; MAX_PIECE + 1])).unwrap();
         assert!(serde_json::from_str::<Piece>(&long).is_err());
         assert!(serde_json::from_str::<Piece>("\"!\"").is_err());
     }

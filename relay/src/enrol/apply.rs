@@ -3,12 +3,13 @@
 use super::code::Code;
 use super::exchange::{Half, Session};
 use super::refused::Refused;
-use super::words::{Bytes, FromCampus, FromMachine, Issued};
+use super::words::{FromCampus, FromMachine, Issued};
 use crate::close::{self, DONE};
 use crate::conversation::{Conversation, NotSaid};
 use crate::purpose::{ENROL_ALPN, Purpose};
 use crate::reach::{self, ReachError};
 use crate::tls;
+use cloudschool_protocol::blob::Blob;
 use cloudschool_protocol::id::{NodeId, SchoolId};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -82,7 +83,7 @@ async fn exchange(
     let session = Session::of(connection).ok_or(ApplyError::Impostor)?;
     let mut conversation = Conversation::new(connection.open_bi().await.map_err(broken)?);
     let half = Half::machine(&password);
-    let share = Bytes(half.share.clone());
+    let share = Blob(half.share.clone());
     let begin = FromMachine::Begin { code: code.name().to_owned(), share };
     conversation.say(&begin).await?;
     let share = match conversation.hear().await? {
@@ -91,7 +92,7 @@ async fn exchange(
         FromCampus::Issued { .. } => return Err(ApplyError::Impostor),
     };
     let keys = half.finish(&share.0, &session).map_err(|_| ApplyError::Impostor)?;
-    let proof = Bytes(keys.machine_proof(&[csr.as_bytes()]));
+    let proof = Blob(keys.machine_proof(&[csr.as_bytes()]));
     conversation.say(&FromMachine::Request { csr: csr.to_owned(), proof }).await?;
     match conversation.hear().await? {
         FromCampus::Issued { issued, proof } if keys.campus_proves(&issued.said(csr), &proof.0) => {

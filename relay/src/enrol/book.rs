@@ -4,8 +4,8 @@
 
 use super::code::{Code, NAME, Password};
 use super::refused::Refused;
-use super::words::Bytes;
 use crate::files::{self, Access, FileError};
+use cloudschool_protocol::blob::Blob;
 use cloudschool_protocol::id::{NodeId, SchoolId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ pub struct Place {
 struct Entry {
     #[serde(flatten)]
     place: Place,
-    password: Bytes,
+    password: Blob,
     expires_ms: u64,
     wrong: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ struct Entry {
 struct Used {
     at_ms: u64,
     /// SHA-256 of the public key a certificate was issued for.
-    key: Bytes,
+    key: Blob,
 }
 
 /// The codes in a CA's directory.
@@ -104,7 +104,7 @@ impl Book {
         let code = code.ok_or(BookError::Full)?;
         let entry = Entry {
             place: place.clone(),
-            password: Bytes(code.password().0.to_vec()),
+            password: Blob(code.password().0.to_vec()),
             expires_ms: now_ms.saturating_add(life.as_millis().try_into().unwrap_or(u64::MAX)),
             wrong: 0,
             used: None,
@@ -219,7 +219,7 @@ impl Attempt<'_> {
             return Err(Refused::Expired);
         }
         if entry.used.is_none() {
-            entry.used = Some(Used { at_ms: now_ms, key: Bytes(key.to_vec()) });
+            entry.used = Some(Used { at_ms: now_ms, key: Blob(key.to_vec()) });
             self.book.write(&self.name, &entry).map_err(unable)?;
         }
         Ok(entry.place)

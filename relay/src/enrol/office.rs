@@ -4,11 +4,12 @@ use super::attempts::Attempts;
 use super::book::Book;
 use super::exchange::{Half, Session};
 use super::refused::Refused;
-use super::words::{Bytes, FromCampus, FromMachine, Issued};
+use super::words::{FromCampus, FromMachine, Issued};
 use crate::ca::{Authority, CaError, Request};
 use crate::close::{self, DONE, PROTOCOL};
 use crate::conversation::{Conversation, NotSaid};
 use crate::peer::Peer;
+use cloudschool_protocol::blob::Blob;
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::trunk::NodeKind;
 use quinn::Connection;
@@ -101,7 +102,7 @@ impl Office {
             Ok((issued, proof)) => {
                 tracing::info!(%from, node = %issued.node, school = %issued.school, "enrolled");
                 self.counts.send_modify(|c| c.issued += 1);
-                FromCampus::Issued { issued: Box::new(issued), proof: Bytes(proof) }
+                FromCampus::Issued { issued: Box::new(issued), proof: Blob(proof) }
             }
             Err(why) => {
                 tracing::warn!(%from, "not enrolled: {why}");
@@ -160,7 +161,7 @@ impl Office {
             Err(refused) => return Ok(Err(refused)),
         };
         let half = Half::campus(&attempt.password);
-        conversation.say(&FromCampus::Share { share: Bytes(half.share.clone()) }).await?;
+        conversation.say(&FromCampus::Share { share: Blob(half.share.clone()) }).await?;
         let keys = Session::of(connection).and_then(|session| half.finish(share, &session).ok());
         let FromMachine::Request { csr, proof } = conversation.hear().await? else {
             return Ok(Err(Refused::Malformed));

@@ -7,7 +7,8 @@
 
 use super::reader::{News, Reader};
 use super::{Board, Unusable};
-use cloudschool_protocol::board::{Blob, BoardWord, InkUnderWay, MAX_INKS, MAX_PIECE};
+use cloudschool_protocol::blob::Blob;
+use cloudschool_protocol::board::{BoardWord, InkUnderWay, MAX_INKS, MAX_PIECE};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

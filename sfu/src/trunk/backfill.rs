@@ -6,8 +6,9 @@
 use super::link::{LinkCommand, LinkHandle};
 use super::spool::Spool;
 use crate::node::Node;
+use cloudschool_protocol::blob::Blob;
 use cloudschool_protocol::id::{LessonId, NodeId};
-use cloudschool_protocol::spool::{MAX_PARTS, Piece, SpoolPart};
+use cloudschool_protocol::spool::{MAX_PARTS, SpoolPart};
 use cloudschool_protocol::trunk::{Control, NodeKind};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -249,7 +250,7 @@ fn answer(node: &Node, asked: Asked) -> Option<Duration> {
     let link = node.link(&peer)?;
     let bits = data.len() as u64 * 8;
     let rate = (link.path().estimate / 4).clamp(LEAST, MOST);
-    let data = Piece(data);
+    let data = Blob(data);
     link.send(LinkCommand::Say(Control::SpoolPiece { lesson, id, offset, data }));
     Some(Duration::from_secs_f64(bits as f64 / rate as f64))
 }
