@@ -49,6 +49,15 @@ pub enum Skip {
     Undecodable,
 }
 
+/// A frame that was begun before all of it was there. It is given up at its deadline, counted
+/// from what was last added.
+#[derive(Debug)]
+pub struct Begun {
+    pub(crate) id: u64,
+    pub(crate) flow: u64,
+    pub(crate) kind: FrameKind,
+}
+
 impl Verdict {
     #[must_use]
     pub fn is_sent(self) -> bool {

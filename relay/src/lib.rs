@@ -56,7 +56,7 @@ mod tunnel;
 pub use attempt::DialError;
 pub use dialer::{DialStatus, Dialer, Found, RETURN_AFTER, Upstreams};
 pub use follow::{Feed, Subscriber, SubscriberStats};
-pub use frame::{FrameKind, FrameOptions, Skip, Verdict};
+pub use frame::{Begun, FrameKind, FrameOptions, Skip, Verdict};
 pub use identity::{Identity, IdentityError, Validity};
 pub use incoming::Media;
 pub use listener::{BindError, Listener, ListenerStats, Services};

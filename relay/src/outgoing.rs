@@ -8,8 +8,7 @@
 
 mod waiting;
 
-use crate::frame::{FrameOptions, Verdict};
-use crate::pacer::WHOLE_FRAMES;
+use crate::frame::{Begun, FrameOptions, Verdict};
 use crate::path::Gauge;
 use crate::redundancy;
 use crate::stats::{Counters, add, count};
@@ -101,6 +100,47 @@ impl Outgoing {
         options: FrameOptions,
         packets: &[P],
     ) -> Verdict {
+        self.put(flow, options, packets, true).map_or_else(|verdict| verdict, |_| Verdict::Sent)
+    }
+
+    /// The first packets of a frame.
+    pub fn begin<P: AsRef<[u8]>>(
+        &self,
+        flow: u64,
+        options: FrameOptions,
+        packets: &[P],
+    ) -> Result<Begun, Verdict> {
+        let id = self.put(flow, options, packets, false)?;
+        Ok(Begun { id, flow, kind: options.kind })
+    }
+
+    /// More of a frame that was begun; false when no more of it goes.
+    pub fn go_on<P: AsRef<[u8]>>(&self, begun: &Begun, packets: &[P], last: bool) -> bool {
+        let now = Instant::now();
+        let bytes = if packets.is_empty() { Bytes::new() } else { pieces(None, packets) };
+        let mut waiting = self.waiting();
+        if !waiting.go_on(now, begun.id, bytes, last, &self.counters) {
+            waiting.missed(begun.flow, begun.kind);
+            count(&self.counters.frames_not_sent);
+            return false;
+        }
+        self.set_off(waiting, now);
+        true
+    }
+
+    /// Whether frames may be begun before all of them is there: not where they go in parts.
+    pub fn begins_early(&self) -> bool {
+        !self.gauge.state().has_time_for_one_loss()
+    }
+
+    /// Takes a frame, or the beginning of one; gives the name of the latter.
+    fn put<P: AsRef<[u8]>>(
+        &self,
+        flow: u64,
+        options: FrameOptions,
+        packets: &[P],
+        complete: bool,
+    ) -> Result<u64, Verdict> {
         let now = Instant::now();
         let path = self.gauge.state();
         let deadline = options.deadline.unwrap_or_else(|| path.deadline());
@@ -112,22 +152,27 @@ impl Outgoing {
         let why = self.waiting().leave_out(now, flow, options.kind, patience, &self.counters);
         if let Some(why) = why {
             count(&self.counters.frames_skipped);
-            return Verdict::Skipped { why };
+            return Err(Verdict::Skipped { why });
         }
         let part = |packets: &[P]| {
             Frame::new(now, now + deadline, flow, options.priority, stream(flow, packets))
         };
-        let parts = if path.has_time_for_one_loss() {
+        let mut name = 0;
+        let parts = if !complete {
+            let mut begun = part(packets);
+            name = self.waiting().name(&mut begun);
+            vec![begun]
+        } else if path.has_time_for_one_loss() {
             packets.chunks(PART).map(|packets| part(packets).twice()).collect()
         } else {
             vec![part(packets)]
         };
         if self.hold(now, parts) {
-            return Verdict::Sent;
+            return Ok(name);
         }
         self.waiting().missed(flow, options.kind);
         count(&self.counters.frames_not_sent);
-        Verdict::NoRoom
+        Err(Verdict::NoRoom)
     }
 
     /// Bytes of frames that are neither acknowledged nor given up.
@@ -197,17 +242,23 @@ impl Outgoing {
         if !waiting.hold(now, parts, &self.counters) {
             return false;
         }
+        self.set_off(waiting, now);
+        true
+    }
+
+    /// Sends what may go, and has [`Self::run`] look sooner where that is needed.
+    fn set_off(&self, mut waiting: MutexGuard<'_, Waiting>, now: Instant) {
         self.release(&mut waiting, now);
         if waiting.look_again().is_some_and(|at| waiting.next_look.is_none_or(|t| at < t)) {
             self.sooner.notify_one();
         }
-        true
     }
 
     /// Hands to QUIC what the pacer lets go.
     fn release(&self, waiting: &mut Waiting, now: Instant) {
         let orders = self.gauge.orders();
-        let piece = if orders.send_rate < WHOLE_FRAMES { PIECE } else { usize::MAX };
+        let whole = orders.whole_frames();
+        let piece = if whole { usize::MAX } else { PIECE };
         let again = waiting.send_again(&self.connection);
         if again > 0 {
             waiting.pacer.spent(again + again.div_ceil(PIECE) * HEADERS);
@@ -215,7 +266,7 @@ impl Outgoing {
         }
         waiting.release_at = None;
         while waiting.has_held() {
-            if let Err(wait) = waiting.pacer.room(now, orders.send_rate) {
+            if let Err(wait) = waiting.pacer.room(now, orders.send_rate, whole) {
                 waiting.release_at = Some(now + wait.max(Duration::from_millis(1)));
                 return;
             }
@@ -314,13 +365,20 @@ const PIECE: usize = 1150;
 
 struct TooLarge;
 
-/// The bytes of a stream that carries `packets` of one flow, made in one go.
+/// The bytes of a stream that carries `packets` of one flow.
 fn stream<P: AsRef<[u8]>>(flow: u64, packets: &[P]) -> Bytes {
+    pieces(Some(flow), packets)
+}
+
+/// The bytes of packets in a stream, which begins with its flow, made in one go.
+fn pieces<P: AsRef<[u8]>>(flow: Option<u64>, packets: &[P]) -> Bytes {
     // To the byte, so that nothing is moved when it is shared.
     let with_length = |len: usize| roq::varint_len(len as u64) + len;
     let len: usize = packets.iter().map(|p| with_length(p.as_ref().len())).sum();
-    let mut bytes = Vec::with_capacity(roq::varint_len(flow) + len);
-    roq::put_varint(&mut bytes, flow);
+    let mut bytes = Vec::with_capacity(flow.map_or(0, roq::varint_len) + len);
+    if let Some(flow) = flow {
+        roq::put_varint(&mut bytes, flow);
+    }
     for packet in packets {
         roq::put_varint(&mut bytes, packet.as_ref().len() as u64);
         bytes.extend_from_slice(packet.as_ref());

@@ -1,7 +1,7 @@
 //! One end of a trunk: control messages that must arrive, media that may drop.
 
 use crate::close::{self, DONE, PROTOCOL, REFUSED};
-use crate::frame::{FrameOptions, Verdict};
+use crate::frame::{Begun, FrameOptions, Verdict};
 use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
 use crate::migration::Mover;
@@ -192,6 +192,33 @@ impl Trunk {
         packets: &[P],
     ) -> Verdict {
         self.0.outgoing.frame(flow, options, packets)
+    }
+
+    /// Begins a frame of which more comes, so that a node that is handed it in pieces need not
+    /// wait for the last: what is decided of the frame is decided here.
+    ///
+    /// # Errors
+    /// What became of it instead, as with [`Self::send_frame`].
+    pub fn begin_frame<P: AsRef<[u8]>>(
+        &self,
+        flow: u64,
+        options: FrameOptions,
+        packets: &[P],
+    ) -> Result<Begun, Verdict> {
+        self.0.outgoing.begin(flow, options, packets)
+    }
+
+    /// Adds packets to a frame that was begun, or none when it ends `last` without more. False
+    /// when it was given up meanwhile, or finds no room: no more of it goes then.
+    pub fn add_to_frame<P: AsRef<[u8]>>(&self, begun: &Begun, packets: &[P], last: bool) -> bool {
+        self.0.outgoing.go_on(begun, packets, last)
+    }
+
+    /// Whether beginning frames before they are whole is of use: not on a path so long that
+    /// they go in parts, each of which is there twice.
+    #[must_use]
+    pub fn begins_early(&self) -> bool {
+        self.0.outgoing.begins_early()
     }
 
     /// The path towards the other end, as it is now.

@@ -210,6 +210,54 @@ async fn a_frame_that_is_late_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_frame_that_comes_in_pieces_goes_on_as_it_comes() {
+    let campus = Campus::new();
+    let (_listener, mut upper, lower) = campus.trunk().await;
+    let packets: Vec<Bytes> = (0..50).map(|n| rtp(n, 1100)).collect();
+    let begun = lower.trunk.begin_frame(1, at(0), &packets[..20]).unwrap();
+    for packet in &packets[..20] {
+        assert_eq!(upper.packet().await, (1, packet.clone()), "before the rest is there");
+    }
+    assert!(lower.trunk.send_frame(1, at(0), &[rtp(100, 900)]).is_sent());
+    assert_eq!(upper.packet().await.1, rtp(100, 900), "it holds up no other");
+    assert!(lower.trunk.add_to_frame(&begun, &packets[20..30], false));
+    assert!(lower.trunk.add_to_frame(&begun, &packets[30..], false));
+    for packet in &packets[20..] {
+        assert_eq!(upper.packet().await.1, packet);
+    }
+    assert!(lower.trunk.stats().frame_bytes_waiting > 50 * 1100, "more of it may come");
+    let none: [Bytes; 0] = [];
+    assert!(lower.trunk.add_to_frame(&begun, &none, true));
+    soon(async {
+        while lower.trunk.stats().frame_bytes_waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(lower.trunk.stats().frames_late, 0);
+}
+
+#[tokio::test]
+async fn a_frame_whose_rest_never_comes_is_given_up() {
+    let campus = Campus::new();
+    let (_listener, mut upper, lower) = campus.trunk().await;
+    let soon_late = by(Duration::from_millis(150));
+    let begun = lower.trunk.begin_frame(1, soon_late, &[rtp(1, 1000)]).unwrap();
+    assert_eq!(upper.packet().await.1, rtp(1, 1000));
+    soon(async {
+        while lower.trunk.stats().frames_late == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(!lower.trunk.add_to_frame(&begun, &[rtp(2, 1000)], true));
+    assert_eq!(lower.trunk.stats().frame_bytes_waiting, 0);
+    let independent = lower.trunk.send_frame(1, at(0), &[rtp(3, 1000)]);
+    assert!(independent.is_sent());
+    assert_eq!(upper.packet().await.1, rtp(3, 1000), "what came too late is not sent");
+}
+
+#[tokio::test]
 async fn media_that_piles_up_is_dropped_and_control_still_gets_through() {
     let campus = Campus::new();
     let listener = campus.listener();

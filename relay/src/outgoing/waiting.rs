@@ -40,8 +40,13 @@ pub struct Frame {
     deadline: Instant,
     flow: u64,
     priority: i32,
-    /// What QUIC has not taken yet.
+    /// What QUIC has not taken yet, and what was added to it.
     rest: Bytes,
+    added: VecDeque<Bytes>,
+    /// Names one that was begun before all of it was there; 0 for others.
+    id: u64,
+    /// All of it is there.
+    complete: bool,
     /// Bytes of the whole.
     len: u64,
     stream: Option<SendStream>,
@@ -61,6 +66,9 @@ impl Frame {
             flow,
             priority,
             rest: bytes,
+            added: VecDeque::new(),
+            id: 0,
+            complete: true,
             len,
             stream: None,
             place: 0,
@@ -82,13 +90,41 @@ impl Frame {
             self.stream = Some(stream);
         }
         let stream = self.stream.as_mut()?;
-        let piece = self.rest.slice(..self.rest.len().min(most));
-        let written = at_once(stream.write_chunks(&mut [piece]))?.ok()?.bytes;
-        self.rest.advance(written);
+        let written = if self.rest.len() <= most {
+            at_once(stream.write_chunks(std::slice::from_mut(&mut self.rest)))?.ok()?.bytes
+        } else {
+            let piece = self.rest.slice(..most);
+            let written = at_once(stream.write_chunks(&mut [piece]))?.ok()?.bytes;
+            self.rest.advance(written);
+            written
+        };
         if self.rest.is_empty() {
+            self.rest = self.added.pop_front().unwrap_or_default();
+        }
+        if self.rest.is_empty() && self.complete {
             stream.finish().ok()?;
         }
         Some(written)
+    }
+
+    /// More of one that was begun; its time counts from here.
+    fn go_on(&mut self, now: Instant, bytes: Bytes, last: bool) {
+        let lasts = self.deadline - self.born;
+        (self.born, self.deadline) = (now, now + lasts);
+        self.complete |= last;
+        self.len += bytes.len() as u64;
+        if self.rest.is_empty() {
+            self.rest = bytes;
+        } else if !bytes.is_empty() {
+            self.added.push_back(bytes);
+        }
+        if self.rest.is_empty()
+            && self.complete
+            && let Some(stream) = &mut self.stream
+        {
+            // An error means that it was given up or the connection is closed.
+            stream.finish().ok();
+        }
     }
 
     /// Sends all of it once more, before what else waits. Gives its bytes; 0 when QUIC has no
@@ -113,7 +149,8 @@ impl Frame {
     /// Whether the other end has all of it: quinn forgets a stream then.
     fn is_through(&self) -> bool {
         let forgot = |stream: &SendStream| stream.priority().is_err();
-        self.rest.is_empty()
+        self.complete
+            && self.rest.is_empty()
             && (self.stream.as_ref().is_none_or(forgot) || self.second.as_ref().is_some_and(forgot))
     }
 
@@ -156,14 +193,15 @@ impl Patience {
 }
 
 pub struct Waiting {
-    /// Not wholly in QUIC; by priority, then by age.
+    /// Not wholly in QUIC as far as they are there; by priority, then by age.
     held: VecDeque<Frame>,
-    /// In QUIC and not acknowledged.
+    /// In QUIC, and not complete or not acknowledged.
     open: Vec<Frame>,
     padding: Vec<Frame>,
     flows: HashMap<u64, Flow>,
-    /// Frames that QUIC was given.
+    /// Frames that QUIC was given, and that were begun before all was there.
     given: u64,
+    begun: u64,
     /// Of all frames.
     pub bytes: u64,
     pub pacer: Pacer,
@@ -187,6 +225,7 @@ impl Waiting {
             padding: Vec::new(),
             flows: HashMap::new(),
             given: 0,
+            begun: 0,
             bytes: 0,
             pacer: Pacer::new(now),
             before: Before::default(),
@@ -256,9 +295,61 @@ impl Waiting {
             return false;
         }
         self.bytes += len;
-        for part in parts {
-            let place = self.held.partition_point(|f| f.priority >= part.priority);
-            self.held.insert(place, part);
+        parts.into_iter().for_each(|part| self.stand(part));
+        true
+    }
+
+    /// Puts a frame in its place among those that are held.
+    fn stand(&mut self, frame: Frame) {
+        let place = self.held.partition_point(|f| f.priority >= frame.priority);
+        self.held.insert(place, frame);
+    }
+
+    /// Makes of `frame` one of which more comes, and gives its name.
+    pub fn name(&mut self, frame: &mut Frame) -> u64 {
+        self.begun += 1;
+        (frame.id, frame.complete) = (self.begun, false);
+        self.begun
+    }
+
+    /// Adds to a frame that was begun. False when it was given up, or is now because too much
+    /// waits.
+    pub fn go_on(
+        &mut self,
+        now: Instant,
+        id: u64,
+        bytes: Bytes,
+        last: bool,
+        counters: &Counters,
+    ) -> bool {
+        let len = bytes.len() as u64;
+        if self.bytes + len > BACKLOG {
+            self.sweep(now, counters);
+        }
+        let room = self.bytes + len <= BACKLOG;
+        if let Some(at) = self.held.iter().position(|f| f.id == id) {
+            if room && let Some(frame) = self.held.get_mut(at) {
+                self.bytes += len;
+                frame.go_on(now, bytes, last);
+            } else if let Some(mut frame) = self.held.remove(at) {
+                self.bytes -= frame.len;
+                frame.give_up();
+            }
+            return room;
+        }
+        let Some(at) = self.open.iter().position(|f| f.id == id) else { return false };
+        let mut frame = self.open.swap_remove(at);
+        if !room {
+            self.bytes -= frame.len;
+            frame.give_up();
+            return false;
+        }
+        self.bytes += len;
+        frame.go_on(now, bytes, last);
+        if frame.rest.is_empty() {
+            self.open.push(frame);
+        } else {
+            self.stand(frame);
         }
         true
     }

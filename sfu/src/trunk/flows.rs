@@ -8,7 +8,7 @@ use crate::media::{Clock, STILL_INTERVAL, TrackBatch, TrackKey};
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::rtp::{Header, set_sequence, starts_keyframe};
 use cloudschool_protocol::trunk::Control;
-use cloudschool_relay::{FrameKind, FrameOptions, Media, Skip, Trunk, Verdict};
+use cloudschool_relay::{Begun, FrameKind, FrameOptions, Media, Skip, Trunk, Verdict};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -21,6 +21,11 @@ const EARLY_PACKETS: usize = 1024;
 
 /// Packets of one frame; a longer one is sent in pieces.
 const FRAME_PACKETS: usize = 512;
+
+/// From so many packets on a frame goes on before all of it has come: what comes in pieces is a
+/// keyframe that the trunk before spreads out, and every node that gathers it whole delays it by
+/// as much again. One of fewer goes at once, whole.
+const EARLY: usize = 12;
 
 /// Bytes kept for the next frame: most have fewer, and a keyframe's are not kept.
 const KEEP: usize = 32 * 1024;
@@ -36,13 +41,26 @@ struct Piece {
     end: usize,
 }
 
+/// How far a frame has gone.
+#[derive(Debug, Default)]
+enum Way {
+    /// Nothing of it, and nothing is decided.
+    #[default]
+    Here,
+    /// So many of its packets have.
+    Begun(Begun, usize),
+    /// So many have, and no more of it will.
+    Over(usize),
+}
+
 /// A frame, whole as far as it came: its packets one after the other.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Whole {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
     keyframe: bool,
     discardable: bool,
+    way: Way,
 }
 
 impl Whole {
@@ -55,12 +73,15 @@ impl Whole {
         }
     }
 
-    /// Its packets, under the numbers they go out under; without those of a frame that was left
-    /// out.
-    pub fn numbered(&mut self, closing: &mut Closing) -> Vec<&[u8]> {
-        let mut packets = Vec::with_capacity(self.pieces.len());
-        let (mut rest, mut from) = (self.bytes.as_mut_slice(), 0);
-        for piece in &self.pieces {
+    /// Its packets from one on, under the numbers they go out under; without those of a frame
+    /// that was left out.
+    pub fn numbered(&mut self, first: usize, closing: &mut Closing) -> Vec<&[u8]> {
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let mut packets = Vec::with_capacity(pieces.len());
+        let before = first.checked_sub(1).and_then(|last| self.pieces.get(last));
+        let mut from = before.map_or(0, |piece| piece.end);
+        let mut rest = self.bytes.get_mut(from..).unwrap_or_default();
+        for piece in pieces {
             let Some((packet, after)) = rest.split_at_mut_checked(piece.end - from) else { break };
             (rest, from) = (after, piece.end);
             if let Some(number) = closing.number(piece.number) {
@@ -71,12 +92,13 @@ impl Whole {
         packets
     }
 
-    /// Leaves it out: its numbers are not missed.
-    pub fn leave_out(&self, closing: &mut Closing) {
-        let origin = self.pieces.first().map_or(0, |p| p.number);
+    /// Leaves it out from a packet on: its numbers are not missed.
+    pub fn leave_out(&self, first: usize, closing: &mut Closing) {
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let Some(origin) = pieces.first().map(|p| p.number) else { return };
         let from = |p: &Piece| p.number.wrapping_sub(origin) as i16;
-        let first = self.pieces.iter().map(from).min().unwrap_or(0);
-        let last = self.pieces.iter().map(from).max().unwrap_or(0);
+        let first = pieces.iter().map(from).min().unwrap_or(0);
+        let last = pieces.iter().map(from).max().unwrap_or(0);
         closing.leave_out(origin.wrapping_add_signed(first), origin.wrapping_add_signed(last));
     }
 }
@@ -122,8 +144,14 @@ impl Frame {
             done.bytes.clear();
             done.pieces.clear();
             (done.keyframe, done.discardable) = (false, false);
+            done.way = Way::Here;
             self.whole = done;
         }
+    }
+
+    /// The frame under way, where it is so large that it goes on as it comes.
+    pub fn early(&mut self) -> Option<&mut Whole> {
+        Some(&mut self.whole).filter(|whole| whole.pieces.len() >= EARLY)
     }
 }
 
@@ -155,6 +183,17 @@ impl Outward {
         let Self { trunk, outbox, allocator, flow, codec, first } = self;
         let (mut frame, mut closing) = (Frame::default(), Closing::default());
         let mut next_keyframe = Instant::now();
+        let mut go = |whole: &mut Whole, last: bool, still: bool| {
+            let priority = first.load(Ordering::Relaxed);
+            // A picture that stands is worth something until the next one.
+            let deadline = still.then_some(STILL_INTERVAL);
+            let options = FrameOptions { priority, kind: whole.kind(), deadline };
+            let verdict = put(&trunk, flow, options, whole, last, &mut closing);
+            if needs_keyframe(verdict, whole.kind()) && Instant::now() >= next_keyframe {
+                next_keyframe = Instant::now() + KEYFRAME_AGAIN;
+                allocator.tell(News::KeyframeWanted(flow));
+            }
+        };
         while let Some(mut batch) = packets.recv().await {
             if let Some(offer) = batch.offer.take() {
                 allocator.tell(News::Offers(flow, offer));
@@ -165,17 +204,12 @@ impl Outward {
                     continue;
                 }
                 for mut whole in frame.push(codec, packet).into_iter().flatten() {
-                    let priority = first.load(Ordering::Relaxed);
-                    // A picture that stands is worth something until the next one.
-                    let deadline = batch.still.then_some(STILL_INTERVAL);
-                    let options = FrameOptions { priority, kind: whole.kind(), deadline };
-                    let verdict = put(&trunk, flow, options, &mut whole, &mut closing);
-                    if needs_keyframe(verdict, whole.kind()) && Instant::now() >= next_keyframe {
-                        next_keyframe = Instant::now() + KEYFRAME_AGAIN;
-                        allocator.tell(News::KeyframeWanted(flow));
-                    }
+                    go(&mut whole, true, batch.still);
                     frame.reuse(whole);
                 }
+            }
+            if let Some(whole) = frame.early().filter(|_| trunk.begins_early()) {
+                go(whole, false, batch.still);
             }
             // Last, as it may wait: the packets go while they are allowed to.
             if let Some(Clock { ntp, rtp }) = batch.clock
@@ -201,22 +235,49 @@ fn needs_keyframe(verdict: Verdict, kind: FrameKind) -> bool {
     }
 }
 
-/// Sends a frame; one that is left out leaves no gap in the numbers.
+/// Sends a frame as far as it is there; with the `last` of it, or when no more of it will go,
+/// what is left out of it leaves no gap in the numbers.
 fn put(
     trunk: &Trunk,
     flow: u64,
     options: FrameOptions,
     whole: &mut Whole,
+    last: bool,
     closing: &mut Closing,
 ) -> Verdict {
-    let packets = whole.numbered(closing);
-    if packets.is_empty() {
-        return Verdict::Sent;
+    let there = whole.pieces.len();
+    let (way, verdict) = match std::mem::take(&mut whole.way) {
+        Way::Here => {
+            let packets = whole.numbered(0, closing);
+            if packets.is_empty() {
+                return Verdict::Sent;
+            }
+            if last {
+                let verdict = trunk.send_frame(flow, options, &packets);
+                (Way::Over(if verdict.is_sent() { there } else { 0 }), verdict)
+            } else {
+                match trunk.begin_frame(flow, options, &packets) {
+                    Ok(begun) => (Way::Begun(begun, there), Verdict::Sent),
+                    Err(verdict) => (Way::Over(0), verdict),
+                }
+            }
+        }
+        Way::Begun(begun, gone) => {
+            let packets = whole.numbered(gone, closing);
+            if trunk.add_to_frame(&begun, &packets, last) {
+                let way = if last { Way::Over(there) } else { Way::Begun(begun, there) };
+                (way, Verdict::Sent)
+            } else {
+                (Way::Over(gone), Verdict::NoRoom)
+            }
+        }
+        // It was said when it was decided.
+        Way::Over(gone) => (Way::Over(gone), Verdict::Sent),
+    };
+    if let (Way::Over(gone), true) = (&way, last) {
+        whole.leave_out(*gone, closing);
     }
-    let verdict = trunk.send_frame(flow, options, &packets);
-    if !verdict.is_sent() {
-        whole.leave_out(closing);
-    }
+    whole.way = way;
     verdict
 }
 
@@ -335,22 +396,45 @@ mod tests {
                 let mut packet = packet(timestamp, n == 1, &[n as u8; 3]);
                 set_sequence(&mut packet, number);
                 let [before, whole] = frame.push(Codec::H264, &packet);
-                assert_eq!(before, None);
+                assert!(before.is_none());
                 whole
             });
             frames.last().flatten().unwrap()
         };
         let sent = |whole: &mut Whole, closing: &mut Closing| {
             let number = |p: &&[u8]| Header::parse(p).unwrap().sequence;
-            whole.numbered(closing).iter().map(number).collect::<Vec<_>>()
+            whole.numbered(0, closing).iter().map(number).collect::<Vec<_>>()
         };
         assert_eq!(sent(&mut next([1, 2]), &mut closing), [1, 2]);
-        next([4, 3]).leave_out(&mut closing);
+        next([4, 3]).leave_out(0, &mut closing);
         let mut last = next([5, 6]);
         assert_eq!(sent(&mut last, &mut closing), [3, 4]);
         let payloads: Vec<_> =
-            last.numbered(&mut closing).iter().map(|p| p[12..].to_vec()).collect();
+            last.numbered(0, &mut closing).iter().map(|p| p[12..].to_vec()).collect();
         assert_eq!(payloads, [[0; 3], [1; 3]]);
+    }
+
+    #[test]
+    fn a_large_frame_goes_on_before_it_is_whole_and_its_rest_closes_up_when_it_does_not_go() {
+        let (mut frame, mut closing) = (Frame::default(), Closing::default());
+        let mut push = |number: u16| {
+            let mut packet = packet(1, number == 20, b"x");
+            set_sequence(&mut packet, number);
+            assert!(frame.push(Codec::H264, &packet)[0].is_none());
+            frame.early().map(|whole| {
+                let numbers = whole.numbered(EARLY - 1, &mut closing);
+                numbers.iter().map(|p| Header::parse(p).unwrap().sequence).collect::<Vec<_>>()
+            })
+        };
+        for number in 1..EARLY as u16 {
+            assert_eq!(push(number), None);
+        }
+        assert_eq!(push(12), Some(vec![12]));
+        assert_eq!(push(13), Some(vec![12, 13]));
+        let mut whole = frame.take().unwrap();
+        whole.leave_out(12, &mut closing);
+        assert_eq!(whole.numbered(0, &mut closing).len(), 12);
+        assert_eq!(closing.number(14), Some(13));
     }
 
     #[test]
@@ -360,7 +444,7 @@ mod tests {
             let last = payloads.len() - 1;
             let whole = payloads.iter().enumerate().map(|(n, payload)| {
                 let [before, whole] = frame.push(Codec::H264, &packet(1, n == last, payload));
-                assert_eq!(before, None);
+                assert!(before.is_none());
                 whole
             });
             whole.last().flatten().unwrap().kind()

@@ -133,9 +133,9 @@ impl Pictures {
             }
             for mut whole in self.frame.push(self.codec, packet).into_iter().flatten() {
                 if self.takes(&whole, stream.behind()) {
-                    stream.put(&whole.numbered(&mut self.closing));
+                    stream.put(&whole.numbered(0, &mut self.closing));
                 } else {
-                    whole.leave_out(&mut self.closing);
+                    whole.leave_out(0, &mut self.closing);
                     self.want_keyframe(stream.behind(), taking);
                 }
                 self.frame.reuse(whole);
