@@ -62,6 +62,12 @@ export const PROFILES = {
   },
 } as const satisfies Record<string, VideoProfile>;
 
+/** What a profile is bent to for a while. */
+export type Tuning = Pick<VideoProfile, "keep" | "maxFramerate">;
+
+/** A blackboard: its writing keeps its lines, and a hand may move in steps. */
+export const BOARD_MODE: Tuning = { keep: "maintain-resolution", maxFramerate: 10 };
+
 /** Speech and a little music; FEC included. */
 const AUDIO_BITRATE = 40_000;
 
@@ -92,6 +98,7 @@ export class Publisher {
   readonly state = signal<PublishState>({ at: "off" });
 
   readonly #options: PublisherOptions;
+  #tuning: Tuning | undefined;
   readonly #tracks = new Map<Kind, MediaStreamTrack>();
   #pc: RTCPeerConnection | undefined;
   #session: WhipSession | undefined;
@@ -150,6 +157,23 @@ export class Publisher {
   async activate(active: readonly string[]): Promise<void> {
     const sender = this.#pc?.getSenders().find((s) => s.track?.kind === "video");
     if (sender) await adjust(sender, (encodings) => activate(encodings, active));
+  }
+
+  /** Sends the picture so from now on, also over connections to come; `undefined` as before. */
+  tune(tuning: Tuning | undefined): void {
+    this.#tuning = tuning;
+    const sender = this.#pc?.getSenders().find((s) => s.track?.kind === "video");
+    if (!sender) return;
+    const { keep, maxFramerate } = this.#profile;
+    const parameters = sender.getParameters();
+    parameters.degradationPreference = keep;
+    for (const encoding of parameters.encodings) encoding.maxFramerate = maxFramerate;
+    // Before there is an answer, or where a browser knows no preference, the next connection has it.
+    sender.setParameters(parameters).catch(() => undefined);
+  }
+
+  get #profile(): VideoProfile {
+    return { ...this.#options.profile, ...this.#tuning };
   }
 
   /** Whether packets of every kind are on their way. */
@@ -212,7 +236,7 @@ export class Publisher {
   }
 
   #add(pc: RTCPeerConnection, track: MediaStreamTrack): void {
-    const { profile } = this.#options;
+    const profile = this.#profile;
     if (track.kind === "audio") {
       pc.addTransceiver(track, {
         direction: "sendonly",

@@ -1,17 +1,32 @@
-// Records a few seconds of one's own voice and plays them back: what the class will hear.
+// Records a few seconds of one's own voice and plays them back: what the class will hear. The
+// voice goes through the node where there is a way, else it stays on this machine.
 
 import { signal } from "@preact/signals";
+import type { Loop } from "./loop.ts";
 
 const RECORD_MS = 3_000;
 
 export class VoiceTest {
-  readonly state = signal<"idle" | "recording" | "playing">("idle");
+  readonly state = signal<"idle" | "connecting" | "recording" | "playing">("idle");
+  /** Which way the last voice took. */
+  readonly way = signal<"node" | "here" | undefined>(undefined);
 
-  async run(microphone: MediaStreamTrack, speaker: string): Promise<void> {
+  /** `through` gives the voice back from the node; where it can't, the voice is recorded here. */
+  async run(
+    microphone: MediaStreamTrack,
+    speaker: string,
+    through?: (microphone: MediaStreamTrack) => Promise<Loop>,
+  ): Promise<void> {
     if (this.state.peek() !== "idle") return;
-    this.state.value = "recording";
     try {
-      const sound = await record(microphone);
+      let loop: Loop | undefined;
+      if (through) {
+        this.state.value = "connecting";
+        loop = await through(microphone).catch(() => undefined);
+      }
+      this.state.value = "recording";
+      const sound = await record(loop?.track ?? microphone).finally(() => loop?.end());
+      this.way.value = loop ? "node" : "here";
       this.state.value = "playing";
       await play(sound, speaker);
     } finally {
@@ -20,16 +35,26 @@ export class VoiceTest {
   }
 }
 
-function record(microphone: MediaStreamTrack): Promise<Blob> {
-  return new Promise((resolve, reject) => {
-    const recorder = new MediaRecorder(new MediaStream([microphone]));
-    const parts: Blob[] = [];
-    recorder.ondataavailable = ({ data }) => parts.push(data);
-    recorder.onstop = () => resolve(new Blob(parts, { type: recorder.mimeType }));
-    recorder.onerror = () => reject(new Error("the microphone could not be recorded"));
-    recorder.start();
-    setTimeout(() => recorder.stop(), RECORD_MS);
-  });
+async function record(track: MediaStreamTrack): Promise<Blob> {
+  const stream = new MediaStream([track]);
+  // Browsers decode what comes from afar only while something plays it.
+  const quiet = new Audio();
+  quiet.muted = true;
+  quiet.srcObject = stream;
+  await quiet.play().catch(() => undefined);
+  try {
+    return await new Promise((resolve, reject) => {
+      const recorder = new MediaRecorder(stream);
+      const parts: Blob[] = [];
+      recorder.ondataavailable = ({ data }) => parts.push(data);
+      recorder.onstop = () => resolve(new Blob(parts, { type: recorder.mimeType }));
+      recorder.onerror = () => reject(new Error("the voice could not be recorded"));
+      recorder.start();
+      setTimeout(() => recorder.stop(), RECORD_MS);
+    });
+  } finally {
+    quiet.srcObject = null;
+  }
 }
 
 async function play(sound: Blob, speaker: string): Promise<void> {

@@ -11,6 +11,7 @@ export const zh = {
     camera: "镜头开",
     cameraOff: "镜头关",
     share: "共享",
+    document: "展台",
     stopShare: "停止共享",
     start: "上课",
     end: "下课",
@@ -87,6 +88,9 @@ export const zh = {
   away: "离开",
   praise: "表扬",
 
+  boardMode: "黑板模式",
+  boardModeText: "板书更清楚，动作会慢一些",
+
   remove: "请出课堂",
   removeTitle: (name: string) => `请 ${name} 离开课堂？`,
   removeText: "离开后，只有您同意才能再进来。",
@@ -117,6 +121,7 @@ export const en: typeof zh = {
     camera: "Cam on",
     cameraOff: "Cam off",
     share: "Share",
+    document: "Doc cam",
     stopShare: "Stop share",
     start: "Start",
     end: "End",
@@ -193,6 +198,9 @@ export const en: typeof zh = {
   unsilence: "Let write",
   away: "Away",
   praise: "Praise",
+
+  boardMode: "Blackboard mode",
+  boardModeText: "Writing stays sharp; movement is slower",
 
   remove: "Take out of the lesson",
   removeTitle: (name) => `Take ${name} out of the lesson?`,

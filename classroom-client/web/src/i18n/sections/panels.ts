@@ -129,6 +129,14 @@ export const zh = {
     suggested: "台上和刚回答的人",
   },
 
+  document: {
+    text: "把第二个摄像头或实物展台的画面送到各校大屏，字迹优先清楚。",
+    none: "没有找到第二个摄像头。请插上实物展台或摄像头，它会出现在这里。",
+    which: "摄像头",
+    camera: (n: number) => `摄像头 ${n}`,
+    show: "展示给全班",
+    stop: "停止展示",
+  },
   layout: {
     text: "远端大屏显示什么",
     keepAuto: "自动：随课堂切换",
@@ -284,6 +292,14 @@ export const en: typeof zh = {
     suggested: "On stage, or answered just now",
   },
 
+  document: {
+    text: "Shows a second camera, as one above a book, on every screen; sharp writing comes first.",
+    none: "No second camera. Plug in a document camera and it is listed here.",
+    which: "Camera",
+    camera: (n) => `Camera ${n}`,
+    show: "Show to the class",
+    stop: "Stop showing",
+  },
   layout: {
     text: "What the screens of the schools show",
     keepAuto: "Automatic: follows the lesson",

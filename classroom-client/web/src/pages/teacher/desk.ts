@@ -9,7 +9,7 @@ import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByTeacher } from "../../lesson/wanted.ts";
 import { FORMATS, type LocalMedia } from "../../media/local.ts";
 import { type MediaProblem, mediaProblem } from "../../media/problem.ts";
-import { PROFILES, type Publisher } from "../../media/publisher.ts";
+import { BOARD_MODE, PROFILES, type Publisher } from "../../media/publisher.ts";
 import { type Layout, type Member, type MemberCommand, schoolName } from "../../protocol/words.ts";
 import { notify, notifyRefused } from "../../ui/notices.tsx";
 
@@ -25,14 +25,36 @@ export type PanelName =
   | "groups"
   | "timer"
   | "praise"
-  | "chapters";
+  | "chapters"
+  | "document";
+
+/** Cameras of this machine beside the one that shows the teacher. */
+export function otherCameras(media: LocalMedia): MediaDeviceInfo[] {
+  const used = media.camera.value?.getSettings().deviceId;
+  return media.devices.value.filter(
+    ({ kind, deviceId }) => kind === "videoinput" && deviceId !== used,
+  );
+}
+
+const BOARD_MODE_KEY = "cloudschool.board-mode";
+
+/** Writing under a camera: every line of it counts, and it moves slowly. */
+const DOCUMENT = {
+  width: { ideal: 1920 },
+  height: { ideal: 1080 },
+  frameRate: { ideal: 10, max: 15 },
+};
 
 export class Desk {
   readonly session: LessonSession;
   readonly own: OwnCamera;
   readonly microphoneOn = signal(true);
   readonly cameraOn = signal(true);
+  /** The second source: a shared screen or the picture of another camera. */
   readonly screen = signal<MediaStreamTrack | undefined>(undefined);
+  readonly screenIs = signal<"screen" | "camera">("screen");
+  /** Sharpness over movement for what stands on a blackboard. Kept on this machine. */
+  readonly boardMode = signal(localStorage.getItem(BOARD_MODE_KEY) === "on");
   readonly screenProblem = signal<MediaProblem | undefined>(undefined);
   readonly panel = signal<PanelName | undefined>(undefined);
   /** Slides are about to be chosen: their tools are shown before there are any. */
@@ -54,6 +76,13 @@ export class Desk {
       if (track) track.enabled = this.cameraOn.value;
     });
     effect(() => {
+      const on = this.boardMode.value;
+      const track = this.own.media.camera.value;
+      if (track) track.contentHint = on ? "detail" : "";
+      this.own.publisher.tune(on ? BOARD_MODE : undefined);
+      localStorage.setItem(BOARD_MODE_KEY, on ? "on" : "off");
+    });
+    effect(() => {
       if (!session.inLesson.value) this.stopSharing();
     });
   }
@@ -69,27 +98,43 @@ export class Desk {
   }
 
   async share(): Promise<void> {
-    if (this.screen.peek()) {
-      this.stopSharing();
-      return;
-    }
+    const sharing = this.screen.peek() !== undefined && this.screenIs.peek() === "screen";
+    this.stopSharing();
+    if (sharing) return;
     this.screenProblem.value = undefined;
     try {
       const stream = await navigator.mediaDevices.getDisplayMedia({
         video: { frameRate: { ideal: 15, max: 30 } },
         audio: true,
       });
-      const [video] = stream.getVideoTracks();
-      if (!video) return;
-      video.contentHint = "detail";
-      video.onended = () => this.stopSharing();
-      this.screen.value = video;
-      this.#screenPublisher.start(stream.getTracks());
+      this.#share(stream, "screen");
     } catch (error) {
       const problem = mediaProblem(error, globalThis.isSecureContext);
       // Closing the browser's chooser is no fault.
       if (problem !== "denied") this.screenProblem.value = problem;
     }
+  }
+
+  /** Shows the class another camera, as one above a book, in place of a screen. */
+  async shareCamera(deviceId: string): Promise<void> {
+    this.stopSharing();
+    this.screenProblem.value = undefined;
+    try {
+      const video = { ...DOCUMENT, deviceId: { exact: deviceId } };
+      this.#share(await navigator.mediaDevices.getUserMedia({ video }), "camera");
+    } catch (error) {
+      this.screenProblem.value = mediaProblem(error, globalThis.isSecureContext);
+    }
+  }
+
+  #share(stream: MediaStream, what: "screen" | "camera"): void {
+    const [video] = stream.getVideoTracks();
+    if (!video) return;
+    video.contentHint = "detail";
+    video.onended = () => this.stopSharing();
+    this.screenIs.value = what;
+    this.screen.value = video;
+    this.#screenPublisher.start(stream.getTracks());
   }
 
   stopSharing(): void {

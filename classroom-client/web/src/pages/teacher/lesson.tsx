@@ -14,6 +14,7 @@ import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
+import { BoardMode } from "./board-mode.tsx";
 import type { Desk } from "./desk.ts";
 import { DoorKey, RemoveDialog } from "./door.tsx";
 import { OpenPanel } from "./panels/index.tsx";
@@ -111,6 +112,9 @@ export function Lesson({ desk }: { desk: Desk }) {
           }
         >
           <DevicePicker media={desk.media} />
+          <div class="devices-more">
+            <BoardMode desk={desk} />
+          </div>
         </Dialog>
       )}
     </div>

@@ -2,7 +2,7 @@
 // shown and the others found by name.
 
 import { useSignal } from "@preact/signals";
-import { Hand, MessageSquareOff, Mic, MicOff, Star, UserMinus, UserPlus, UserX } from "lucide";
+import { Hand, LogOut, MessageSquareOff, Mic, MicOff, Star, UserMinus, UserPlus } from "lucide";
 import { t } from "../../i18n/index.ts";
 import { deskWords } from "../../i18n/sections/desk.ts";
 import type { LessonState, Member } from "../../protocol/words.ts";
@@ -102,7 +102,7 @@ function Student({ desk, state, student }: { desk: Desk; state: LessonState; stu
         onClick={() => void desk.ask({ do: onStage ? "dismiss" : "call", member: student.id })}
       />
       <IconButton
-        icon={UserX}
+        icon={LogOut}
         name={`${deskWords.value.remove}: ${student.name}`}
         testId={`remove-${student.id}`}
         onClick={() => {

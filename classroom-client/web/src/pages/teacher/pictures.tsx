@@ -4,6 +4,7 @@
 import { useSignal } from "@preact/signals";
 import { VideoOff } from "lucide";
 import { t } from "../../i18n/index.ts";
+import { deskWords } from "../../i18n/sections/desk.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import { Video } from "../../ui/video.tsx";
@@ -42,7 +43,14 @@ function pictures(desk: Desk): Picture[] {
   });
   const screen = desk.screen.value;
   const own: Picture[] = screen
-    ? [{ id: "own-screen", label: words.ownScreen, track: screen, whole: true }]
+    ? [
+        {
+          id: "own-screen",
+          label: desk.screenIs.value === "camera" ? deskWords.value.tool.document : words.ownScreen,
+          track: screen,
+          whole: true,
+        },
+      ]
     : [];
   own.push({
     id: "own-camera",

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import {
   Bell,
   Bookmark,
+  BookOpen,
   ChartColumn,
   CircleHelp,
   Dices,
@@ -30,7 +31,7 @@ import { panelWords } from "../../i18n/sections/panels.ts";
 import { Button } from "../../ui/controls.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { useKeys } from "../../ui/keys.ts";
-import type { Desk, PanelName } from "./desk.ts";
+import { type Desk, otherCameras, type PanelName } from "./desk.ts";
 import { Tool } from "./tool.tsx";
 
 type ToolWord = keyof ReturnType<typeof deskWords.peek>["tool"];
@@ -63,7 +64,8 @@ export function Tools({ desk }: { desk: Desk }) {
   const live = state?.phase === "live";
   const microphoneOn = desk.microphoneOn.value && desk.media.microphone.value !== undefined;
   const cameraOn = desk.cameraOn.value && desk.media.camera.value !== undefined;
-  const sharing = desk.screen.value !== undefined;
+  const sharing = desk.screen.value !== undefined && desk.screenIs.value === "screen";
+  const showsCamera = desk.screen.value !== undefined && desk.screenIs.value === "camera";
 
   const toggleMicrophone = () => {
     if (!desk.media.microphone.peek()) void desk.own.retry();
@@ -85,6 +87,7 @@ export function Tools({ desk }: { desk: Desk }) {
     M: toggleMicrophone,
     V: toggleCamera,
     S: () => void desk.share(),
+    Z: otherCameras(desk.media).length > 0 ? () => desk.toggle("document") : undefined,
     K: () => desk.show("slides"),
     W: () => desk.show("board"),
     B: live ? undefined : start,
@@ -130,6 +133,18 @@ export function Tools({ desk }: { desk: Desk }) {
       >
         {sharing ? deskWords.value.tool.stopShare : deskWords.value.tool.share}
       </Tool>
+      {(otherCameras(desk.media).length > 0 || showsCamera) && (
+        <Tool
+          icon={BookOpen}
+          keyHint="Z"
+          testId="tool-document"
+          open={desk.panel.value === "document"}
+          busy={showsCamera}
+          onClick={() => desk.toggle("document")}
+        >
+          {deskWords.value.tool.document}
+        </Tool>
+      )}
       <span class="tools-line" />
       <Tool
         icon={Presentation}

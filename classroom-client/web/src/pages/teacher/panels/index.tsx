@@ -6,6 +6,7 @@ import type { Desk, PanelName } from "../desk.ts";
 import { QuizPanel } from "../quiz/panel.tsx";
 import { BuzzerPanel } from "./buzzer.tsx";
 import { ChaptersPanel } from "./chapters.tsx";
+import { DocumentPanel } from "./document.tsx";
 import { GroupsPanel } from "./groups.tsx";
 import { LayoutPanel } from "./layout.tsx";
 import type { ToolProps } from "./panel.tsx";
@@ -29,6 +30,7 @@ const PANELS: Record<PanelName, ComponentType<ToolProps>> = {
   timer: TimerPanel,
   praise: PraisePanel,
   chapters: ChaptersPanel,
+  document: DocumentPanel,
 };
 
 export function OpenPanel({ desk }: { desk: Desk }) {

@@ -1,0 +1,20 @@
+import { describe, expect, it } from "vitest";
+import { verdictOf } from "./node-check.ts";
+
+describe("the verdict on a line", () => {
+  it("is by its round trip as long as media gets through over UDP", () => {
+    expect(verdictOf(20, { by: "udp" })).toBe("good");
+    expect(verdictOf(81, { by: "udp" })).toBe("fair");
+    expect(verdictOf(251, { by: "udp" })).toBe("poor");
+  });
+
+  it("says what the network blocks", () => {
+    expect(verdictOf(20, { by: "tcp" })).toBe("tcp");
+    expect(verdictOf(20, { by: "none" })).toBe("none");
+    expect(verdictOf(undefined, undefined)).toBe("down");
+  });
+
+  it("is not held up by a node that says nothing of media", () => {
+    expect(verdictOf(20, undefined)).toBe("good");
+  });
+});
