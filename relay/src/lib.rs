@@ -37,6 +37,7 @@ mod listener;
 mod marking;
 pub mod measure;
 mod migration;
+mod other_way;
 mod outgoing;
 mod pacer;
 mod path;

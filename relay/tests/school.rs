@@ -191,6 +191,23 @@ async fn where_udp_is_blocked_the_trunk_comes_up_over_tcp_and_carries_media() {
 }
 
 #[tokio::test]
+async fn where_udp_falls_silent_in_mid_lesson_the_trunk_moves_to_tcp() {
+    let campus = Campus::new();
+    let (listener, line) = behind_a_firewall(&campus).await;
+    let mut dialer = campus.dialer(line.address);
+    let (first, _upper) = soon(async { tokio::join!(dialer.connect(), listener.accept()) }).await;
+    line.cut();
+    // Sooner than QUIC itself takes the connection for lost.
+    let reason = soon(first.0.closed()).await;
+    assert!(reason.contains("closed by this node"), "{reason}");
+    let (second, upper) = soon(async { tokio::join!(dialer.connect(), listener.accept()) }).await;
+    assert_eq!(listener.tunnel_stats().unwrap().borrow().open, 1);
+    second.0.send(Control::Keyframe { flow: 7 }).await.unwrap();
+    let (_trunk, mut upper) = upper.unwrap();
+    assert_eq!(soon(upper.control.recv()).await, Some(Control::Keyframe { flow: 7 }));
+}
+
+#[tokio::test]
 async fn a_measurement_finds_what_there_is() {
     let campus = Campus::new();
     let (listener, line) = behind_a_firewall(&campus).await;
