@@ -57,6 +57,8 @@ codes! {
     T06
     /// 分组讨论
     T07
+    /// 板书
+    T08
     /// 共享屏幕
     T09
     /// 使用资源
@@ -103,6 +105,7 @@ impl Code {
                 | Code::T05
                 | Code::T06
                 | Code::T07
+                | Code::T08
                 | Code::T09
                 | Code::T10
                 | Code::T11
@@ -311,7 +314,9 @@ mod tests {
             assert!(profile.codes[code.as_str()].produced, "{code}");
         }
         let produced = profile.codes.values().filter(|l| l.produced).count();
-        assert_eq!(produced, Code::ALL.len());
+        // The lesson's metrics are a document, no record.
+        assert!(profile.codes["M01"].produced);
+        assert_eq!(produced, Code::ALL.len() + 1);
     }
 
     #[test]

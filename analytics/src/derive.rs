@@ -191,6 +191,10 @@ impl Derivation {
             }
             EventBody::SlidesClosed { .. } => self.end_page(now, out),
             EventBody::BoardWriters { .. } => {}
+            EventBody::BoardDrawn { member, strokes, from_ms } => {
+                let since = Since { at_ms: *from_ms, ..now };
+                out.extend(self.drew(since, member, *strokes).map(|r| until(r, now.at_ms)));
+            }
             _ => self.derive_interaction(event, now, before, out),
         }
     }
@@ -224,6 +228,15 @@ impl Derivation {
         let id = format!("{}/{}", shown.deck, shown.page);
         record.object = Some(Object { kind: ObjectKind::Resource, id });
         out.push(until(record, now.at_ms));
+    }
+
+    /// What somebody wrote on the board: how much, never what.
+    fn drew(&self, since: Since, member: &MemberId, strokes: u32) -> Option<Behaviour> {
+        let record = self.act(since, member, Code::T08)?;
+        let id = format!("{}/{}", self.state.info.id, self.state.run);
+        let object = Some(Object { kind: ObjectKind::Board, id });
+        let result = Some(Outcome { response: Some(strokes.to_string()), ..Outcome::default() });
+        Some(Behaviour { object, result, ..record })
     }
 
     fn end_everything(&mut self, now: Since, out: &mut Vec<Behaviour>) {

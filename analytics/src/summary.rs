@@ -17,6 +17,8 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     pub profile: &'static str,
+    /// The code of the document: the lesson's metrics (课堂指标).
+    pub code: &'static str,
     pub as_of: Timestamp,
     pub lesson: Lesson,
     pub session: Option<Uuid>,
@@ -44,6 +46,8 @@ pub struct Lesson {
     pub teacher: String,
     pub campus: SchoolId,
     pub schools: Vec<SchoolId>,
+    /// What people call them.
+    pub school_names: BTreeMap<SchoolId, String>,
     pub phase: Phase,
     pub planned_minutes: Option<u32>,
     pub recording: Option<String>,
@@ -232,6 +236,7 @@ pub fn summary(
     let info = row.info.clone();
     Summary {
         profile: PROFILE,
+        code: "M01",
         as_of: Timestamp(now_ms),
         lesson: Lesson {
             id: info.id,
@@ -241,6 +246,7 @@ pub fn summary(
             teacher: info.teacher,
             campus: info.campus,
             schools: info.schools,
+            school_names: info.school_names,
             phase: row.phase,
             planned_minutes: info.planned_minutes,
             recording: row.recording.clone(),

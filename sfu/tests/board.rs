@@ -11,7 +11,7 @@ use cloudschool_protocol::event::EventBody;
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::socket::ByeReason;
+use cloudschool_protocol::socket::{ByeReason, ClientMessage};
 use common::{LESSON, Node, Page, Site, soon};
 use line::Line;
 use std::collections::BTreeMap;
@@ -465,4 +465,52 @@ async fn a_malicious_writer_harms_nobody() {
     assert_eq!(mallory.page.bye().await.0, ByeReason::Protocol);
     let state = home.page.state();
     assert_eq!(state.info.id.as_str(), LESSON);
+}
+
+#[tokio::test]
+async fn the_log_says_how_much_each_wrote_and_a_change_that_is_said_again_counts_once() {
+    let class = Class::new().await;
+    let token = class.site.token("w1", Role::Student, "school-01");
+    let mut pupil = class.pupil("w1").await;
+    let mut home = class.home("w2").await;
+    for _ in 0..3 {
+        pupil.draw().await;
+        home.draw().await;
+    }
+    pupil.until("its answers", |d| d.pending.is_empty()).await;
+    home.until("its answers", |d| d.pending.is_empty()).await;
+    // As a page does that did not hear of its last stroke.
+    let again = pupil.stroke(110);
+    pupil.send(again.clone()).await;
+    pupil.until("an answer", |d| d.pending.is_empty()).await;
+    pupil.pending.insert(99, again);
+    let pupil = pupil.again(&class.school, &token).await;
+    home.erase_own_first().await;
+    home.until("an answer", |d| d.pending.is_empty()).await;
+    for drawer in [pupil, home] {
+        let mut page = drawer.page;
+        page.say(&ClientMessage::Leave).await;
+        while page.hear().await.is_some() {}
+    }
+    let drawn = |name: &'static str| {
+        let log = class.site.log("campus");
+        let of = log.into_iter().filter_map(|event| match event.body {
+            EventBody::BoardDrawn { member, strokes, from_ms } if member.as_str() == name => {
+                Some((strokes, event.at_ms - from_ms))
+            }
+            _ => None,
+        });
+        of.collect::<Vec<_>>()
+    };
+    let both = async {
+        while drawn("w1").is_empty() || drawn("w2").is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("what was drawn in the log", both).await;
+    for name in ["w1", "w2"] {
+        let said = drawn(name);
+        let strokes: u32 = said.iter().map(|(strokes, _)| strokes).sum();
+        assert_eq!(strokes, 4, "{name}: {said:?}");
+    }
 }

@@ -73,6 +73,24 @@ fn who_looks_on_gives_no_record_and_nobody_is_named() {
 }
 
 #[test]
+fn what_was_drawn_is_an_interval_of_its_writer_with_how_much_and_never_what() {
+    let mut log = lesson();
+    let drawn = |from_ms| EventBody::BoardDrawn { member: id("wang"), strokes: 7, from_ms };
+    let last = log.last().unwrap().clone();
+    // Heard of just after the end, it is of the lesson.
+    let event = Event::new(last.seq + 1, Uuid::from_u128(808), last.at_ms, drawn(START + 16_000));
+    log.push(event);
+    let records = run(&log);
+    let [board] = of(&records, Code::T08)[..] else { panic!("{records:?}") };
+    board.check().unwrap();
+    assert_eq!((board.phase, board.start.0), (TeachingPhase::In, START + 16_000));
+    assert_eq!(board.end, Some(Timestamp(last.at_ms)));
+    assert_eq!(board.object.as_ref().unwrap().kind, ObjectKind::Board);
+    assert_eq!(board.result.as_ref().unwrap().response.as_deref(), Some("7"));
+    assert_eq!(board.actor, of(&records, Code::S01)[0].actor);
+}
+
+#[test]
 fn a_lesson_that_never_starts_writes_nothing() {
     assert_eq!(run(&lesson()[..5]), []);
 }

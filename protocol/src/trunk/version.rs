@@ -19,6 +19,9 @@ pub mod capability {
     pub const BOARD: &str = "board";
     /// Sends and takes assets, and passes on where the teacher points.
     pub const ASSETS: &str = "assets";
+    /// Takes [`Command::Speaks`](crate::command::Command::Speaks) and
+    /// [`Command::Drew`](crate::command::Command::Drew).
+    pub const REPORTS: &str = "reports";
 }
 
 /// What this release can do beyond [`VERSION`].
@@ -28,6 +31,7 @@ pub const CAPABILITIES: &[&str] = &[
     capability::CERTIFICATES,
     capability::BOARD,
     capability::ASSETS,
+    capability::REPORTS,
 ];
 
 /// The versions a release speaks, from `oldest` to `newest`.

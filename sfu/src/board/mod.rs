@@ -8,12 +8,14 @@
 //! Nothing here knows sockets, trunks or the lesson's rules: who may write is decided before.
 
 mod boards;
+mod drawn;
 mod exchange;
 mod journal;
 mod reader;
 mod replica;
 
 pub use boards::{Boards, Talk};
+pub use drawn::Drawn;
 pub use journal::as_of;
 pub use reader::{News, Reader};
 pub use replica::{Replica, Unusable};
@@ -169,12 +171,18 @@ impl Board {
     }
 
     /// Takes a change that `author`, who may write, made on a page of this node. Gives the
-    /// number to wait for with [`Self::stored`].
+    /// number to wait for with [`Self::stored`], and whether anything of it was new: a page that
+    /// comes back says again what it is not sure of.
     ///
     /// # Errors
     /// The [`Refusal`] to answer with; then nothing has changed. With
     /// [`Refusal::BoardTooFast`] the same may be sent again, after what goes before it.
-    pub fn write(&self, author: &Member, whose: Whose, change: &[u8]) -> Result<u64, Refusal> {
+    pub fn write(
+        &self,
+        author: &Member,
+        whose: Whose,
+        change: &[u8],
+    ) -> Result<(u64, bool), Refusal> {
         if change.len() > self.limits.change {
             return Err(Refusal::BoardTooLarge);
         }
@@ -187,11 +195,12 @@ impl Board {
         }
         let next = inner.replica.next_clocks();
         said.allowed(author_of(&author.id), author.role, next).map_err(refusal)?;
+        let before = inner.seq;
         self.take(&mut inner, whose, change).map_err(|error| {
             tracing::warn!(member = %author.id, %error, "a change of a board was not taken");
             Refusal::BoardMalformed
         })?;
-        Ok(inner.seq)
+        Ok((inner.seq, inner.seq > before))
     }
 
     /// Takes a change that another node told, judged there. Gives the number to wait for with

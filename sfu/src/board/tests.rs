@@ -68,7 +68,8 @@ async fn what_breaks_the_bounds_is_refused_and_the_board_is_as_it_was() {
     assert_eq!(board.write(&wang, whose, &erased), Err(Refusal::BoardNotYours));
     let first = pen.draw("p1", 9);
     assert_eq!(board.write(&wang, whose, &pen.draw("p1", 9)), Err(Refusal::BoardTooFast));
-    board.write(&wang, whose, &first).unwrap();
+    assert!(board.write(&wang, whose, &first).unwrap().1);
+    assert!(!board.write(&wang, whose, &first).unwrap().1, "said again it is nothing new");
     assert_eq!(strokes(&board.whole()).len(), 2);
     let mut pen = Pen::of("wang", 2);
     let full = loop {
@@ -107,7 +108,7 @@ async fn what_is_said_to_be_stored_is_there_after_a_restart() {
     let mut last = 0;
     // Enough for the whole to be kept as well.
     for _ in 0..40 {
-        last = board.write(&wang, 1, &pen.draw("p1", 20_000)).unwrap();
+        last = board.write(&wang, 1, &pen.draw("p1", 20_000)).unwrap().0;
         board.stored(last).await;
     }
     board.stored(last).await;

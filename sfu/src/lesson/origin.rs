@@ -8,7 +8,7 @@
 use super::feed::Feed;
 use super::log::EventLog;
 use super::registry::Board;
-use super::rules::{self, Limits};
+use super::rules::{self, Limits, Voices};
 use super::settled::Settled;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::{Event, EventBody};
@@ -65,7 +65,9 @@ impl Origin {
         let (requests, waiting) = mpsc::channel(QUEUE);
         let mut settled = Settled::default();
         settled.logged(events);
-        tokio::spawn(Task { feed, log: Some(log), limits, board, settled }.run(waiting));
+        let voices = Voices::default();
+        let task = Task { feed, log: Some(log), limits, board, settled, voices };
+        tokio::spawn(task.run(waiting));
         Self { requests }
     }
 
@@ -103,6 +105,8 @@ struct Task {
     limits: Limits,
     board: Board,
     settled: Settled,
+    /// Who speaks of those the screens may show.
+    voices: Voices,
 }
 
 impl Task {
@@ -110,7 +114,7 @@ impl Task {
         let mut batch = Vec::new();
         let mut not_before = 0;
         loop {
-            let due = rules::due(&self.feed.state()).map(|at| at.max(not_before));
+            let due = self.due().map(|at| at.max(not_before));
             tokio::select! {
                 biased;
                 received = waiting.recv_many(&mut batch, BATCH) => if received == 0 { return },
@@ -153,13 +157,23 @@ impl Task {
         }
     }
 
-    fn decide(&self, state: &mut State, events: &mut Vec<Event>, request: Request) -> Answer {
+    /// When something is to be done without being asked.
+    fn due(&self) -> Option<u64> {
+        let state = self.feed.state();
+        rules::due(&state).into_iter().chain(self.voices.due(&state)).min()
+    }
+
+    fn decide(&mut self, state: &mut State, events: &mut Vec<Event>, request: Request) -> Answer {
         match request {
             Request::Open(info, reply) => {
                 let bodies = rules::open(state, &info);
                 let outcome =
                     bodies.and_then(|b| rules::happen(state, events, decided_now(state, b)));
                 Answer::Outcome(reply, outcome)
+            }
+            Request::Command(Command::Speaks { member, speaks }, from, reply) => {
+                let heard = self.voices.heard(state, &member, speaks, &from, now_ms());
+                Answer::Outcome(reply, heard)
             }
             Request::Command(command, from, reply) => {
                 let (limits, now_ms) = (&self.limits, now_ms());
@@ -180,10 +194,11 @@ impl Task {
     }
 
     /// What ends by itself has ended, and the screens show what happens.
-    fn follow_up(&self, state: &mut State, events: &mut Vec<Event>) -> Result<(), Refusal> {
+    fn follow_up(&mut self, state: &mut State, events: &mut Vec<Event>) -> Result<(), Refusal> {
         let over = decided_now(state, rules::overdue(state, now_ms()));
         rules::happen(state, events, over)?;
-        let cut = decided_now(state, rules::cut(state).into_iter().collect());
+        let cut = rules::cut(state, &mut self.voices, now_ms());
+        let cut = decided_now(state, cut.into_iter().collect());
         rules::happen(state, events, cut)
     }
 

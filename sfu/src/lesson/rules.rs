@@ -18,7 +18,7 @@ mod talk;
 mod text;
 mod timing;
 
-pub use directing::cut;
+pub use directing::{Voices, cut};
 pub use door::may_enter;
 pub use timing::{due, overdue};
 

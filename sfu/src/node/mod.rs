@@ -15,6 +15,7 @@ mod rungs;
 mod speaking;
 mod spooling;
 mod taking;
+mod voices;
 mod watching;
 
 pub use layers::Watched;

@@ -1,14 +1,17 @@
 //! A page's part in the lesson's board: what it draws is judged and taken, what others draw is
 //! sent on, each at the page's own pace.
 
-use crate::board::{Board, News, Reader, Shown};
+use crate::board::{Board, Drawn, News, Reader, Shown};
 use crate::bucket::Bucket;
 use crate::http::state::App;
 use crate::lesson::LessonHandle;
 use cloudschool_protocol::board::{Frame, MAX_INK, MAX_PIECE, may_write};
+use cloudschool_protocol::command::Command;
+use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::Phase;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::{Lang, Refusal};
+use cloudschool_service::clock::now_ms;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
@@ -51,6 +54,8 @@ pub(super) struct BoardSeat {
     unanswered: VecDeque<(u64, u64)>,
     /// What is to be sent.
     outgoing: VecDeque<Frame>,
+    /// What the lesson has not heard of.
+    drawn: Drawn,
 }
 
 impl BoardSeat {
@@ -69,6 +74,7 @@ impl BoardSeat {
             early: VecDeque::new(),
             unanswered: VecDeque::new(),
             outgoing: VecDeque::new(),
+            drawn: Drawn::default(),
         }
     }
 
@@ -81,7 +87,10 @@ impl BoardSeat {
                 self.open = None;
                 self.opening = Some((opening, vector));
             }
-            Frame::Close => *self = Self::new(&self.app, &self.lesson, &self.me, self.lang),
+            Frame::Close => {
+                let drawn = std::mem::take(&mut self.drawn);
+                *self = Self { drawn, ..Self::new(&self.app, &self.lesson, &self.me, self.lang) };
+            }
             Frame::Ink { data, .. } => self.ink(data),
             Frame::Change { n, update } if self.opening.is_some() => {
                 if self.early.len() < WAITING && update.len() <= self.app.limits.board_change_bytes
@@ -132,7 +141,25 @@ impl BoardSeat {
         if !may_write(&state, &self.me.id) {
             return Err(Refusal::BoardReadOnly);
         }
-        open.board.write(&self.me, open.reader.whose(), update)
+        let (seq, new) = open.board.write(&self.me, open.reader.whose(), update)?;
+        if new {
+            self.drawn.wrote(now_ms());
+        }
+        Ok(seq)
+    }
+
+    /// What the page drew and the lesson has not heard of, to be said now.
+    pub(super) fn drew(&mut self) -> Option<Command> {
+        let (strokes, from_ms) = self.drawn.take()?;
+        let member = self.me.id.clone();
+        self.app.node.origin_takes_reports().then_some(Command::Drew { member, strokes, from_ms })
+    }
+
+    /// Tells the lesson what was drawn, beside everything else.
+    fn say_drawn(&mut self) {
+        let Some(drew) = self.drew() else { return };
+        let (lesson, node) = (self.lesson.clone(), self.app.node.clone());
+        tokio::spawn(async move { say(&lesson, drew, node.name()).await });
     }
 
     fn refuse(&mut self, n: u64, refusal: Refusal) {
@@ -189,8 +216,20 @@ impl BoardSeat {
                 self.opened(opened);
                 continue;
             }
-            let Some(open) = &mut self.open else { return std::future::pending().await };
-            match open.reader.news(open.ink_at).await {
+            let due = reached(self.drawn.due_ms());
+            let Some(open) = &mut self.open else {
+                due.await;
+                self.say_drawn();
+                continue;
+            };
+            let news = tokio::select! {
+                news = open.reader.news(open.ink_at) => news,
+                () = due => {
+                    self.say_drawn();
+                    continue;
+                }
+            };
+            match news {
                 News::Change => {
                     if let Some(change) = open.reader.changes() {
                         self.send_change(&change);
@@ -205,5 +244,20 @@ impl BoardSeat {
                 News::Stored => self.answer(),
             }
         }
+    }
+}
+
+/// Has the lesson hear what a member drew.
+pub(super) async fn say(lesson: &Arc<LessonHandle>, drew: Command, node: &NodeId) {
+    if let Err(refusal) = lesson.submit(drew, node).await {
+        tracing::info!(lesson = %lesson.id(), %refusal, "what was drawn is not in the log");
+    }
+}
+
+/// Waits until `at_ms`, milliseconds since the Unix epoch, or for ever.
+async fn reached(at_ms: Option<u64>) {
+    match at_ms {
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()))).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
 //! The conversation over a lesson socket: join, welcome, then events out and requests in.
 
-use super::board::BoardSeat;
+use super::board::{self, BoardSeat};
 use super::line::{Ending, Heard, Line, PING_EVERY, Sentence};
 use crate::bucket::Bucket;
 use crate::http::state::App;
@@ -66,6 +66,7 @@ pub(super) async fn run(
             Ending::Bye(ByeReason::Shutdown, Sentence::new(zh, en))
         }
     };
+    let drew = session.board.drew();
     drop(session);
     tracing::debug!(lesson = %lesson.id(), member = %claims.sub, ?ending, "a lesson socket ends");
     let (reason, wait) = match &ending {
@@ -73,6 +74,9 @@ pub(super) async fn run(
         Ending::Bye(ByeReason::Removed, _) => (LeaveReason::Removed, Duration::ZERO),
         // The seat is another's, or the member's when the node is back.
         Ending::Bye(ByeReason::Replaced | ByeReason::Shutdown, _) => {
+            if let Some(drew) = drew {
+                board::say(&lesson, drew, app.node.name()).await;
+            }
             return line.end(ending, lang).await;
         }
         _ if lesson.state().phase >= Phase::Ended => (LeaveReason::Ended, Duration::ZERO),
@@ -80,6 +84,9 @@ pub(super) async fn run(
     };
     // On its own, so that a shutdown need not wait for who may come back.
     tokio::spawn(async move {
+        if let Some(drew) = drew {
+            board::say(&lesson, drew, app.node.name()).await;
+        }
         tokio::time::sleep(wait).await;
         let leave = app.node.leave(lesson.id(), &claims.sub, reason);
         app.seats.rise(&hold, leave).await;

@@ -4,7 +4,7 @@ use super::Limits;
 use super::asked::running;
 use cloudschool_protocol::event::{EventBody, LeaveReason};
 use cloudschool_protocol::id::{MemberId, NodeId};
-use cloudschool_protocol::lesson::{PublishedTrack, State};
+use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
 use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::Refusal;
@@ -80,7 +80,8 @@ pub(super) fn publish(
     Ok(vec![EventBody::TrackPublished { track: track.clone(), codec, node }])
 }
 
-/// Somebody wrote on the board: one that is there, and the time it took not in the future.
+/// Somebody wrote on the board: one that is there, and the time it took not in the future. What
+/// was drawn just before the end is heard of just after it.
 pub(super) fn drew(
     state: &State,
     member: &MemberId,
@@ -89,7 +90,10 @@ pub(super) fn drew(
     from: &NodeId,
     now_ms: u64,
 ) -> Result<Vec<EventBody>, Refusal> {
-    running(state)?;
+    let in_time = state.ended_ms.is_some_and(|ended| from_ms <= ended);
+    if !(state.phase == Phase::Ended && in_time) {
+        running(state)?;
+    }
     let writer = state.members.get(member).filter(|m| m.node == *from);
     let writer = writer.ok_or(Refusal::NotAMember)?;
     if !writer.role.may_publish() {

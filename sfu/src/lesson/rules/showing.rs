@@ -58,6 +58,10 @@ pub(super) fn direct(asked: &Asked<'_>, layout: Layout, focus: Option<&MemberId>
     let (layout, focus) =
         if auto { (directing::choose(asked.state), None) } else { (layout, focus.cloned()) };
     let view = &asked.state.view;
+    if auto && view.auto && view.layout == layout {
+        // Whom it has cut to stays.
+        return Ok(vec![]);
+    }
     if view.layout == layout && view.focus == focus && view.auto == auto {
         return Ok(vec![]);
     }

@@ -1,5 +1,6 @@
 //! A lesson as its origin holds it, and what may happen in it.
 
+mod directing;
 mod door;
 mod interactions;
 mod rights;

@@ -91,6 +91,7 @@ fn the_screens_follow_what_happens_until_somebody_chooses() {
     use cloudschool_protocol::lesson::showing::Layout;
     let mut room = Room::live();
     room.join("wang", Role::Student, "school-01");
+    let cut = |state: &State| cut(state, &mut Voices::default(), 0);
     let cuts = |room: &mut Room| {
         let made = cut(&room.state);
         room.happen(made.into_iter().collect());
