@@ -17,7 +17,7 @@ build_packages=(
   gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
 test_packages=(
-  chromium ffmpeg fonts-noto-cjk gstreamer1.0-tools
+  chromium firefox-esr ffmpeg fonts-noto-cjk gstreamer1.0-tools
   # what forwarding is compared with, in a network of its own
   janus iproute2
   # independent WHIP and WHEP clients

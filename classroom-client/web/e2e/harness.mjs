@@ -112,8 +112,13 @@ export async function launch({ deny = false, autoplay = true, camera, fps = FPS 
     headless: true,
     args: [...COMMON, ...permission, `--autoplay-policy=${policy}`],
   });
-  launched.push(browser);
+  keep(browser);
   return browser;
+}
+
+/** Sees to it that a browser is closed with the others. */
+export function keep(browser) {
+  launched.push(browser);
 }
 
 export async function closeBrowsers() {
@@ -171,6 +176,15 @@ export async function visit(
   const [width, height] = size;
   const context = await browser.newContext({ viewport: { width, height }, locale: lang });
   const page = await context.newPage();
+  attend(name, page);
+  if (PAGES) await context.route(/^http:/, servePages);
+  if (before) await before(page);
+  await page.goto(url);
+  return page;
+}
+
+/** Has an eye on a page: what it shows is kept when a test fails, and what it complains about. */
+export function attend(name, page) {
   page.setDefaultTimeout(PATIENCE_MS);
   pages.set(name, page);
   page.on("pageerror", (error) => complaints.push(`${name}: ${error.message}`));
@@ -179,10 +193,6 @@ export async function visit(
     const expected = /Failed to load resource|WebSocket connection/.test(message.text());
     if (message.type() === "error" && !expected) complaints.push(`${name}: ${message.text()}`);
   });
-  if (PAGES) await context.route(/^http:/, servePages);
-  if (before) await before(page);
-  await page.goto(url);
-  return page;
 }
 
 function servePages(route) {

@@ -5,6 +5,8 @@ import { afterwards } from "./afterwards.mjs";
 import { appliance, configured, missing } from "./appliance.mjs";
 import { classroom } from "./class.mjs";
 import { entering } from "./entering.mjs";
+import { firefox, missing as withoutFirefox } from "./firefox.mjs";
+import { firstLoad } from "./first-load.mjs";
 import {
   closeBrowsers,
   complaints,
@@ -20,6 +22,7 @@ import { lesson } from "./lesson.mjs";
 import { narrowing } from "./narrowing.mjs";
 import { office } from "./office.mjs";
 import { slides } from "./slides.mjs";
+import { wholeLesson } from "./whole-lesson.mjs";
 
 /** Runs a part of the tests on an installation of its own. */
 async function installed(part) {
@@ -36,7 +39,7 @@ async function installed(part) {
   }
 }
 
-async function wholeLesson({ links }) {
+async function oneLesson({ links }) {
   const browser = await launch();
   await entering(browser, links);
   const closing = await lesson(browser, links);
@@ -45,12 +48,15 @@ async function wholeLesson({ links }) {
 
 /** By name: what runs, how its installation is prepared, and why it can't be tried here. */
 const PARTS = {
-  lesson: { run: wholeLesson },
+  lesson: { run: oneLesson },
   interactions: { run: interactions },
   class: { run: classroom },
   slides: { run: slides },
   office: { run: office },
   narrowing: { run: ({ links, data }) => narrowing(links, data) },
+  "whole-lesson": { run: wholeLesson },
+  "first-load": { run: firstLoad },
+  firefox: { run: firefox, missing: withoutFirefox },
   appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },
 };
 
@@ -58,7 +64,7 @@ const PARTS = {
 const named = process.argv.slice(2);
 for (const [name, part] of Object.entries(PARTS)) {
   if (named.length > 0 && !named.includes(name)) continue;
-  const why = part.missing?.();
+  const why = await part.missing?.();
   if (why) skip(name, why);
   else await installed(part);
 }

@@ -15,14 +15,17 @@ const SFU = join(BIN_DIR, "sfu");
 /** A port may be taken between being found and being used. */
 const TRIES = 3;
 
-/** Starts the node of `school`. Resolves when it is ready, which it is with its trunk. */
-export async function startSchool({ links, data }, school) {
+/**
+ * Starts the node of `school`, which takes media at `address`. Resolves when it is ready, which it
+ * is with its trunk.
+ */
+export async function startSchool({ links, data }, school, address = "127.0.0.1") {
   const tls = join(data, "tls", school);
   const ca = ["--dir", join(data, "ca"), "--out", tls];
   await run(SFU, ["ca", "issue", ...ca, "--node", school, "--kind", "edge", "--school", school]);
   const line = await startLink(links.trunk, "delay=10ms");
   for (let tries = 1; ; tries += 1) {
-    const node = await startNode({ links, data, school, tls, upstream: line.listen });
+    const node = await startNode({ links, data, school, tls, address, upstream: line.listen });
     try {
       await node.ready();
       return {
@@ -44,8 +47,8 @@ export async function startSchool({ links, data }, school) {
   }
 }
 
-async function startNode({ links, data, school, tls, upstream }) {
-  const [http, media] = [await freePort(), await freePort()];
+async function startNode({ links, data, school, tls, address, upstream }) {
+  const [http, media] = [await freePort("127.0.0.1"), await freePort(address)];
   const url = `http://127.0.0.1:${http}`;
   const settings = {
     NODE__NAME: school,
@@ -56,7 +59,7 @@ async function startNode({ links, data, school, tls, upstream }) {
     AUTH__LOCAL: links.issuer,
     HTTP__BIND: `127.0.0.1:${http}`,
     HTTP__PUBLIC_URL: url,
-    MEDIA__BIND: `127.0.0.1:${media}`,
+    MEDIA__BIND: `${address}:${media}`,
     LINKS__LIBRARY: links.recorder,
     LINKS__REPORT: links.analytics,
   };
@@ -98,11 +101,11 @@ async function startNode({ links, data, school, tls, upstream }) {
 }
 
 /** A port of this machine that nobody uses at this moment. */
-function freePort() {
+function freePort(address) {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(0, address, () => {
       const { port } = server.address();
       server.close(() => resolve(port));
     });
