@@ -11,10 +11,14 @@ import { withToken } from "./entry.ts";
 import type { LessonSession } from "./session.ts";
 
 /** The recording's address with the token, which only the library of this node may see. */
-function recordingLink(recording: string, library: string | undefined, token: string): string {
+function recordingLink(
+  recording: string,
+  library: string | undefined,
+  fragment: { token: string; review?: string },
+): string {
   const trusted = new URL(library ?? "", location.href);
   const url = new URL(recording, trusted);
-  return url.origin === trusted.origin ? withToken(url.href, { token }) : url.href;
+  return url.origin === trusted.origin ? withToken(url.href, fragment) : url.href;
 }
 
 /** A service's page for this lesson; a node may be configured with the service alone. */
@@ -24,7 +28,13 @@ function pageAt(service: string, page: string): string {
   return url.href;
 }
 
-export function Closing({ session }: { session: LessonSession }) {
+interface Props {
+  session: LessonSession;
+  /** What goes along to the recording: an observer's notes. */
+  review?: (() => string) | undefined;
+}
+
+export function Closing({ session, review }: Props) {
   const { socket, entry } = session;
   const state = socket.state.value;
   const { library, report } = socket.links.value;
@@ -37,6 +47,8 @@ export function Closing({ session }: { session: LessonSession }) {
     if (again) location.reload();
   }, [again]);
 
+  const noted = review?.() ?? "";
+  const along = noted === "" ? {} : { review: noted };
   const mayReport = role === "teacher" || role === "assistant" || role === "observer";
   return (
     <StopPage
@@ -50,7 +62,7 @@ export function Closing({ session }: { session: LessonSession }) {
               look="accent"
               icon={Clapperboard}
               testId="recording"
-              href={recordingLink(state.recording, library, entry.token)}
+              href={recordingLink(state.recording, library, { token: entry.token, ...along })}
             >
               {words.watch}
             </LinkButton>

@@ -2,7 +2,8 @@ import { signal } from "@preact/signals";
 import { KeyRound } from "lucide";
 import { libraryWords } from "../../i18n/sections/library.ts";
 import { boot } from "../../lesson/boot.ts";
-import { fragmentOf } from "../../lesson/entry.ts";
+import { fragmentOf, holderOf } from "../../lesson/entry.ts";
+import { readKept } from "../../review/book.ts";
 import { mount } from "../../ui/mount.tsx";
 import { StopPage } from "../../ui/stop.tsx";
 import { Catalogue } from "./catalogue.tsx";
@@ -10,10 +11,17 @@ import { Player } from "./player.tsx";
 import "./library.css";
 
 const { token } = boot();
+const fragment = fragmentOf(location.hash);
+const role = holderOf(token)?.role;
+/** Who judges lessons takes notes beside a recording; what was noted in the lesson comes along. */
+const review =
+  role === "observer" || role === "operator" ? readKept(fragment.get("review")) : undefined;
 /** The lesson whose recording the visitor came for, if any. */
-const lesson = fragmentOf(location.hash).get("lesson");
+const lesson = fragment.get("lesson");
 
-const open = signal(recordingOf(location.search));
+/** The recording that was asked for first: what was brought along is about it. */
+const came = recordingOf(location.search);
+const open = signal(came);
 
 function recordingOf(search: string): string | null {
   return new URLSearchParams(search).get("recording");
@@ -39,7 +47,13 @@ mount(() => {
     );
   }
   return open.value ? (
-    <Player key={open.value} id={open.value} token={token} onBack={() => show(null)} />
+    <Player
+      key={open.value}
+      id={open.value}
+      token={token}
+      review={open.value === came ? review : review && { notes: [] }}
+      onBack={() => show(null)}
+    />
   ) : (
     <Catalogue token={token} lesson={lesson} onOpen={show} />
   );

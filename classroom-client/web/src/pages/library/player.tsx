@@ -4,12 +4,14 @@
 import { useSignal } from "@preact/signals";
 import type Hls from "hls.js";
 import { ArrowLeft, CircleAlert } from "lucide";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { getBlob, getJson } from "../../http/get.ts";
 import { HttpProblem } from "../../http/problem.ts";
 import { clock, dateTime } from "../../i18n/format.ts";
 import { lang } from "../../i18n/index.ts";
 import { libraryWords } from "../../i18n/sections/library.ts";
+import { DeviceBook, type Kept } from "../../review/book.ts";
+import { Review } from "../../review/review.tsx";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { chapterAt, type Recording, recordingAddress } from "./api.ts";
@@ -17,16 +19,19 @@ import { chapterAt, type Recording, recordingAddress } from "./api.ts";
 interface Props {
   id: string;
   token: string;
+  /** What an observer brings along from the lesson; `undefined` for who does not judge lessons. */
+  review: Kept | undefined;
   onBack: () => void;
 }
 
-export function Player({ id, token, onBack }: Props) {
+export function Player({ id, token, review, onBack }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   const item = useSignal<Recording | undefined>(undefined);
   const failed = useSignal<string | undefined>(undefined);
   const ended = useSignal(false);
   const chapter = useSignal(-1);
   const captions = useSignal<{ lang: string; url: string }[]>([]);
+  const book = useMemo(() => review && new DeviceBook(localStorage, id, review), [id]);
   const words = libraryWords.value;
 
   useEffect(() => {
@@ -62,6 +67,9 @@ export function Player({ id, token, onBack }: Props) {
     };
   }, [id]);
 
+  const seek = (ms: number) => {
+    if (video.current) video.current.currentTime = Math.max(0, ms) / 1000;
+  };
   const recording = item.value;
   const facts = recording
     ? [
@@ -73,14 +81,14 @@ export function Player({ id, token, onBack }: Props) {
       ]
     : [];
   return (
-    <div class="library player-page" data-testid="player-page">
+    <div class={`library player-page ${book ? "player-reviewed" : ""}`} data-testid="player-page">
       <header class="library-head">
         <Button look="quiet" icon={ArrowLeft} onClick={onBack} testId="back">
           {words.back}
         </Button>
         <LanguageSwitch />
       </header>
-      <main>
+      <main class="player-main">
         <div class="frame player-frame">
           <video
             ref={video}
@@ -118,8 +126,17 @@ export function Player({ id, token, onBack }: Props) {
             </div>
           )}
         </div>
+        {recording && book && (
+          <Review
+            book={book}
+            nowMs={() => recording.startedMs + (video.current?.currentTime ?? 0) * 1000}
+            time={(atMs) => clock(Math.max(0, atMs - recording.startedMs))}
+            name={recording.lesson}
+            onSeek={(atMs) => seek(atMs - recording.startedMs)}
+          />
+        )}
         {recording && (
-          <>
+          <div class="player-about">
             <h1 class="player-title">{recording.title}</h1>
             <p class="player-facts">{facts.filter(Boolean).join(" · ")}</p>
             {recording.chapters && recording.chapters.length > 0 && (
@@ -132,9 +149,7 @@ export function Player({ id, token, onBack }: Props) {
                         type="button"
                         class="button button-quiet player-chapter"
                         aria-current={index === chapter.value ? "true" : undefined}
-                        onClick={() => {
-                          if (video.current) video.current.currentTime = startMs / 1000;
-                        }}
+                        onClick={() => seek(startMs)}
                       >
                         <span class="player-chapter-time">{clock(startMs)}</span>
                         <span>{title}</span>
@@ -144,7 +159,7 @@ export function Player({ id, token, onBack }: Props) {
                 </ol>
               </nav>
             )}
-          </>
+          </div>
         )}
         <p class="quiet" role="status" data-testid="player-state">
           {ended.value ? words.ended : ""}

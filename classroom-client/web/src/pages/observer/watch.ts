@@ -5,23 +5,15 @@ import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByClass } from "../../lesson/wanted.ts";
 import type { Score } from "../../protocol/interactions.ts";
 import type { MemberCommand } from "../../protocol/words.ts";
+import { type Book, type Draft, drafted, type ShownNote } from "../../review/book.ts";
+import { inOrder } from "../../review/notes.ts";
+import { readSheet } from "../../review/sheet.ts";
 import { notifyRefused } from "../../ui/notices.tsx";
-import { inOrder, type NoteLine } from "./notes.ts";
-import { readSheet } from "./sheet.ts";
 
-export interface ShownNote extends NoteLine {
-  key: string;
-  /** Not with the lesson yet. */
-  waits: boolean;
-}
-
-export class Watch {
+export class Watch implements Book {
   readonly session: LessonSession;
   /** What is being written, and when that began. */
-  readonly draft = signal<{ text: string; atMs: number | undefined }>({
-    text: "",
-    atMs: undefined,
-  });
+  readonly draft = signal<Draft>({ text: "", atMs: undefined });
   /** The sheet as it is being filled in; `undefined` until something was changed. */
   readonly sheet = signal<Score[] | undefined>(undefined);
   readonly #sheetKey: string;
@@ -50,8 +42,7 @@ export class Watch {
 
   /** What is written so far; the first letter sets its time. */
   write(text: string, nowMs: number): void {
-    const begun = text.trim() === "" ? undefined : (this.draft.peek().atMs ?? nowMs);
-    this.draft.value = { text, atMs: begun };
+    this.draft.value = drafted(this.draft.peek(), text, nowMs);
   }
 
   /** Takes the note that is written. */
@@ -67,6 +58,19 @@ export class Watch {
     this.sheet.value = sheet;
     if (sheet) localStorage.setItem(this.#sheetKey, JSON.stringify(sheet));
     else localStorage.removeItem(this.#sheetKey);
+  }
+
+  readonly submitted = computed(() => {
+    const { state, you } = this.session.socket;
+    return state.value?.sheets[you.value?.id ?? ""];
+  });
+
+  readonly sheetWaits = computed(() =>
+    this.session.socket.waiting.value.some(({ command }) => command.do === "score"),
+  );
+
+  submit(sheet: Score[]): void {
+    this.ask({ do: "score", sheet });
   }
 
   /** Asks something of the lesson; a refusal is shown. */

@@ -1,6 +1,6 @@
 // An observer's sheet: lines with points, changed here until they are submitted. Pure.
 
-import type { Score } from "../../protocol/interactions.ts";
+import type { Score } from "../protocol/interactions.ts";
 
 /** As the lesson takes it. */
 export const MOST_ROWS = 30;
