@@ -83,9 +83,14 @@ const DRAINED: f64 = 0.4;
 
 /// ... and somebody else keeps the line full when that is so most of this time: siblings of
 /// ours make queues too, but are gone within a second. He is gone when it is rarely so.
-const FOREIGN_SPAN: Duration = Duration::from_secs(5);
+const FOREIGN_SPAN: Duration = Duration::from_millis(2000);
 const FOREIGN: f64 = 0.6;
-const FOREIGN_NO_MORE: f64 = 0.3;
+const FOREIGN_NO_MORE: f64 = 0.1;
+
+/// From so much on it may be, and less is sent no more for the queue's sake until it is told,
+/// as long as such a share arrives: a little less is the other's queue that grows.
+const FOREIGN_MAYBE: f64 = 0.2;
+const FOREIGN_ARRIVES: f64 = 0.75;
 
 /// While sharing, whether the other is gone is tried this often, by sending so much less.
 const SHARING_TEST: Duration = Duration::from_secs(8);
@@ -96,10 +101,19 @@ const SHARING_TEST_RATE: f64 = 0.8;
 const SHARING_KEEP: f64 = 0.8;
 const SHARING_FLOOR: f64 = 0.4;
 
+/// Half of it is a fair share beside one download. More is taken only when that has made no
+/// losses for so many seconds: it does not fill what it leaves.
+const SHARING_FAIR: f64 = 0.5;
+const SHARING_UNUSED: f64 = 10.0;
+
 /// While sharing: loss over the line's usual that is a sign of a full queue, and loss that no
 /// single download causes: others hold their share as we do, and it is too much together.
 const SHARING_LOSS: f64 = 0.015;
 const SHARING_HEAVY_LOSS: f64 = 0.08;
+
+/// While sharing the queue overflows every few seconds; so much is lost at least, counted over
+/// the whole time.
+const SHARING_STEADY_LOSS: f64 = 0.005;
 
 /// A download's queue is empty now and then, and so what is held is held so much longer.
 const HELD_FOR: Duration = Duration::from_secs(30);
@@ -234,8 +248,9 @@ pub struct MediaController {
     /// How often lately the queue was somebody else's, 0..1.
     foreign: f64,
     shared_since: Instant,
-    /// Bytes/s held while sharing.
+    /// Bytes/s held while sharing, and a fair share.
     held: f64,
+    fair: f64,
     probe: Option<Probe>,
     next_probe: Instant,
     probe_again: Duration,
@@ -269,6 +284,7 @@ impl MediaController {
             foreign: 0.0,
             shared_since: now,
             held: 0.0,
+            fair: 0.0,
             probe: None,
             next_probe: now,
             probe_again: PROBE_AGAIN,
@@ -285,6 +301,7 @@ impl MediaController {
             min_rtt: self.min_rtt.get().unwrap_or_default(),
             queue: self.seen.queue,
             loss: self.seen.loss,
+            shared: self.mode == Mode::Sharing,
             reachable: true,
         }
     }
@@ -296,6 +313,7 @@ impl MediaController {
             send_rate: self.send_rate(),
             pad_to: self.pad_to(),
             steady_loss: self.steady_loss(),
+            shared: self.mode == Mode::Sharing,
         }
     }
 
@@ -313,7 +331,10 @@ impl MediaController {
     /// Share of packets lost, 0..1, over ten seconds: what the line does, not what happens on it.
     #[must_use]
     pub fn steady_loss(&self) -> f64 {
-        self.steady_loss
+        match self.mode {
+            Mode::Sharing => self.steady_loss.max(SHARING_STEADY_LOSS),
+            Mode::Starting | Mode::Alone => self.steady_loss,
+        }
     }
 
     /// Bytes/s to fill up to with padding; 0 for none.
@@ -424,7 +445,9 @@ impl MediaController {
         }
         let too_much = match self.mode {
             Mode::Sharing => self.sharing_too_much(now),
-            Mode::Starting | Mode::Alone => self.crowded() || self.drowning(),
+            Mode::Starting | Mode::Alone => {
+                self.crowded() && !self.maybe_foreign() || self.drowning()
+            }
         };
         if too_much {
             self.back_off(now, false);
@@ -500,7 +523,9 @@ impl MediaController {
         let quarter = self.meter.last(QUEUE_SPAN, Duration::ZERO);
         let drowning =
             quarter.loss() > COLLAPSE_LOSS.max(2.0 * self.usual()) && quarter.lost > 6 * self.mtu;
-        let stuck = self.crowded() && quarter.delivery_rate() < 0.6 * self.seen.sent;
+        // Who sends less because there is less to send is not stuck.
+        let sent = self.meter.last(QUEUE_SPAN, self.seen.rtt).send_rate().min(self.seen.sent);
+        let stuck = self.crowded() && quarter.delivery_rate() < 0.6 * sent;
         (drowning || stuck) && quarter.delivery_rate() * KEEP < self.send_rate()
     }
 
@@ -585,9 +610,12 @@ impl MediaController {
             drain.shown = self.meter.last(since, Duration::ZERO).delivery_rate();
             self.drain = Some(drain);
         }
-        if now >= drain.until {
+        let in_vain = self.mode != Mode::Sharing && self.maybe_foreign();
+        if now >= drain.until || in_vain {
             self.drain = None;
-            self.shared_since = now;
+            if self.mode == Mode::Sharing {
+                self.shared_since = now;
+            }
         }
     }
 
@@ -607,7 +635,11 @@ impl MediaController {
             && sent >= LESS * self.carried.min(MAX_RATE);
         let before = self.meter.last(QUEUE_SPAN, RATE_SPAN).rtt.unwrap_or_default();
         let fell = before.saturating_sub(self.base_rtt()).as_secs_f64() - queue.as_secs_f64();
-        let ours_would = (1.0 - sent / delivered.max(1.0)).max(0.05) * RATE_SPAN.as_secs_f64();
+        // What was carried when there was too much is carried still, and what is not sent of it
+        // empties a queue of ours.
+        let carries = if self.carried.is_finite() { self.carried } else { delivered };
+        let ours_would = (1.0 - sent / carries.max(1.0)).max(0.05) * RATE_SPAN.as_secs_f64();
+        let ours_would = ours_would.min(before.saturating_sub(self.base_rtt()).as_secs_f64());
         let draining = fell > DRAINED * ours_would;
         let foreign = queue > self.low() && !squeezed && !pushing && !draining;
         let step = STEP.div_duration_f64(FOREIGN_SPAN);
@@ -620,11 +652,17 @@ impl MediaController {
             self.mode = Mode::Sharing;
             self.drain = None;
             let lately = now.saturating_duration_since(self.shared_since) < HELD_FOR;
-            let held = if lately { self.held } else { 0.0 };
+            let (held, fair) = if lately { (self.held, self.fair) } else { (0.0, 0.0) };
             self.held = held.max(SHARING_FLOOR * self.best());
+            self.fair = fair.max(SHARING_FAIR * self.best());
             self.rate = self.rate.max(self.held);
             self.shared_since = now;
         }
+    }
+
+    /// The queue seems to be somebody else's.
+    fn maybe_foreign(&self) -> bool {
+        self.foreign > FOREIGN_MAYBE && self.seen.delivered >= FOREIGN_ARRIVES * self.seen.sent
     }
 
     fn sharing_too_much(&mut self, now: Instant) -> bool {
@@ -652,6 +690,11 @@ impl MediaController {
             want if want > 0.0 => HEADROOM * want.max(self.seen.sent),
             _ => MAX_RATE,
         };
+        let fair = self.mode == Mode::Sharing && self.climbing < SHARING_UNUSED;
+        let most = if fair { most.min(self.fair) } else { most };
+        if self.mode == Mode::Sharing && self.rate >= most {
+            self.climbing += seconds;
+        }
         if !used || self.rate >= most {
             return;
         }

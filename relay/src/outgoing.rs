@@ -285,6 +285,25 @@ impl Outgoing {
         }
     }
 
+    /// Sends once more, as far as there is room, what would be late by the time it was known to
+    /// be lost: where somebody else keeps the line's queue full, it overflows again and again.
+    fn send_copies(&self, waiting: &mut Waiting, now: Instant) {
+        let orders = self.gauge.orders();
+        if !orders.shared || waiting.has_held() {
+            return;
+        }
+        while waiting.pacer.room(now, orders.send_rate, false).is_ok() {
+            let again = waiting.send_copy(now, &self.connection);
+            if again == 0 {
+                break;
+            }
+            let spent = again + again.div_ceil(PIECE) * HEADERS;
+            waiting.pacer.spent(spent);
+            waiting.padded -= spent as f64;
+            add(&self.counters.frame_bytes_repeated, again as u64);
+        }
+    }
+
     /// Sends audio that was held, as far as it is not too old.
     fn release_audio(&self, waiting: &mut Waiting, now: Instant) {
         while !self.stuck() {
@@ -327,9 +346,11 @@ impl Outgoing {
                 waiting.sweep(now, &self.counters);
                 self.release(&mut waiting, now);
                 self.release_audio(&mut waiting, now);
+                self.send_copies(&mut waiting, now);
                 self.pad(&mut waiting, now);
-                let padding = self.gauge.orders().pad_to > 0.0;
-                let beat = (padding || !waiting.audio.is_empty()).then(|| now + BEAT);
+                let orders = self.gauge.orders();
+                let again = orders.pad_to > 0.0 || orders.shared && waiting.has_copies();
+                let beat = (again || !waiting.audio.is_empty()).then(|| now + BEAT);
                 waiting.next_look = waiting.look_again().into_iter().chain(beat).min();
                 waiting.next_look
             };
@@ -348,9 +369,10 @@ impl Outgoing {
         self.waiting().clear();
     }
 
-    /// Looks whether there is padding to send: the path has been looked at.
+    /// Looks whether there is padding or a copy to send: the path has been looked at.
     pub fn nudge(&self) {
-        if self.gauge.orders().pad_to > 0.0 {
+        let orders = self.gauge.orders();
+        if orders.pad_to > 0.0 || orders.shared {
             self.sooner.notify_one();
         }
     }

@@ -29,10 +29,11 @@ impl Pacer {
         Self { tokens: SMALL_BURST, at: now }
     }
 
-    /// Bytes to let go at once, or how long to wait; `rate` in bytes/s.
-    pub fn room(&mut self, now: Instant, rate: f64) -> Result<(), Duration> {
+    /// Whether something may go, or how long it is to wait; `rate` in bytes/s, `whole` when
+    /// whole frames go at once.
+    pub fn room(&mut self, now: Instant, rate: f64, whole: bool) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        let burst = if rate >= WHOLE_FRAMES { rate * BURST.as_secs_f64() } else { SMALL_BURST };
+        let burst = if whole { rate * BURST.as_secs_f64() } else { SMALL_BURST };
         // A debt from better times is not paid off at the rate of worse ones.
         self.tokens = (self.tokens + rate * FASTER * passed).clamp(-burst, burst);
         self.at = now;
@@ -64,10 +65,10 @@ mod tests {
             let mut pacer = Pacer::new(start);
             let mut sent = 0;
             for size in &sizes {
-                if let Err(wait) = pacer.room(now, rate) {
+                if let Err(wait) = pacer.room(now, rate, rate >= WHOLE_FRAMES) {
                     prop_assert!(wait <= Duration::from_secs(1), "{wait:?}");
                     now += wait;
-                    prop_assert_eq!(pacer.room(now, rate), Ok(()), "it says when");
+                    prop_assert_eq!(pacer.room(now, rate, rate >= WHOLE_FRAMES), Ok(()), "it says when");
                 }
                 pacer.spent(*size);
                 sent += size;
@@ -86,7 +87,7 @@ mod tests {
         let mut pacer = Pacer::new(start);
         let mut now = start;
         for _ in 0..31 {
-            while let Err(wait) = pacer.room(now, 37_500.0) {
+            while let Err(wait) = pacer.room(now, 37_500.0, false) {
                 now += wait;
             }
             pacer.spent(1200);

@@ -2,6 +2,7 @@
 //! whoever decides what crosses. The controller writes it at every acknowledgement, anyone
 //! reads it, and what the reader could use goes the other way.
 
+use crate::pacer::WHOLE_FRAMES;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct PathState {
     pub queue: Duration,
     /// Share of what was sent that was lost, 0..1, over about a second.
     pub loss: f64,
+    /// Somebody else keeps the line's queue full.
+    pub shared: bool,
     /// Whether the other end was heard lately. Everything else is what was true before, when
     /// it was not.
     pub reachable: bool,
@@ -35,10 +38,11 @@ impl PathState {
     }
 
     /// Whether what is lost can be sent again in time, but not what is lost again then: a loss
-    /// shows after a round trip and an eighth.
+    /// shows after a round trip and an eighth. The queue counts where it is there to stay.
     #[must_use]
     pub fn has_time_for_one_loss(&self) -> bool {
-        self.min_rtt.mul_f64(2.25) > self.deadline()
+        let rtt = if self.shared { self.rtt } else { self.min_rtt };
+        rtt.mul_f64(2.25) > self.deadline()
     }
 }
 
@@ -51,6 +55,16 @@ pub struct Orders {
     pub pad_to: f64,
     /// Share of packets the line loses, 0..1, over many seconds.
     pub steady_loss: f64,
+    /// Somebody else keeps the line's queue full: of what comes at once the end is lost.
+    pub shared: bool,
+}
+
+impl Orders {
+    /// Whether a frame goes all at once; else packet by packet.
+    #[must_use]
+    pub fn whole_frames(&self) -> bool {
+        self.send_rate >= WHOLE_FRAMES && !self.shared
+    }
 }
 
 /// Where a controller and the rest of the trunk tell each other what they know.

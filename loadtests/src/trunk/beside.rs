@@ -136,7 +136,7 @@ async fn tcp(plan: &RunPlan, profile: &str) -> Result<Shares> {
     let middle = middle_or_more(&lesson, seconds);
     let percent = |share: f64| share * 100.0;
     let checks = [
-        ("sound in time", percent(audio_in_time), 99.0),
+        ("sound in time", percent(audio_in_time), 99.5),
         ("frames in time", percent(video_in_time), 99.0),
         ("time with 500 kbit/s or more of picture", percent(middle), 90.0),
         ("the download's part of the line", percent(download / line), 25.0),

@@ -31,6 +31,9 @@ const PADDING_BURST: f64 = 6000.0;
 /// lost something: packets of two streams may go out in one another's.
 const OVERTAKEN_BY: u64 = 2;
 
+/// A copy goes so long after the first: a queue that overflows does so for a moment.
+const COPY_AFTER: Duration = Duration::from_millis(30);
+
 /// Flows that are remembered beyond their frames; more are of long ago.
 const FLOWS: usize = 1024;
 
@@ -379,6 +382,21 @@ impl Waiting {
         };
         let overtaken = self.open.iter_mut().filter(overtaken);
         overtaken.map(|frame| frame.write_again(connection)).sum()
+    }
+
+    /// Sends once more, before it is known to be lost, what QUIC was given a while ago and is not
+    /// through. Gives the bytes; 0 when there is nothing.
+    pub fn send_copy(&mut self, now: Instant, connection: &Connection) -> usize {
+        let due = |frame: &&mut Frame| {
+            frame.spare.is_some() && now.saturating_duration_since(frame.born) >= COPY_AFTER
+        };
+        let next = self.open.iter_mut().filter(due).min_by_key(|frame| frame.place);
+        next.map_or(0, |frame| frame.write_again(connection))
+    }
+
+    /// Whether there is anything to send once more.
+    pub fn has_copies(&self) -> bool {
+        self.open.iter().any(|frame| frame.spare.is_some())
     }
 
     pub fn send_padding(&mut self, connection: &Connection, mut frame: Frame) -> bool {

@@ -4,7 +4,7 @@
 
 use super::super::MediaController;
 use super::Sender;
-use crate::pacer::{Pacer, WHOLE_FRAMES};
+use crate::pacer::Pacer;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 const HEAD: usize = 64;
 const PIECE: usize = 1136;
 const AUDIO: usize = 128;
+
+/// A copy goes so long after the first.
+const APART: Duration = Duration::from_millis(30);
 
 /// What a trunk has to send.
 #[derive(Debug, Clone)]
@@ -35,7 +38,8 @@ impl Source {
 enum Load {
     /// A packet of audio and how many before it.
     Audio(usize, usize),
-    Piece(usize),
+    /// Of a frame, which.
+    Piece(usize, usize),
     Padding,
 }
 
@@ -48,9 +52,11 @@ struct Flying {
 struct Frame {
     born: Instant,
     layer: usize,
-    missing: usize,
+    /// Pieces that have not arrived.
+    missing: Vec<bool>,
     through: Option<Instant>,
-    /// Pieces not acknowledged.
+    /// Pieces not acknowledged, and how many.
+    unacked: Vec<bool>,
     open: usize,
     over: bool,
     key: bool,
@@ -96,10 +102,12 @@ pub struct Trunk {
     heard: Instant,
     probes: u32,
     audio_waiting: VecDeque<usize>,
-    again: VecDeque<usize>,
-    /// Pieces of frames in front of QUIC and in it.
-    held: VecDeque<(usize, usize)>,
-    pieces: VecDeque<(usize, usize)>,
+    again: VecDeque<(usize, usize)>,
+    /// Pieces of frames in front of QUIC and in it: which, and of how many bytes.
+    held: VecDeque<(usize, usize, usize)>,
+    pieces: VecDeque<(usize, usize, usize)>,
+    /// Pieces that are sent once more, and from when on.
+    copies: VecDeque<(Instant, usize, usize, usize)>,
     audio: Vec<(Instant, Option<Instant>)>,
     frames: Vec<Frame>,
     newest_through: Option<Instant>,
@@ -136,6 +144,7 @@ impl Trunk {
             again: VecDeque::new(),
             held: VecDeque::new(),
             pieces: VecDeque::new(),
+            copies: VecDeque::new(),
             audio: Vec::new(),
             frames: Vec::new(),
             newest_through: None,
@@ -191,11 +200,13 @@ impl Trunk {
             .frames
             .iter()
             .map(|f| {
-                waits_for = if f.key { f.through } else { waits_for.zip(f.through).map(|(a, b)| a.max(b)) };
+                waits_for =
+                    if f.key { f.through } else { waits_for.zip(f.through).map(|(a, b)| a.max(b)) };
                 waits_for.is_some_and(|at| at - f.born <= limit)
             })
             .collect();
-        let shown = self.frames.iter().zip(&could_be_shown).filter(|(f, ok)| counts(f.born) && **ok);
+        let shown =
+            self.frames.iter().zip(&could_be_shown).filter(|(f, ok)| counts(f.born) && **ok);
         let p95 = |keys: bool| {
             let mut ages: Vec<_> = frames
                 .iter()
@@ -278,18 +289,19 @@ impl Trunk {
         self.frames.push(Frame {
             born: now,
             layer: self.layer,
-            missing: pieces,
+            missing: vec![true; pieces],
             through: None,
+            unacked: vec![true; pieces],
             open: if leave_out { 0 } else { pieces },
             over: leave_out,
             key,
         });
         if !leave_out {
             let mut left = bytes as usize;
-            for _ in 0..pieces {
+            for piece in 0..pieces {
                 let size = left.min(PIECE);
                 left -= size;
-                self.held.push_back((id, size.max(20)));
+                self.held.push_back((id, piece, size.max(20)));
             }
         }
     }
@@ -297,19 +309,34 @@ impl Trunk {
     /// Lets frames into QUIC as the pacer does.
     fn release(&mut self, now: Instant) {
         let rate = self.controller.send_rate();
+        let whole = self.controller.orders().whole_frames();
         let frames = &self.frames;
-        self.held.retain(|(id, _)| !frames[*id].over);
-        while let Some((id, _)) = self.held.front().copied() {
-            if self.pacer.room(now, rate).is_err() {
-                break;
+        self.held.retain(|(id, ..)| !frames[*id].over);
+        while let Some((id, ..)) = self.held.front().copied() {
+            if self.pacer.room(now, rate, whole).is_err() {
+                return;
             }
-            while let Some((_, size)) = self.held.front().copied().filter(|(next, _)| *next == id) {
+            while let Some(next) = self.held.front().copied().filter(|(next, ..)| *next == id) {
                 self.held.pop_front();
-                self.pieces.push_back((id, size));
-                self.pacer.spent(size + HEAD);
-                if rate < WHOLE_FRAMES {
+                self.pieces.push_back(next);
+                self.pacer.spent(next.2 + HEAD);
+                if !whole {
                     break;
                 }
+            }
+        }
+        if !self.controller.orders().shared {
+            self.copies.clear();
+        }
+        while let Some((due, id, piece, size)) = self.copies.front().copied() {
+            if due > now || self.pacer.room(now, rate, false).is_err() {
+                return;
+            }
+            self.copies.pop_front();
+            if !self.frames[id].over && self.frames[id].unacked[piece] {
+                self.again.push_back((id, piece));
+                self.pacer.spent(size + HEAD);
+                self.padding_debt -= (size + HEAD) as f64;
             }
         }
     }
@@ -330,10 +357,11 @@ impl Trunk {
             self.in_flight -= size;
             bytes += size;
             latest = Some(at);
-            if let Load::Piece(id) = load
+            if let Load::Piece(id, piece) = load
                 && !self.frames[id].over
+                && self.frames[id].unacked[piece]
             {
-                self.again.push_back(id);
+                self.again.push_back((id, piece));
             }
         }
         if let Some(at) = latest {
@@ -345,19 +373,20 @@ impl Trunk {
         crate::redundancy::repeats(self.controller.steady_loss(), self.controller.send_rate())
     }
 
-    fn next_load(&mut self) -> Option<(Load, usize)> {
+    fn next_load(&mut self, now: Instant) -> Option<(Load, usize)> {
         if let Some(n) = self.audio_waiting.pop_front() {
             let repeats = self.repeats();
             return Some((Load::Audio(n, repeats), HEAD + AUDIO * (1 + repeats)));
         }
-        while let Some(id) = self.again.pop_front() {
+        while let Some((id, piece)) = self.again.pop_front() {
             if !self.frames[id].over {
-                return Some((Load::Piece(id), HEAD + PIECE));
+                return Some((Load::Piece(id, piece), HEAD + PIECE));
             }
         }
-        while let Some((id, size)) = self.pieces.pop_front() {
+        while let Some((id, piece, size)) = self.pieces.pop_front() {
             if !self.frames[id].over {
-                return Some((Load::Piece(id), HEAD + size));
+                self.copies.push_back((now + APART, id, piece, size));
+                return Some((Load::Piece(id, piece), HEAD + size));
             }
         }
         if self.padding >= 1200 {
@@ -391,7 +420,7 @@ impl Sender for Trunk {
         if !self.has_load() && !probing {
             return None;
         }
-        let (load, size) = self.next_load().unwrap_or((Load::Padding, 100));
+        let (load, size) = self.next_load(now).unwrap_or((Load::Padding, 100));
         let number = self.next;
         self.next += 1;
         self.quic_tokens -= size as f64;
@@ -411,10 +440,10 @@ impl Sender for Trunk {
                     self.audio[n].1.get_or_insert(now);
                 }
             }
-            Some(Load::Piece(id)) => {
+            Some(Load::Piece(id, piece)) => {
                 let frame = &mut self.frames[id];
-                frame.missing = frame.missing.saturating_sub(1);
-                if frame.missing == 0 {
+                frame.missing[piece] = false;
+                if !frame.missing.contains(&true) {
                     frame.through.get_or_insert(now);
                 }
             }
@@ -431,10 +460,11 @@ impl Sender for Trunk {
             self.in_flight -= size;
             self.rtt = self.rtt.mul_f64(0.875) + (now - at).mul_f64(0.125);
             self.controller.on_ack(now, at, size as u64);
-            if let Load::Piece(id) = load {
+            if let Load::Piece(id, piece) = load {
                 let frame = &mut self.frames[id];
-                frame.open = frame.open.saturating_sub(1);
-                if frame.open == 0 {
+                let first = std::mem::replace(&mut frame.unacked[piece], false);
+                frame.open = frame.open.saturating_sub(usize::from(first));
+                if first && frame.open == 0 {
                     let born = Some(frame.born);
                     self.newest_through = self.newest_through.max(born);
                 }
