@@ -5,6 +5,7 @@ import { t } from "../../i18n/index.ts";
 import { deskWords } from "../../i18n/sections/desk.ts";
 import { panelWords } from "../../i18n/sections/panels.ts";
 import { OwnCamera } from "../../lesson/own-camera.ts";
+import { sceneOf } from "../../lesson/scene.ts";
 import type { LessonSession } from "../../lesson/session.ts";
 import { wantedByTeacher } from "../../lesson/wanted.ts";
 import { FORMATS, type LocalMedia } from "../../media/local.ts";
@@ -84,6 +85,15 @@ export class Desk {
     });
     effect(() => {
       if (!session.inLesson.value) this.stopSharing();
+    });
+    let open = false;
+    effect(() => {
+      const state = session.socket.state.value;
+      const opened = state?.slides !== undefined && !open;
+      open = state?.slides !== undefined;
+      // Slides chosen now are to be seen, whatever the class was shown before.
+      if (!state || !opened || !this.choosingSlides.peek()) return;
+      if (sceneOf(state, "").big.show !== "slides") this.direct("slides-teacher");
     });
   }
 
