@@ -4,6 +4,7 @@
 import { afterwards } from "./afterwards.mjs";
 import { appliance, configured, missing } from "./appliance.mjs";
 import { classroom } from "./class.mjs";
+import { desk } from "./desk.mjs";
 import { entering } from "./entering.mjs";
 import { firefox, missing as withoutFirefox } from "./firefox.mjs";
 import { firstLoad } from "./first-load.mjs";
@@ -53,6 +54,7 @@ const PARTS = {
   class: { run: classroom },
   slides: { run: slides },
   office: { run: office },
+  desk: { run: desk },
   narrowing: { run: ({ links, data }) => narrowing(links, data) },
   "whole-lesson": { run: wholeLesson },
   "first-load": { run: firstLoad },

@@ -16,6 +16,11 @@ const role = holderOf(token)?.role;
 /** Who judges lessons takes notes beside a recording; what was noted in the lesson comes along. */
 const review =
   role === "observer" || role === "operator" ? readKept(fragment.get("review")) : undefined;
+if (fragment.has("review")) {
+  fragment.delete("review");
+  const rest = fragment.toString();
+  history.replaceState(null, "", `${location.pathname}${location.search}${rest && `#${rest}`}`);
+}
 /** The lesson whose recording the visitor came for, if any. */
 const lesson = fragment.get("lesson");
 

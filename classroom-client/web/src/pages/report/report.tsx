@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { clock, dateTime, percent, timeOfDay } from "../../i18n/format.ts";
 import { lang, t } from "../../i18n/index.ts";
 import { reportWords } from "../../i18n/sections/report.ts";
+import { schoolName } from "../../protocol/words.ts";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { runsOf, type Summary } from "./summary.ts";
 
@@ -95,7 +96,8 @@ function AttendanceTable({ summary }: { summary: Summary }) {
             return (
               <tr key={one.school} data-testid={`attendance-${one.school}`}>
                 <th scope="row">
-                  {one.school} <span class="tag">{siteWord(one.siteKind)}</span>
+                  {schoolName(summary.lesson, one.school)}{" "}
+                  <span class="tag">{siteWord(one.siteKind)}</span>
                 </th>
                 <td>
                   {one.attended
@@ -195,7 +197,7 @@ function TalkPart({ summary }: { summary: Summary }) {
           talk.bySchool.map((one) => ({
             ...one,
             key: one.school,
-            name: one.school,
+            name: schoolName(summary.lesson, one.school),
             tone: one.siteKind,
           })),
         )}
@@ -207,7 +209,9 @@ function TalkPart({ summary }: { summary: Summary }) {
 function TakingPart({ summary }: { summary: Summary }) {
   const words = reportWords.value;
   const floor = new Map(summary.floor.map((one) => [one.school, one]));
-  const never = summary.floor.filter((one) => one.times === 0).map((one) => one.school);
+  const never = summary.floor
+    .filter((one) => one.times === 0)
+    .map((one) => schoolName(summary.lesson, one.school));
   const separator = t.value.lang === "en" ? ", " : "、";
   return (
     <Part title={words.participation}>
@@ -227,7 +231,8 @@ function TakingPart({ summary }: { summary: Summary }) {
             return (
               <tr key={one.school}>
                 <th scope="row">
-                  {one.school} <span class="tag">{siteWord(one.siteKind)}</span>
+                  {schoolName(summary.lesson, one.school)}{" "}
+                  <span class="tag">{siteWord(one.siteKind)}</span>
                 </th>
                 <td class="number">{words.times(one.raised)}</td>
                 <td class="number">{words.times(one.answered)}</td>

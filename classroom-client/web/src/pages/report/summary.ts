@@ -40,6 +40,7 @@ export interface Summary {
     teacher: string;
     campus: string;
     schools: string[];
+    schoolNames?: Record<string, string>;
     phase: "scheduled" | "open" | "live" | "ended" | "archived";
     plannedMinutes: number | null;
     recording: string | null;
