@@ -1,15 +1,19 @@
-//! The native classroom client. For now it has one command: `play` publishes a moving test
-//! picture and a tone into a lesson, from GStreamer over WHIP.
+//! The native classroom client. `play` publishes a moving test picture and a tone into a lesson,
+//! from GStreamer over WHIP; `assist` sits in it as an assistant whose ears and mouth are another
+//! program's.
 
+mod assist;
+#[cfg(feature = "play")]
+mod play;
+#[cfg(feature = "play")]
 mod source;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use classroom_client::publish::{Endpoint, Outgoing, Publication, PublishError};
 use cloudschool_protocol::id::LessonId;
+use cloudschool_protocol::media::{Kind, TrackId};
 use reqwest::Url;
-use reqwest::header::{ACCEPT_LANGUAGE, HeaderValue};
-use source::{Packets, Source, Streams};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Publish a test picture and a tone into a lesson.
+    #[cfg(feature = "play")]
     Play {
         /// The node's address, as in http://127.0.0.1:8090
         #[arg(long)]
@@ -37,6 +42,34 @@ enum Command {
         /// Stop after this many seconds; without it, on Ctrl-C.
         #[arg(long)]
         seconds: Option<u64>,
+    },
+    /// Give the sound of a lesson to a command, and post the captions it writes.
+    ///
+    /// The command reads 16-bit little endian samples, 16000 a second, one channel, from its
+    /// standard input and writes a JSON object a line: {"text": "...", "start": 1.5, "end": 2.25},
+    /// in seconds from the first sample. docs/assistant-program.md has the rest.
+    Assist {
+        /// The node's address, as in http://127.0.0.1:8090
+        #[arg(long)]
+        node: Url,
+        /// The lesson.
+        #[arg(long)]
+        lesson: LessonId,
+        /// An assistant's token for the lesson; better in the environment.
+        #[arg(long, env = "CLOUDSCHOOL_TOKEN", hide_env_values = true)]
+        token: String,
+        /// The microphone to hear, as in room-301/microphone; the teacher's when left out.
+        #[arg(long)]
+        hear: Option<TrackId>,
+        /// Language of the captions.
+        #[arg(long, default_value = "zh-CN")]
+        lang: String,
+        /// Propose a page of slides that is shown for so many seconds as a chapter.
+        #[arg(long, value_name = "SECONDS")]
+        chapters: Option<u64>,
+        /// The command and its arguments, after --
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
     },
 }
 
@@ -59,60 +92,16 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Play { node, lesson, token, seconds } => play(node, &lesson, token, seconds).await,
+        #[cfg(feature = "play")]
+        Command::Play { node, lesson, token, seconds } => {
+            play::play(node, &lesson, token, seconds).await
+        }
+        Command::Assist { node, lesson, token, hear, lang, chapters, command } => {
+            let sound = hear.as_ref().is_none_or(|track| track.kind() == Kind::Audio);
+            ensure!(sound, "--hear names no microphone");
+            let chapters = chapters.map(Duration::from_secs);
+            let settings = assist::Settings { node, lesson, token, hear, lang, chapters, command };
+            assist::run(settings).await
+        }
     }
-}
-
-async fn play(node: Url, lesson: &LessonId, token: String, seconds: Option<u64>) -> Result<()> {
-    let url = node.join(&format!("/whip/{lesson}")).context("--node is not a web address")?;
-    let (source, Streams { video, audio, mut failure }) = Source::new()?;
-    let http = client()?;
-    let publication = Publication::start(&http, Endpoint { url, token })
-        .await
-        .with_context(|| format!("publishing into {lesson} at {node}"))?;
-    source.start()?;
-    eprintln!("publishing into {lesson} at {node}; Ctrl-C ends it");
-
-    let ended: Result<()> = tokio::select! {
-        sent = forward(publication.video(), video) => sent.map_err(Into::into),
-        sent = forward(publication.audio(), audio) => sent.map_err(Into::into),
-        () = answer_keyframe_requests(publication.video(), &source) => Ok(()),
-        failed = failure.wait() => Err(failed),
-        lost = publication.lost() => Err(lost.into()),
-        () = time_is_up(seconds) => Ok(()),
-        signal = tokio::signal::ctrl_c() => signal.context("waiting for Ctrl-C"),
-    };
-    source.stop();
-    let stopped = publication.stop().await;
-    ended?;
-    match stopped {
-        Ok(()) => Ok(()),
-        Err(error) => bail!("the node did not take the end of the session: {error}"),
-    }
-}
-
-async fn forward(track: &Outgoing, mut packets: Packets) -> Result<(), PublishError> {
-    while let Some(packet) = packets.recv().await {
-        track.send(packet).await?;
-    }
-    Ok(())
-}
-
-async fn answer_keyframe_requests(track: &Outgoing, source: &Source) {
-    while track.keyframe_requested().await.is_some() {
-        source.request_keyframe();
-    }
-}
-
-async fn time_is_up(seconds: Option<u64>) {
-    match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Refusals are shown to whoever runs this on a terminal: in English, as everything else here.
-fn client() -> Result<reqwest::Client> {
-    let english = [(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))].into_iter().collect();
-    Ok(reqwest::Client::builder().default_headers(english).build()?)
 }

@@ -5,7 +5,7 @@
 
 pub mod demo;
 pub mod forward;
-pub mod lesson_client;
+pub use classroom_client::lesson_client;
 pub mod link;
 pub mod media;
 pub mod publisher;

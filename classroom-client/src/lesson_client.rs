@@ -10,7 +10,7 @@ use cloudschool_protocol::socket::{ByeReason, ClientMessage, SchoolRung, ServerM
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -55,7 +55,11 @@ pub struct LessonClient {
     state: watch::Receiver<State>,
     events: broadcast::Sender<Event>,
     rungs: RungsTold,
+    farewell: Farewell,
 }
+
+/// Why the node closed the socket, once it has.
+type Farewell = Arc<OnceLock<(ByeReason, String)>>;
 
 /// What a teacher's page was told of what reaches schools, and when.
 type RungsTold = Arc<Mutex<Vec<(Instant, Vec<SchoolRung>)>>>;
@@ -96,16 +100,18 @@ impl LessonClient {
         let (state_tx, state) = watch::channel(state);
         let (events, _) = broadcast::channel(EVENTS);
         let rungs = RungsTold::default();
+        let farewell = Farewell::default();
         let follower = Follower {
             socket,
             asked,
             state: state_tx,
             events: events.clone(),
             rungs: rungs.clone(),
+            farewell: farewell.clone(),
             waiting: HashMap::new(),
         };
         tokio::spawn(follower.run());
-        Ok(Self { you, ask, state, events, rungs })
+        Ok(Self { you, ask, state, events, rungs, farewell })
     }
 
     /// The member as the node sees it.
@@ -145,6 +151,12 @@ impl LessonClient {
     /// Waits until the node closes the socket.
     pub async fn closed(&self) {
         self.ask.closed().await;
+    }
+
+    /// Why the node closed the socket, when it has said so.
+    #[must_use]
+    pub fn farewell(&self) -> Option<&(ByeReason, String)> {
+        self.farewell.get()
     }
 
     /// Asks something of the lesson.
@@ -219,6 +231,7 @@ struct Follower {
     state: watch::Sender<State>,
     events: broadcast::Sender<Event>,
     rungs: RungsTold,
+    farewell: Farewell,
     waiting: HashMap<u64, oneshot::Sender<ServerMessage>>,
 }
 
@@ -288,7 +301,11 @@ impl Follower {
                 told.push((Instant::now(), schools));
                 Ok(())
             }
-            ServerMessage::Bye { reason, message } => Err(LessonError::Bye { reason, message }),
+            ServerMessage::Bye { reason, message } => {
+                // It says so once.
+                let _first = self.farewell.set((reason, message.clone()));
+                Err(LessonError::Bye { reason, message })
+            }
             _ => Ok(()),
         }
     }
