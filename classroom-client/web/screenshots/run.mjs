@@ -3,7 +3,7 @@
 //
 // `node screenshots/run.mjs zh-CN` takes those of one language.
 
-import { mkdir, rm } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { closeBrowsers, launch, ROOT, startStack } from "../e2e/harness.mjs";
 import { drawCameras } from "./drawn.mjs";
@@ -21,7 +21,7 @@ for (const [lang, words] of Object.entries(WORDS)) {
   const out = join(OUT, lang);
   await rm(out, { recursive: true, force: true });
   for (const scheme of ["light", "dark"]) await mkdir(join(out, scheme), { recursive: true });
-  const stack = await startStack();
+  const stack = await startStack((data) => called(words.schools, data));
   try {
     const cameras = await drawCameras(await launch(), stack.data);
     await tour({ stack, lang, words, cameras, shoot: camera(out) });
@@ -49,4 +49,19 @@ function camera(out) {
     }
     await page.emulateMedia({ colorScheme: "light" });
   };
+}
+
+/** The installation's configuration, with schools called as in the language of the pictures. */
+async function called(schools, data) {
+  const configs = join(data, "configs");
+  await cp(join(ROOT, "configs"), configs, { recursive: true });
+  const file = join(configs, "campus.toml");
+  const table = Object.entries(schools).map(([id, name]) => `${id} = ${JSON.stringify(name)}`);
+  const before = await readFile(file, "utf8");
+  const named = before.replace(
+    /^\[schools\]\n(?:[\w-]+ = .*\n)*/m,
+    `[schools]\n${table.join("\n")}\n`,
+  );
+  await writeFile(file, named);
+  return ["--configs", configs];
 }

@@ -124,6 +124,9 @@ async function begin({ links, words, open, cameras, shoot }) {
   );
   await plays(teacher, "own-camera");
   await byId(teacher, "line-verdict").and(teacher.locator(".tone-good")).waitFor();
+  await byId(teacher, "try-voice").click();
+  await byId(teacher, "voice-way").waitFor();
+  await teacher.locator('[data-testid="try-voice"]:enabled').waitFor();
   await shoot(teacher, "teacher-check", { dark: true });
   await byId(teacher, "enter").click();
   await byId(teacher, "teacher").waitFor();
@@ -436,18 +439,13 @@ async function together({ words, shoot }, { teacher, screen, student, helper, cl
   await byId(teacher, "middle-slides").click();
   await class_.chen.ask({ do: "raise-hand" });
   await byId(teacher, "call-hand-chen").click();
-  await byId(student, "hand").click();
-  await byId(teacher, "call-hand-wang")
-    .waitFor()
-    .catch(() => undefined);
-  if (await byId(teacher, "call-hand-wang").count()) {
-    await byId(teacher, "call-hand-wang").click();
-    await byId(student, "called-dialog").waitFor();
-    await shoot(student, "student-called");
-    await byId(student, "consent-both").click();
-    await plays(teacher, "big-video").catch(() => undefined);
-    await shoot(student, "student-on-stage");
-  }
+  await byId(teacher, "call-hand-wang").click();
+  await byId(student, "called-dialog").waitFor();
+  await shoot(student, "student-called");
+  await byId(student, "consent-both").click();
+  await byId(student, "own-video").waitFor();
+  await plays(student, "own-video");
+  await shoot(student, "student-on-stage");
   await byId(teacher, "clear-stage").click();
 }
 
@@ -534,6 +532,12 @@ async function after(
   await shoot(teacher, "teacher-closing");
   await shoot(screen, "classroom-closing");
   await shoot(student, "student-closing", { dark: true });
+  await byId(observer, "recording").click();
+  await byId(observer, "note-list").waitFor();
+  await observer.waitForFunction(
+    () => document.querySelector('[data-testid="player"]')?.currentTime > 2,
+  );
+  await shoot(observer, "observer-replay", { dark: true });
   const reader = { id: "li", name: words.teacher, role: "teacher", school: CAMPUS };
   const token = await sign(links, reader);
   const library = await visit(

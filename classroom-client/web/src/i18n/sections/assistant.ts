@@ -51,6 +51,14 @@ export const zh = {
   unmute: "打开",
   noRoom: "本校教室的大屏还没有进入课堂",
 
+  members: (n: number) => `用自己设备的同学：${n} 人`,
+  noMembers: "本校还没有同学用自己的设备进入",
+  remove: "请出课堂",
+  removeTitle: (name: string) => `请 ${name} 离开课堂？`,
+  removeText: "离开后，只有您或老师同意才能再进来。",
+  removed: "已请出",
+  letIn: "允许再次进入",
+
   chat: "聊天",
   support: "呼叫技术支持",
   supportHow: "选一项，会发给老师；也可以写几句。",
@@ -115,6 +123,14 @@ export const en: typeof zh = {
   mute: "Mute",
   unmute: "Open it",
   noRoom: "The big screen of this school is not in the lesson yet",
+
+  members: (n) => `With a device of their own: ${n}`,
+  noMembers: "Nobody of this school has come in with a device yet",
+  remove: "Take out",
+  removeTitle: (name) => `Take ${name} out of the lesson?`,
+  removeText: "They can come in again only when you or the teacher let them.",
+  removed: "taken out",
+  letIn: "Let in again",
 
   chat: "Chat",
   support: "Technical help",

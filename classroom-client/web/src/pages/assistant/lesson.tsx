@@ -18,6 +18,7 @@ import { notify } from "../../ui/notices.tsx";
 import { Attendance } from "./attendance.tsx";
 import { QuizCounts, Understood } from "./count.tsx";
 import type { Helper } from "./helper.ts";
+import { Members } from "./members.tsx";
 import { countOf } from "./roster.ts";
 
 interface Props {
@@ -57,6 +58,7 @@ export function Lesson({ helper }: Props) {
         {!asked && <QuizCounts helper={helper} />}
         <Understood helper={helper} />
         <Microphones helper={helper} />
+        <Members helper={helper} />
         <div class="assistant-foot">
           <LanguageSwitch />
         </div>
