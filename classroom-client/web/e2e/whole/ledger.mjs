@@ -17,6 +17,7 @@ const LINES = {
   "slides.opened": ({ by }) => by,
   "slides.turned": ({ page }) => page,
   "slides.closed": () => "",
+  "board.drawn": ({ member }) => member,
   "board.writers": ({ writers }) => writers,
   "view.directed": ({ by, layout }) => `${by} ${layout}`,
   "question.asked": ({ text }) => text,

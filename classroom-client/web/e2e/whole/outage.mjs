@@ -1,21 +1,13 @@
 // One school loses its line in the middle of a poll. Its own class goes on, the others don't
 // notice, and when the line is back everything it did is there, once.
 
-import { byId, expect, moves, until, watched } from "../harness.mjs";
+import { byId, expect, moves } from "../harness.mjs";
 import { bars, count } from "./asking.mjs";
 import { FAR, idOf, ROOMS, STUDENTS } from "./crew.mjs";
 
 const [TEACHER, ROOM2, HELPER] = ["teacher", "room2", "helper"].map(idOf);
 const [HOME, NEAR, FAR_STUDENT] = STUDENTS.map(idOf);
 const MEANWHILE = "我们这边还在上课";
-
-/** Ten more frames than now. */
-async function goesOn(page, track) {
-  const { framesDecoded } = await watched(page, track);
-  await until(`${track} goes on`, async () => {
-    return (await watched(page, track))?.framesDecoded >= framesDecoded + 10;
-  });
-}
 
 export async function outage(crew, ledger, school) {
   const { teacher, room2, helper, home, near, far } = crew.pages;
@@ -36,7 +28,7 @@ export async function outage(crew, ledger, school) {
   const saidAfter = performance.now() - cutAt;
 
   // The school's own class: it sees its room, answers, is counted, and talks.
-  await goesOn(far, `${ROOM2}/camera`);
+  await moves(far, `${ROOM2}/camera`);
   await byId(far, "pick-B").click();
   await far.locator('[data-testid="item-0"] [data-standing="counted"]').waitFor();
   await count(helper, [3, 4, 5, 6]);
@@ -53,7 +45,7 @@ export async function outage(crew, ledger, school) {
   // The others: the lesson goes on for them, and nothing of the school is made up.
   await byId(home, "pick-C").click();
   await bars(teacher, [1, 0, 1, 0]);
-  await crew.on(["room1", "home", "observer"], (page) => goesOn(page, `${TEACHER}/camera`));
+  await crew.on(["room1", "home", "observer"], (page) => moves(page, `${TEACHER}/camera`));
   await crew.gone(["teacher", "room1", "home", "near", "observer"], "banner");
   expect((await byId(teacher, `hand-${FAR_STUDENT}`).count()) === 0, "a hand crossed a cut line");
 
@@ -67,7 +59,7 @@ export async function outage(crew, ledger, school) {
   await said.waitFor();
   expect((await said.count()) === 1, "it was said twice");
   await byId(teacher, `room-${ROOM2}`).waitFor();
-  await goesOn(teacher, `${ROOM2}/camera`);
+  await moves(teacher, `${ROOM2}/camera`);
   await crew.on(["room2", "far"], (page) => moves(page, `${TEACHER}/camera`));
   await byId(teacher, "quiz-reveal").click();
   await crew.show([...STUDENTS, ...ROOMS], "result");

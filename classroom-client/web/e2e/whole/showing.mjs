@@ -1,7 +1,7 @@
 // What the teacher shows: slides, the board, the own screen. Each is on every page that shows the
 // lesson.
 
-import { byId, expect, moves, until } from "../harness.mjs";
+import { byId, moves, until } from "../harness.mjs";
 import { pdfOf } from "../pdf.mjs";
 import { idOf, SEEING } from "./crew.mjs";
 
@@ -27,9 +27,11 @@ export async function slides(crew, ledger) {
   await byId(teacher, "slides-next").click();
   await crew.on(ALL, (page) => seen(page, 2));
   ledger.did(`slides.opened ${TEACHER}`, "slides.turned 2");
-  const small = await byId(crew.pages.near, "slide").evaluate((img) => img.naturalWidth);
-  const full = await byId(crew.pages.home, "slide").evaluate((img) => img.naturalWidth);
-  expect(small < full, `who saves data is sent ${small} px, others ${full} px`);
+  const width = (page) => byId(page, "slide").evaluate((img) => img.naturalWidth);
+  await until("who saves data is sent smaller pictures than the others", async () => {
+    const [small, full] = await Promise.all([width(crew.pages.near), width(crew.pages.home)]);
+    return small > 0 && small < full;
+  });
   await byId(teacher, "slides-close").click();
   await crew.gone(ALL, "slides");
   ledger.did("slides.closed");
@@ -67,6 +69,7 @@ export async function board(crew, ledger) {
   await byId(teacher, "middle-pictures").click();
   await crew.gone(ALL, "board");
   ledger.did(`view.directed ${TEACHER} board`, "board.writers everyone");
+  ledger.did(...["teacher", "home", "far"].map((who) => `board.drawn ${idOf(who)}`));
   // By itself the lesson shows its teacher.
   ledger.did(`view.directed ${TEACHER} teacher`);
 }
