@@ -44,6 +44,13 @@ describe("the classroom's screen", () => {
     expect(turnOf(lesson({ buzzer, question: next }), me, 3000, undefined)?.show).toBe("question");
   });
 
+  it("shows what was opened at once, though its own clock is behind", () => {
+    const buzzer = { id: "b", openedMs: 1500, presses: [] };
+    expect(turnOf(lesson({ buzzer }), me, 1000, undefined)?.show).toBe("buzzer");
+    const late = lesson({ quiz: { ...quiz, openedMs: 1500 } });
+    expect(turnOf(late, me, 1000, undefined)?.show).toBe("quiz");
+  });
+
   it("shows a quiz while it is open, and its wait for the result, and then the question", () => {
     const state = lesson({ quiz, question });
     expect(turnOf(state, me, 59_000, undefined)).toMatchObject({ part: "open", item: 0 });

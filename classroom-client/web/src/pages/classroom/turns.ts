@@ -42,8 +42,9 @@ export function turnOf(
     return { show: "picked", picked };
   }
   if (rollCall && rollCall.closedMs === undefined) return { show: "roll-call", rollCall };
-  const buzzing = buzzer && (buzzer.closedMs ?? nowMs) >= asked;
-  if (buzzing && nowMs - (buzzer.closedMs ?? nowMs) < BUZZED_MS) return { show: "buzzer", buzzer };
+  const buzzedMs = buzzer?.closedMs;
+  const toldStill = buzzedMs !== undefined && buzzedMs >= asked && nowMs - buzzedMs < BUZZED_MS;
+  if (buzzer && (buzzedMs === undefined || toldStill)) return { show: "buzzer", buzzer };
   const turn = quiz && quizTurn(state, quiz, me, nowMs, resultSinceMs);
   if (turn) return turn;
   if (question && question.closedMs === undefined) return { show: "question", question };
