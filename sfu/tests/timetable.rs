@@ -206,13 +206,21 @@ async fn who_was_taken_out_or_finds_the_door_locked_hears_it_where_the_code_is_t
     let guest = pupil.me().id.clone();
     teacher.ask(MemberCommand::RemoveMember { member: guest.clone() }).await.unwrap();
     let (status, problem) = enter(&node, comes("捣蛋")).await;
-    assert_eq!((status, &problem["type"]), (403, &json!("urn:cloudschool:problem:removed")), "{problem}");
+    assert_eq!(
+        (status, &problem["type"]),
+        (403, &json!("urn:cloudschool:problem:removed")),
+        "{problem}"
+    );
     assert_eq!(enter(&node, comes("另一个")).await.0, 201);
     teacher.ask(MemberCommand::LetIn { member: guest }).await.unwrap();
     assert_eq!(enter(&node, comes("捣蛋")).await.0, 201);
     teacher.ask(MemberCommand::Lock { locked: true }).await.unwrap();
     let (status, problem) = enter(&node, comes("新来的")).await;
-    assert_eq!((status, &problem["type"]), (403, &json!("urn:cloudschool:problem:locked")), "{problem}");
+    assert_eq!(
+        (status, &problem["type"]),
+        (403, &json!("urn:cloudschool:problem:locked")),
+        "{problem}"
+    );
 }
 
 #[tokio::test]
