@@ -26,6 +26,8 @@ interface Props {
   book: Book;
   /** The moment a note begun now is about. */
   nowMs: () => number;
+  /** Changes with the time that is shown, where nothing else draws this anew. */
+  now?: number;
   /** A moment as people say it. */
   time: (atMs: number) => string;
   /** Of files that are exported. */

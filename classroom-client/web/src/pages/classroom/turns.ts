@@ -13,7 +13,7 @@ const WAITS_MS = 5 * 60_000;
 /** Each item of a result has the screen for so long … */
 export const RESULT_MS = 10_000;
 /** … and the whole result this often. */
-const RESULT_ROUNDS = 3;
+const RESULT_ROUNDS = 2;
 
 export type Turn =
   | { show: "picked"; picked: Picked }

@@ -30,6 +30,8 @@ export function Player({ id, token, review, onBack }: Props) {
   const failed = useSignal<string | undefined>(undefined);
   const ended = useSignal(false);
   const chapter = useSignal(-1);
+  /** Where the recording is, in whole seconds. */
+  const at = useSignal(0);
   const captions = useSignal<{ lang: string; url: string }[]>([]);
   const book = useMemo(() => review && new DeviceBook(localStorage, id, review), [id]);
   const words = libraryWords.value;
@@ -99,6 +101,7 @@ export function Player({ id, token, review, onBack }: Props) {
             data-testid="player"
             onTimeUpdate={(event) => {
               const now = event.currentTarget.currentTime * 1000;
+              at.value = Math.floor(now / 1000);
               chapter.value = chapterAt(recording?.chapters ?? [], now);
             }}
             onPlaying={() => {
@@ -131,6 +134,7 @@ export function Player({ id, token, review, onBack }: Props) {
             book={book}
             nowMs={() => recording.startedMs + (video.current?.currentTime ?? 0) * 1000}
             time={(atMs) => clock(Math.max(0, atMs - recording.startedMs))}
+            now={at.value}
             name={recording.lesson}
             onSeek={(atMs) => seek(atMs - recording.startedMs)}
           />

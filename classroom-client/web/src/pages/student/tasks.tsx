@@ -17,6 +17,8 @@ import type { Seat } from "./seat.ts";
 
 /** How long the page goes on saying that this child was picked. */
 const PICKED_MS = 60_000;
+/** … and how quick it was at the buzzer, once that is closed. */
+const BUZZED_MS = 20_000;
 
 interface Props {
   seat: Seat;
@@ -87,8 +89,11 @@ function Away({ seat }: Props) {
 }
 
 function Picked({ seat, state, me }: Props) {
-  const { picked } = state;
+  const { picked, rollCall, buzzer, quiz, question } = state;
   if (picked?.member !== me || nodeNow(seat.session) - picked.atMs > PICKED_MS) return null;
+  // What is asked of everybody since then is what counts.
+  const asked = [rollCall?.openedMs, buzzer?.openedMs, quiz?.openedMs, question?.askedMs];
+  if (asked.some((ms) => ms !== undefined && ms > picked.atMs)) return null;
   return (
     <p class="card card-call" role="alert" data-testid="picked">
       {studentWords.value.pickedYou}
@@ -140,7 +145,7 @@ function Buzz({ seat, state, me }: Props) {
   useKeys({ B: open && place === 0 ? press : undefined });
   if (!buzzer || (!open && place === 0)) return null;
   // A buzzer of a while ago is past.
-  if (!open && nodeNow(seat.session) - (buzzer.closedMs ?? 0) > PICKED_MS) return null;
+  if (!open && nodeNow(seat.session) - (buzzer.closedMs ?? 0) > BUZZED_MS) return null;
   return (
     <Card title={buzzer.title || words.buzzTitle} testId="buzzer">
       {place === 0 ? (

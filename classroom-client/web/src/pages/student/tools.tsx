@@ -53,7 +53,7 @@ export function Tools({ seat }: { seat: Seat }) {
         <>
           <Button
             icon={microphoneOn ? Mic : MicOff}
-            className={microphoneOn ? "" : "button-off"}
+            className={`tool ${microphoneOn ? "" : "button-off"}`}
             disabled={session.mutedByTeacher.value}
             testId="tool-microphone"
             onClick={() => {
@@ -65,6 +65,7 @@ export function Tools({ seat }: { seat: Seat }) {
           <Button
             look="danger"
             icon={LogOut}
+            className="tool"
             testId="leave-stage"
             onClick={() => seat.leaveStage()}
           >
