@@ -1,6 +1,7 @@
 // The browser tests: `npm run e2e`. Needs the programs built (CLOUDSCHOOL_BIN_DIR, else
 // target/debug) with the web client in them, and Debian's chromium.
 
+import { access } from "./access.mjs";
 import { afterwards } from "./afterwards.mjs";
 import { appliance, configured, missing } from "./appliance.mjs";
 import { classroom } from "./class.mjs";
@@ -57,6 +58,7 @@ const PARTS = {
   desk: { run: desk },
   narrowing: { run: ({ links, data }) => narrowing(links, data) },
   "whole-lesson": { run: wholeLesson },
+  access: { run: access },
   "first-load": { run: firstLoad },
   firefox: { run: firefox, missing: withoutFirefox },
   appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },
