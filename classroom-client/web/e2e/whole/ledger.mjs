@@ -46,16 +46,37 @@ const LINES = {
 /** What nobody did: cuts the node makes by itself. Only their codes are looked at. */
 const byItself = ({ type, by }) => type === "view.directed" && by === undefined;
 
-const lineOf = (event) => `${event.type} ${LINES[event.type](event)}`.trim();
+/** Decided at a school that had lost its line: the log says so, and which node did. */
+const lateBy = ({ late }) => (late ? ` late by ${late.node}` : "");
+
+const lineOf = (event) => `${event.type} ${LINES[event.type](event)}${lateBy(event)}`.trim();
 
 /** Who only looks on does nothing that is a behaviour. */
 const LOOKS_ON = new Set(["observer", "operator"]);
+
+const ANSWERS = new Set([
+  "roll-call.answered",
+  "roll-call.counted",
+  "quiz.answered",
+  "quiz.counted",
+  "buzzer.pressed",
+  "question.answered",
+]);
 
 /** What has to be known of a lesson so far to tell which behaviour an event is. */
 class Known {
   #roles = new Map();
   #quizzes = new Map();
   #tracks = new Set();
+  #opened = new Map();
+
+  /** The event that an answer's record has to name as its cause; none where it answers nothing. */
+  causeOf(event) {
+    const { type, quiz, buzzer, question, rollCall } = event;
+    const thing = quiz?.id ?? quiz ?? buzzer ?? question ?? rollCall;
+    if (/\.(opened|asked)$/.test(type)) this.#opened.set(thing, event.id);
+    return ANSWERS.has(type) ? this.#opened.get(thing) : undefined;
+  }
 
   /** The behaviour code of an event, as docs/behaviour-data.md has them; none where it has none. */
   codeOf(event) {
@@ -163,7 +184,8 @@ export class Ledger {
     const expected = new Map();
     for (const event of events) {
       const code = known.codeOf(event);
-      if (code) expected.set(event.id, `${code} ${event.type}`);
+      const cause = known.causeOf(event);
+      if (code) expected.set(event.id, { code, cause, what: event.type });
     }
     const records = await until("analytics has every event", async () => {
       const all = await this.records();
@@ -171,14 +193,16 @@ export class Ledger {
       return [...expected.keys()].every((id) => ids.has(id)) && all;
     }).catch(async (error) => {
       const ids = new Set((await this.records()).map(({ id }) => id));
-      const lacking = [...expected].filter(([id]) => !ids.has(id)).map(([, what]) => what);
+      const lacking = [...expected].filter(([id]) => !ids.has(id)).map(([, { what }]) => what);
       throw new Error(`${error.message}; it lacks ${lacking.join(" | ")}`);
     });
     const signals = records.filter(({ source }) => source.kind !== "media");
-    for (const { id, code } of signals) {
-      const what = expected.get(id);
-      expect(what, `a ${code} of no event`);
-      expect(what.startsWith(`${code} `), `${what} was written down as ${code}`);
+    for (const { id, code, cause } of signals) {
+      const right = expected.get(id);
+      expect(right, `a ${code} of no event`);
+      expect(right.code === code, `${right.what} was written down as ${code}`);
+      const tied = right.cause === undefined || right.cause === cause;
+      expect(tied, `a ${code} names ${cause} as its cause, not ${right.cause}`);
     }
     const ids = new Set(records.map(({ id }) => id));
     expect(ids.size === records.length, "a record is there twice");

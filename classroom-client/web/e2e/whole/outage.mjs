@@ -68,10 +68,15 @@ export async function outage(crew, ledger, school) {
   await teacher.keyboard.press("Escape");
   await byId(teacher, "clear-stage").click();
   await room2.locator(".room-screen-stage").waitFor({ state: "detached" });
-  ledger.did("quiz.closed", "quiz.revealed", `quiz.counted ${HELPER} 0 3 4 5 6`);
-  ledger.did(`quiz.answered ${FAR_STUDENT} 0 {"choice":1}`, `quiz.answered ${HOME} 0 {"choice":2}`);
-  ledger.did(`hand.raised ${FAR_STUDENT}`, `hand.lowered ${FAR_STUDENT} by ${TEACHER}`);
-  ledger.did(`chat.said ${FAR_STUDENT} ${MEANWHILE}`, `stage.left ${ROOM2}`);
+  const late = [
+    `quiz.answered ${FAR_STUDENT} 0 {"choice":1}`,
+    `quiz.counted ${HELPER} 0 3 4 5 6`,
+    `hand.raised ${FAR_STUDENT}`,
+    `chat.said ${FAR_STUDENT} ${MEANWHILE}`,
+  ];
+  ledger.did(...late.map((line) => `${line} late by school-02`));
+  ledger.did(`quiz.answered ${HOME} 0 {"choice":2}`, "quiz.closed", "quiz.revealed");
+  ledger.did(`hand.lowered ${FAR_STUDENT} by ${TEACHER}`, `stage.left ${ROOM2}`);
   const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
   return `said after ${seconds(saidAfter)}, over after ${seconds(backAfter)}`;
 }
