@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeConnection } from "./fake-rtc.ts";
-import { PROFILES, Publisher } from "./publisher.ts";
+import { BOARD_MODE, PROFILES, Publisher } from "./publisher.ts";
 
 const camera = { kind: "video" } as MediaStreamTrack;
 const microphone = { kind: "audio" } as MediaStreamTrack;
@@ -139,6 +139,20 @@ describe("layers", () => {
     ]);
     await publisher.activate(["q"]);
     expect(encodings()[0]?.active).toBeUndefined();
+  });
+
+  it("are sent slower for a blackboard, all of them, also over a new connection", async () => {
+    const rates = () => encodings().map(({ maxFramerate }) => maxFramerate);
+    answers = [created("1", simulcast), created("2", simulcast)];
+    publisher.start([camera]);
+    await settled();
+    publisher.tune(BOARD_MODE);
+    expect(rates()).toEqual([10, 10, 10]);
+    publisher.restart();
+    await settled();
+    expect(rates()).toEqual([10, 10, 10]);
+    publisher.tune(undefined);
+    expect(rates()).toEqual([30, 30, 30]);
   });
 
   it("are not made of a screen", async () => {
