@@ -96,8 +96,9 @@ export async function desk({ links }) {
       const stats = await published(teacher, "camera", "video");
       return stats.framesEncoded > sent.framesEncoded + 10 && stats;
     });
-    expect(now.width === sent.width, `it shrank from ${sent.width} to ${now.width}`);
-    expect((await layers()) === before, "a layer is missing");
+    // A busy machine may have made it smaller before.
+    expect(now.width >= sent.width, `it shrank from ${sent.width} to ${now.width}`);
+    expect((await layers()) >= before, "a layer is missing");
     await byId(teacher, "settings").click();
     await byId(teacher, "board-mode").uncheck();
     await teacher.keyboard.press("Escape");

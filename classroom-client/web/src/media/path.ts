@@ -17,7 +17,7 @@ export interface Path {
 /** Checks over UDP have failed by then, and those over TCP have had their turn. */
 const CONNECT_MS = 12_000;
 /** A browser that took TCP first goes over to UDP within this. */
-const SETTLE_MS = 2_000;
+const SETTLE_MS = 4_000;
 const LOOK_MS = 100;
 
 interface Asked {
