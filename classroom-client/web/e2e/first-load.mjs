@@ -7,7 +7,7 @@ const CPU_SLOWER = 4;
 const LINE = { latency: 40, downloadThroughput: 1_500_000 / 8, uploadThroughput: 750_000 / 8 };
 /** What is aimed at. It is printed; a machine that tests other things beside is no measure of it. */
 const AIM_MS = 2000;
-const LIMIT_MS = 6000;
+const LIMIT_MS = 12_000;
 
 export async function firstLoad({ links }) {
   const browser = await launch();
