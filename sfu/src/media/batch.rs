@@ -141,6 +141,12 @@ impl TrackBatch {
         })
     }
 
+    /// Whether both are the same bytes in memory.
+    #[cfg(test)]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bytes, &other.bytes)
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.count

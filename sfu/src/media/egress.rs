@@ -79,6 +79,8 @@ pub struct Egress {
     target: Option<Target>,
     run: Option<Run>,
     past: Option<Past>,
+    /// It begins with the number of the packet it begins with.
+    as_source: bool,
     /// The next number to be given.
     next: u64,
     /// Which of the last 64 numbers below `next` were given (bit n: the one n + 1 below).
@@ -106,6 +108,7 @@ impl Egress {
             target: Some(Target::ALL),
             run: None,
             past: None,
+            as_source: false,
             next: u64::from(first & 0x7fff),
             given: 0,
             newest: None,
@@ -116,6 +119,14 @@ impl Egress {
             packets: 0,
             octets: 0,
         }
+    }
+
+    /// A line that keeps the numbers and times of its first source for as long as it can, so
+    /// that lines which show the same of it are the same. Not for SRTP, where a line's numbers
+    /// are its own.
+    #[must_use]
+    pub fn like_its_source(kind: Kind, clock_rate: u32) -> Self {
+        Self { as_source: true, ..Self::new(kind, clock_rate, 0) }
     }
 
     /// What the line is to show from now on: `None` pauses it. It goes on with what it shows
@@ -371,6 +382,9 @@ impl Egress {
             Kind::Audio => Choice::all(description, packet.timestamp),
         };
         self.unmap();
+        if std::mem::take(&mut self.as_source) {
+            self.next = packet.number;
+        }
         let timestamp = self.first_timestamp(epoch, aligned, packet.timestamp, now);
         let timestamp_offset = timestamp.wrapping_sub(packet.timestamp);
         let shift = self.first_shift(description);

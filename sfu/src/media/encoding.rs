@@ -53,6 +53,8 @@ pub struct Encoding {
     pub ssrc: u32,
     /// Counts unbroken runs of numbering; viewers' lines are mapped to one.
     pub run: u32,
+    /// The SSRC of a run up trunks, the same up every one.
+    pub trunk_ssrc: u32,
     pub keyframes: KeyframeRequests,
     pub rates: Rates,
     numbers: Numbering,
@@ -83,6 +85,7 @@ impl Encoding {
             codec,
             ssrc,
             run: 0,
+            trunk_ssrc: rand::random(),
             keyframes: KeyframeRequests::default(),
             rates: Rates::default(),
             numbers: Numbering::default(),
@@ -180,6 +183,7 @@ impl Encoding {
 
     fn restart(&mut self, codec: Codec, ssrc: u32) {
         self.run = self.run.wrapping_add(1);
+        self.trunk_ssrc = rand::random();
         self.ssrc = ssrc;
         self.codec = codec;
         self.numbers = Numbering::default();

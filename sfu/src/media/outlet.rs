@@ -7,13 +7,14 @@
 //! would take.
 
 use super::batch::{Parts, TrackBatch};
-use super::egress::{Egress, Epoch};
+use super::egress::{Egress, Epoch, Outgoing};
 use super::encoding::TRUNK_REPLAY_PACKETS;
 use super::gate::{Gate, Through};
 use super::lane::{Lane, ShardLane, TrunkLane};
 use super::layers::Target;
 use super::track::{Feed, Fresh, Track};
 use crate::media::bandwidth::allocation::Step;
+use crate::peer::MAX_ENCODINGS;
 use cloudschool_protocol::media::{Codec, Kind};
 use std::time::{Duration, Instant};
 
@@ -99,10 +100,20 @@ struct Line {
     clock_due: bool,
 }
 
+/// What of a turn goes up more than one trunk: made once, and shared.
+#[derive(Debug, Default)]
+struct Shared {
+    sound: Option<Option<TrackBatch>>,
+    /// All of an encoding, just as it came.
+    pictures: [Option<TrackBatch>; MAX_ENCODINGS],
+    /// Room for what a line takes.
+    taken: Vec<(Fresh, Outgoing)>,
+}
+
 impl Line {
     fn new(kind: Kind, clock_rate: u32) -> Self {
         Self {
-            egress: Egress::new(kind, clock_rate, rand::random()),
+            egress: Egress::like_its_source(kind, clock_rate),
             ssrc: rand::random(),
             epoch: None,
             still: None,
@@ -111,37 +122,45 @@ impl Line {
         }
     }
 
-    /// Adds a packet of the track to `batch` under the line's own numbers, if it is one for it.
-    /// The first makes room for as many as may come.
+    /// How a packet of the track goes under the line's own numbers, if it is one for it.
     fn take(
         &mut self,
         track: &Track,
         fresh: Fresh,
         stills: bool,
-        room: usize,
-        batch: &mut TrackBatch,
         now: Instant,
-    ) {
+    ) -> Option<Outgoing> {
         if !self.egress.takes(fresh.encoding) {
-            return;
+            return None;
         }
-        let Some(encoding) = track.encoding(fresh.encoding) else { return };
-        let Some(packet) = encoding.packet(fresh.number) else { return };
+        let encoding = track.encoding(fresh.encoding)?;
+        let packet = encoding.packet(fresh.number)?;
         let epoch = Epoch { track: track.key, encoding: fresh.encoding, run: encoding.run };
         if stills && !self.is_still((epoch, packet.timestamp), packet.description.keyframe(), now) {
-            return;
+            return None;
         }
-        let Some(outgoing) = self.egress.forward(epoch, encoding.aligned, packet, now) else {
-            return;
-        };
+        let outgoing = self.egress.forward(epoch, encoding.aligned, packet, now)?;
         if self.epoch != Some(epoch) {
             let came_back = |e: Epoch| e.track == epoch.track && e.encoding == epoch.encoding;
-            if self.epoch.is_some_and(came_back) {
-                self.ssrc = rand::random();
+            if self.epoch.is_none_or(came_back) {
+                self.ssrc = encoding.trunk_ssrc;
             }
             self.epoch = Some(epoch);
             self.clock_due = true;
         }
+        Some(outgoing)
+    }
+
+    /// Adds what was taken to `batch`. The first makes room for as many as may come.
+    fn add(
+        &self,
+        track: &Track,
+        (fresh, outgoing): (Fresh, Outgoing),
+        room: usize,
+        batch: &mut TrackBatch,
+    ) {
+        let Some(encoding) = track.encoding(fresh.encoding) else { return };
+        let Some(packet) = encoding.packet(fresh.number) else { return };
         let parts = encoding.parts(packet, false);
         let parts = Parts {
             sequence: outgoing.sequence(),
@@ -234,8 +253,7 @@ impl Track {
         }
         let mut outlets = std::mem::take(&mut self.outlets);
         let mut dropped = 0;
-        // The same goes up every trunk.
-        let mut sound = None;
+        let mut shared = Shared::default();
         for outlet in &mut outlets {
             if let Some(mut gate) = outlet.gate.take() {
                 dropped += self.feed_gated(outlet, &mut gate, now);
@@ -246,12 +264,12 @@ impl Track {
                 (Lane::Shard(lane), ..) => self.feed_shard(lane),
                 (Lane::Trunk(_), _, Showing::Off) => 0,
                 (Lane::Trunk(lane), Kind::Audio, _) => {
-                    let sound = sound.get_or_insert_with(|| self.batch_of(0, false));
+                    let sound = shared.sound.get_or_insert_with(|| self.batch_of(0, false));
                     sound.as_ref().map_or(0, |batch| u64::from(!lane.send(batch.clone())))
                 }
                 (Lane::Trunk(lane), Kind::Video, showing) => {
                     let line = outlet.line.get_or_insert_with(|| self.new_line(showing, now));
-                    self.feed_line(lane, line, showing, now)
+                    self.feed_line(lane, line, showing, &mut shared, now)
                 }
             };
         }
@@ -298,6 +316,7 @@ impl Track {
         lane: &TrunkLane,
         line: &mut Line,
         showing: Showing,
+        shared: &mut Shared,
         now: Instant,
     ) -> u64 {
         if showing == Showing::Best {
@@ -307,7 +326,7 @@ impl Track {
             }
         }
         let fresh = std::mem::take(&mut self.fresh);
-        let dropped = self.send_line(lane, line, showing, fresh.iter().copied(), now);
+        let dropped = self.send_line(lane, line, showing, &fresh, shared, now);
         self.fresh = fresh;
         self.want_for(line, showing, now);
         dropped
@@ -336,19 +355,33 @@ impl Track {
         lane: &TrunkLane,
         line: &mut Line,
         showing: Showing,
-        packets: impl Iterator<Item = Fresh>,
+        packets: &[Fresh],
+        shared: &mut Shared,
         now: Instant,
     ) -> u64 {
         let codec = self.encodings().next().map(|(_, e)| e.codec);
         let Some(codec) = codec else { return 0 };
-        let mut batch = TrackBatch::new(self.key, 0, codec);
         let stills = matches!(showing, Showing::Stills(_));
+        let Shared { taken, pictures, .. } = shared;
+        taken.clear();
+        let take = |f: &Fresh| Some((*f, line.take(self, *f, stills, now)?));
+        taken.extend(packets.iter().filter_map(take));
+        let as_it_came = self.taken_as_it_came(packets, taken, line.ssrc);
+        let as_it_came = as_it_came.and_then(|at| pictures.get_mut(usize::from(at)));
+        let mut batch = match as_it_came {
+            Some(Some(made)) => made.clone(),
+            picture => {
+                let mut batch = TrackBatch::new(self.key, 0, codec);
+                for (n, one) in taken.iter().enumerate() {
+                    line.add(self, *one, taken.len() - n, &mut batch);
+                }
+                if let Some(picture) = picture {
+                    *picture = Some(batch.clone());
+                }
+                batch
+            }
+        };
         batch.still = stills;
-        let mut packets = packets;
-        while let Some(fresh) = packets.next() {
-            let room = 1 + packets.size_hint().0;
-            line.take(self, fresh, stills, room, &mut batch, now);
-        }
         let shown = line.epoch.map(|e| e.encoding);
         let came = shown.is_some_and(|e| self.fresh_clocks >> e & 1 == 1);
         if (came || line.clock_due)
@@ -363,6 +396,24 @@ impl Track {
             batch.encoding = encoding;
         }
         if batch.is_empty() { 0 } else { u64::from(!lane.send(batch)) }
+    }
+
+    /// The encoding of which a line took all of `packets`, just as they came, and of no other
+    /// any.
+    fn taken_as_it_came(
+        &self,
+        packets: &[Fresh],
+        taken: &[(Fresh, Outgoing)],
+        ssrc: u32,
+    ) -> Option<u8> {
+        let (Fresh { encoding: at, .. }, _) = *taken.first()?;
+        let encoding = self.encoding(at).filter(|e| e.trunk_ssrc == ssrc)?;
+        let just_so = |(fresh, outgoing): &(Fresh, Outgoing)| {
+            let packet = encoding.packet(fresh.number);
+            fresh.encoding == at && packet.is_some_and(|p| outgoing.is_as_it_came(p))
+        };
+        let all = packets.iter().filter(|f| f.encoding == at).count() == taken.len();
+        (all && taken.iter().all(just_so)).then_some(at)
     }
 
     /// Hands on what of a microphone may be heard.
@@ -435,7 +486,7 @@ impl Track {
         {
             // Packets of this turn go out with the turn.
             let before: Vec<Fresh> = replay.filter(|f| !self.fresh.contains(f)).collect();
-            self.send_line(lane, line, showing, before.into_iter(), now);
+            self.send_line(lane, line, showing, &before, &mut Shared::default(), now);
         }
         self.want_for(line, showing, now);
     }

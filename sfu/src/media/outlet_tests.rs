@@ -262,3 +262,63 @@ fn a_publisher_that_comes_back_is_a_new_source_on_the_same_numbers() {
     assert_eq!(studio.out[0].0, last.wrapping_add(1));
     assert_ne!(studio.out[0].2, ssrc);
 }
+
+#[test]
+fn what_goes_up_two_trunks_alike_is_made_once_and_goes_its_own_way_after_another_wish() {
+    let mut studio = Studio::new(Showing::Best);
+    studio.film(700 * MS);
+    let (lane, mut second) = TrunkLane::new();
+    let mut outlet = Outlet::new(OutletId(2), Lane::Trunk(lane));
+    studio.track.begin_outlet(&mut outlet, 0, studio.now);
+    studio.track.outlets.push(outlet);
+    studio.film(700 * MS);
+    let began: Vec<_> = std::iter::from_fn(|| second.try_recv()).collect();
+    let first = began.iter().find_map(|b| b.packets().next()).unwrap();
+    assert_eq!(Header::parse(first).unwrap().payload(first)[0], 0x67, "a keyframe was asked for");
+    let both = |studio: &mut Studio, second: &mut super::super::lane::TrunkBatches| {
+        studio.now += 33 * MS;
+        let now = studio.now;
+        let payload = [0x41; 100];
+        for encoding in 0..2u8 {
+            let (sequence, timestamp) = FIRST[usize::from(encoding)];
+            let count = [2, 5][usize::from(encoding)];
+            let header = Header {
+                marker: true,
+                payload_type: 102,
+                sequence: sequence.wrapping_add(studio.frame as u16 * count),
+                timestamp: timestamp.wrapping_add(studio.frame * 3000),
+                ssrc: studio.ssrc[usize::from(encoding)],
+                payload_offset: 12,
+                payload_end: 112,
+            };
+            let packet = Packet {
+                codec: Codec::H264,
+                red: false,
+                header,
+                payload: &payload,
+                level: None,
+                speaker: None,
+                dependency_descriptor: None,
+            };
+            studio.track.accept(encoding, &packet, now);
+        }
+        studio.frame += 1;
+        studio.track.feed_outlets(now);
+        studio.track.settle();
+        let packets = |batches: &mut super::super::lane::TrunkBatches| {
+            std::iter::from_fn(|| batches.try_recv()).find(|b| b.len() > 0).unwrap()
+        };
+        (packets(&mut studio.batches), packets(second))
+    };
+    let (one, other) = both(&mut studio, &mut second);
+    assert!(one.shares_with(&other));
+    // The first goes down and up again: its numbers are its own from then on.
+    studio.show(Showing::Layers(Target::encoding(0)), false);
+    studio.film(1500 * MS);
+    studio.show(Showing::Layers(Target::encoding(1)), false);
+    studio.film(1500 * MS);
+    while second.try_recv().is_some() {}
+    let (one, other) = both(&mut studio, &mut second);
+    assert!(!one.shares_with(&other));
+    assert_eq!((one.len(), other.len()), (1, 1));
+}

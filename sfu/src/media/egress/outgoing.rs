@@ -36,6 +36,13 @@ impl Outgoing {
         self.number as u16
     }
 
+    /// Whether the packet goes out just as it came.
+    #[must_use]
+    pub fn is_as_it_came(&self, packet: &Cached) -> bool {
+        let came = (packet.number, packet.timestamp, packet.marker);
+        (self.number, self.timestamp, self.marker) == came && self.shift.is_none() && !self.empty
+    }
+
     /// SRTP's rollover counter.
     #[must_use]
     pub fn rollover(&self) -> u32 {

@@ -16,10 +16,16 @@ impl Shift {
     /// Nothing is changed.
     pub const NONE: Shift = Shift { picture: 0, tl0: 0, pictures: Pictures::None };
 
+    /// Whether nothing is changed.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self.picture == 0 && self.tl0 == 0
+    }
+
     /// Adds to the ids of `payload` in place; its length stays.
     #[inline]
     pub fn apply(self, payload: &mut [u8]) {
-        if self.picture == 0 && self.tl0 == 0 {
+        if self.is_none() {
             return;
         }
         match self.pictures {
