@@ -373,6 +373,12 @@ impl<'a> Lesson<'a> {
 
     async fn measure(self) -> Result<Run> {
         let plan = self.plan;
+        let start = |node, school, member| Worker::start(self.tree, node, school, member);
+        let (campus, school) = (self.tree.campus_url(), self.tree.school_url());
+        let at_campus = [start(campus, CAMPUS, "zhang")?, start(campus, CAMPUS, "zhao")?];
+        let at_school = [start(school, SCHOOL, "wang")?, start(school, SCHOOL, "wu")?];
+        // The class works from here on, so that what it says costs the campus the same with one
+        // viewer as with all.
         let mut alone = None;
         if let Some(length) = plan.alone_for {
             self.join_school(0, 1).await?;
@@ -380,10 +386,6 @@ impl<'a> Lesson<'a> {
             alone = self.cpu(length).await?;
         }
         self.join_school(usize::from(plan.alone_for.is_some()), plan.viewers).await?;
-        let start = |node, school, member| Worker::start(self.tree, node, school, member);
-        let (campus, school) = (self.tree.campus_url(), self.tree.school_url());
-        let at_campus = [start(campus, CAMPUS, "zhang")?, start(campus, CAMPUS, "zhao")?];
-        let at_school = [start(school, SCHOOL, "wang")?, start(school, SCHOOL, "wu")?];
         let download = plan.shared.flatten().map(Download::start);
         let downloaded = || download.as_ref().map(Download::bytes);
         tokio::time::sleep(plan.warm_up).await;
