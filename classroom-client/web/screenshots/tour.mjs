@@ -194,7 +194,10 @@ async function hands({ words, shoot }, { teacher, screen, student, helper, obser
   await byId(student, "hand").click();
   await class_.zhou.ask({ do: "react", reaction: "understood" });
   await class_.chen.ask({ do: "react", reaction: "not-understood" });
-  for (let n = 0; n < 3; n += 1) await byId(helper, "hands-more").click();
+  for (let n = 1; n <= 3; n += 1) {
+    await byId(helper, "hands-more").click();
+    await says(helper, "hands-count", String(n));
+  }
   await byId(teacher, "hand-wang").waitFor();
   await says(teacher, "room-hand-class-301", "4");
   await byId(teacher, "chat-mode-all").check({ force: true });
