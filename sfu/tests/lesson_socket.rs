@@ -100,7 +100,7 @@ async fn who_is_taken_out_hears_why_and_comes_back_by_no_way_until_it_is_let_in(
     let player = client.post(node.url(&format!("/whep/{LESSON}"))).bearer_auth(&token);
     let player = player.header("content-type", "application/sdp").body(OFFER);
     assert_eq!(player.send().await.unwrap().status(), 403);
-    let board = client.get(node.url(&format!("/lessons/{LESSON}/board"))).bearer_auth(&token);
+    let board = client.get(node.url(&format!("/api/lessons/{LESSON}/board"))).bearer_auth(&token);
     assert_eq!(board.send().await.unwrap().status(), 403);
     let mut again = node.knock(LESSON).await;
     again.say_join(&token).await;
