@@ -2,6 +2,7 @@
 // says who was there.
 
 import { accessibility, byId, expect, test, visit } from "./harness.mjs";
+import { walk } from "./keys.mjs";
 
 const TITLE = "二次函数的图像";
 
@@ -22,6 +23,7 @@ export async function afterwards(browser, links, { teacher, room, student }) {
       expect(end.duration > 5, `it lasts only ${end.duration} s`);
       await byId(teacher, "player-state").and(teacher.locator(":not(:empty)")).waitFor();
       await accessibility(teacher);
+      await walk(teacher);
       return `${end.duration.toFixed(1)} s, ${end.frames} frames`;
     });
   }
@@ -36,6 +38,7 @@ export async function afterwards(browser, links, { teacher, room, student }) {
         () => document.querySelector(".recording-card img")?.naturalWidth > 0,
       );
       await accessibility(page);
+      await walk(page);
       await byId(page, "search").fill("没有这样的课");
       await byId(page, "library-empty").waitFor();
       await byId(page, "search").fill("函数 李老师");
@@ -52,6 +55,7 @@ export async function afterwards(browser, links, { teacher, room, student }) {
       const talk = await page.locator('[data-testid="talk-host"]').getAttribute("data-ms");
       expect(Number(talk) > 0, "no talk of the campus");
       await accessibility(page);
+      await walk(page);
       await page.context().close();
     }
   });

@@ -335,6 +335,18 @@ export function expect(condition, what) {
   if (!condition) throw new Error(what);
 }
 
+/** How much longer than aimed at something may take here before it is a fault. */
+const SLOWER = 8;
+
+/**
+ * Says how long something took, beside what is aimed at. A machine that does much else meanwhile is
+ * no measure of it, so only what takes many times as long fails.
+ */
+export function aimed(took, aim) {
+  expect(took < SLOWER * aim, `it took ${took.toFixed(0)} ms, and ${aim} ms are aimed at`);
+  return `${took.toFixed(0)} ms, ${took < aim ? "within" : "over"} the ${aim} ms aimed at`;
+}
+
 let passed = 0;
 let failed = 0;
 

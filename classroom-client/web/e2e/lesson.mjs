@@ -3,6 +3,7 @@
 
 import {
   accessibility,
+  aimed,
   byId,
   cuttable,
   expect,
@@ -83,10 +84,9 @@ export async function lesson(browser, links) {
     await room.keyboard.press("h");
     await byId(teacher, `hand-${ROOM}`).waitFor();
     const took = performance.now() - at;
-    expect(took < HAND_WITHIN_MS, `it took ${took.toFixed(0)} ms`);
     await byId(teacher, `room-hand-${ROOM}`).waitFor();
     await byId(room, "note").and(room.locator(":not(:empty)")).waitFor();
-    return `${took.toFixed(0)} ms`;
+    return aimed(took, HAND_WITHIN_MS);
   });
 
   await test("a student at home watches, and raises a hand behind the classroom's", async () => {
@@ -101,12 +101,11 @@ export async function lesson(browser, links) {
     await byId(student, "hand").click();
     await byId(teacher, `hand-${STUDENT}`).waitFor();
     const took = performance.now() - at;
-    expect(took < HAND_WITHIN_MS, `it took ${took.toFixed(0)} ms`);
     const order = await byId(teacher, "hands")
       .locator("li")
       .evaluateAll((items) => items.map((item) => item.getAttribute("data-testid")));
     expect(order.join() === `hand-${ROOM},hand-${STUDENT}`, `the order is ${order}`);
-    return `${took.toFixed(0)} ms`;
+    return aimed(took, HAND_WITHIN_MS);
   });
 
   await test("the pages of a running lesson are accessible", async () => {
