@@ -36,3 +36,8 @@ export function timeOfDay(ms: number, lang: Lang): string {
     hour12: false,
   });
 }
+
+/** Names in a row, with what stands between them in the language. */
+export function listed(names: readonly string[], lang: string): string {
+  return names.join(lang === "en" ? ", " : "、");
+}

@@ -4,8 +4,8 @@
 import type { IconNode } from "lucide";
 import { Hand, Mic, MicOff, School, User, VideoOff, Video as VideoOn } from "lucide";
 import type { ComponentChildren } from "preact";
-import { clock } from "../../i18n/format.ts";
-import { t } from "../../i18n/index.ts";
+import { clock, listed } from "../../i18n/format.ts";
+import { lang, t } from "../../i18n/index.ts";
 import { classroomWords } from "../../i18n/sections/classroom.ts";
 import { CaptionLine } from "../../lesson/caption.tsx";
 import { nodeNow } from "../../lesson/clock.ts";
@@ -159,7 +159,10 @@ function Note({ room }: { room: Room }) {
     const others = group.members.filter((id) => id !== me?.id);
     text = own.inGroup(
       group.name,
-      others.flatMap((id) => state.members[id]?.name ?? []).join("、"),
+      listed(
+        others.flatMap((id) => state.members[id]?.name ?? []),
+        lang.value,
+      ),
     );
   } else if (isAway(session)) text = own.awayKept;
   else if (session.state?.phase === "open") text = words.lesson.waitingForStart;

@@ -3,6 +3,8 @@
 
 import { AlarmClock, CircleCheck, Clock, Mic, MicOff, Users, X, Zap } from "lucide";
 import type { ComponentChildren } from "preact";
+import { listed } from "../../i18n/format.ts";
+import { lang } from "../../i18n/index.ts";
 import { classWords } from "../../i18n/sections/class.ts";
 import { studentWords } from "../../i18n/sections/student.ts";
 import { leftClock, leftOf, nodeNow } from "../../lesson/clock.ts";
@@ -256,7 +258,7 @@ function Group({ seat, state, me }: Props) {
     >
       <p class="card-icon-line">
         <Icon of={Users} />
-        {names.length > 0 ? words.groupOf(names.join("、")) : words.groupAlone}
+        {names.length > 0 ? words.groupOf(listed(names, lang.value)) : words.groupAlone}
       </p>
       {visited && <p class="tone-good">{words.visited}</p>}
       {!seat.session.onStage.value &&

@@ -2,6 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import { Star } from "lucide";
+import { listed } from "../../../i18n/format.ts";
+import { lang } from "../../../i18n/index.ts";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
 import type { LessonState, Member } from "../../../protocol/words.ts";
@@ -80,11 +82,13 @@ export function PraisePanel({ desk, state, onClose }: ToolProps) {
       {state.praise.length > 0 && (
         <p class="quiet" data-testid="praised">
           {words.recent}:{" "}
-          {state.praise
-            .slice(-RECENT)
-            .reverse()
-            .map(({ member }) => desk.nameOf(member))
-            .join("、")}
+          {listed(
+            state.praise
+              .slice(-RECENT)
+              .reverse()
+              .map(({ member }) => desk.nameOf(member)),
+            lang.value,
+          )}
         </p>
       )}
     </Panel>

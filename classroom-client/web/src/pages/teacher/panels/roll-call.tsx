@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { UserCheck } from "lucide";
-import { clock, timeOfDay } from "../../../i18n/format.ts";
+import { clock, listed, timeOfDay } from "../../../i18n/format.ts";
 import { lang } from "../../../i18n/index.ts";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import { panelWords } from "../../../i18n/sections/panels.ts";
@@ -124,10 +124,12 @@ function Answers({ desk, state, call }: { desk: Desk; state: LessonState; call: 
         <details>
           <summary data-testid="roll-call-missing">{words.waitingFor(missing.length)}</summary>
           <p class="panel-names">
-            {missing
-              .slice(0, MOST_SHOWN)
-              .map(({ name, school }) => `${name} (${desk.schoolName(school)})`)
-              .join("、")}
+            {listed(
+              missing
+                .slice(0, MOST_SHOWN)
+                .map(({ name, school }) => `${name} (${desk.schoolName(school)})`),
+              lang.value,
+            )}
             {missing.length > MOST_SHOWN && ` ${deskWords.value.more(missing.length - MOST_SHOWN)}`}
           </p>
         </details>
