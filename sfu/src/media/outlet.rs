@@ -170,7 +170,7 @@ impl Line {
             payload: if outgoing.empty { &[] } else { parts.payload },
             ..parts
         };
-        if batch.len() == 0 {
+        if batch.is_empty() {
             batch.reserve(room.min(ROOM), parts.payload.len().max(USUAL_PAYLOAD));
         }
         batch.push_shifted(&parts, outgoing.shift);

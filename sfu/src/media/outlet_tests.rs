@@ -306,7 +306,7 @@ fn what_goes_up_two_trunks_alike_is_made_once_and_goes_its_own_way_after_another
         studio.track.feed_outlets(now);
         studio.track.settle();
         let packets = |batches: &mut super::super::lane::TrunkBatches| {
-            std::iter::from_fn(|| batches.try_recv()).find(|b| b.len() > 0).unwrap()
+            std::iter::from_fn(|| batches.try_recv()).find(|b| !b.is_empty()).unwrap()
         };
         (packets(&mut studio.batches), packets(second))
     };
