@@ -17,18 +17,24 @@
 //! - What is not sent is not known, so the controller asks for padding when more is wanted than
 //!   it has seen the line carry.
 
+mod climbing;
 mod meter;
 mod min_rtt;
 mod outage;
+mod sharing;
+mod signs;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 
 use crate::path::{Orders, PathState};
-use meter::{Meter, Sums};
+use climbing::{PROBE_AGAIN, USED};
+use meter::Meter;
 use min_rtt::{Minimum, SPAN};
 use outage::Outage;
+use sharing::{HELD_FOR, LESS, SHARING_HEAVY_LOSS, SHARING_KEEP, SHARING_STEADY_LOSS};
+use signs::LOSS_SPAN;
 use std::time::{Duration, Instant};
 
 /// How often the rate is decided on.
@@ -54,16 +60,6 @@ const HEADROOM: f64 = 1.25;
 /// burst a keyframe makes, shorter than anybody notices.
 const QUEUE_SPAN: Duration = Duration::from_millis(250);
 
-/// Queue up to which the rate climbs. Above a mobile line's jitter.
-const QUEUE_LOW: Duration = Duration::from_millis(40);
-
-/// Queue that is too long.
-const QUEUE_LIMIT: Duration = Duration::from_millis(80);
-
-/// To both come packets of ours that may just be passing: at 300 kbit/s one takes 32 ms. At
-/// less the line may be faster than our share of it.
-const PACKET_MOST: Duration = Duration::from_millis(32);
-
 /// Rates are measured over this, or a round trip: fifteen frames.
 const RATE_SPAN: Duration = Duration::from_millis(500);
 
@@ -75,95 +71,8 @@ const KEEP: f64 = 0.9;
 const DRAIN: f64 = 0.7;
 const DRAIN_LASTS: Duration = Duration::from_millis(1000);
 
-/// A queue is somebody else's when it stands though we send less than arrived when we last had
-/// too much, though all of it arrives, and though it doesn't fall by this share of what a queue
-/// of ours would ...
-const LESS: f64 = 0.95;
-const DRAINED: f64 = 0.4;
-
-/// ... and somebody else keeps the line full when that is so most of this time: siblings of
-/// ours make queues too, but are gone within a second. He is gone when it is rarely so.
-const FOREIGN_SPAN: Duration = Duration::from_millis(2000);
-const FOREIGN: f64 = 0.6;
-const FOREIGN_NO_MORE: f64 = 0.1;
-
-/// From so much on it may be, and less is sent no more for the queue's sake until it is told,
-/// as long as such a share arrives: a little less is the other's queue that grows.
-const FOREIGN_MAYBE: f64 = 0.2;
-const FOREIGN_ARRIVES: f64 = 0.75;
-
-/// While sharing, whether the other is gone is tried this often, by sending so much less.
-const SHARING_TEST: Duration = Duration::from_secs(8);
-const SHARING_TEST_RATE: f64 = 0.8;
-
-/// While sharing: what a loss leaves, as Cubic's 0.7 for a window that is mostly queue, and the
-/// share of the best rate lately that is held against losses such as a download causes.
-const SHARING_KEEP: f64 = 0.8;
-const SHARING_FLOOR: f64 = 0.4;
-
-/// Half of it is a fair share beside one download. More is taken only when that has made no
-/// losses for so many seconds: it does not fill what it leaves.
-const SHARING_FAIR: f64 = 0.5;
-const SHARING_UNUSED: f64 = 10.0;
-
-/// While sharing: loss over the line's usual that is a sign of a full queue, and loss that no
-/// single download causes: others hold their share as we do, and it is too much together.
-const SHARING_LOSS: f64 = 0.015;
-const SHARING_HEAVY_LOSS: f64 = 0.08;
-
-/// While sharing the queue overflows every few seconds; so much is lost at least, counted over
-/// the whole time.
-const SHARING_STEADY_LOSS: f64 = 0.005;
-
-/// A download's queue is empty now and then, and so what is held is held so much longer.
-const HELD_FOR: Duration = Duration::from_secs(30);
-
-/// While sharing the rate climbs to so much over what is sent without having been tried, or
-/// twice what is sent: a download makes room for who takes it, and only for who takes it.
-const SHARING_CLAIM: f64 = 50_000.0;
-
 /// Less than this share of what was sent arrives: the line is full, and full of us.
 const SQUEEZED: f64 = 0.93;
-
-/// Climbing, in bytes/s each second: 96 kbit/s, less on a slow line; after a second without a
-/// sign of too much, more with the square of the time, but never half the rate in a second.
-const CLIMB: f64 = 12_000.0;
-const CLIMB_SHARE: f64 = 0.15;
-const CLIMB_FASTER: f64 = 10_000.0;
-const CLIMB_MOST: f64 = 0.5;
-
-/// With padding as much at 1 Mbit/s, up to three times at less and half at more; on a slow line
-/// no more than so much of the rate.
-const PADDED_LIKE: f64 = 125_000.0;
-const PADDED_SHARE: f64 = 0.4;
-const PADDED_GENTLY: f64 = 90_000.0;
-
-/// Growth in half a second as long as nothing has ever gone wrong.
-const UP_AT_START: f64 = 1.5;
-
-/// Share of the rate that must have been used to climb: an idle sender learns nothing.
-const USED: f64 = 0.8;
-
-/// Lost share of these two seconds over which it is congestion on any line, with a queue and
-/// without one, as before a policer. Village 4G loses 3 % in bursts, which is 15 % of a bad
-/// second. A line that always loses more is measured against itself.
-const LOSS_SPAN: Duration = Duration::from_millis(1900);
-const LOSS_LIMIT_QUEUED: f64 = 0.10;
-const LOSS_LIMIT: f64 = 0.20;
-const LOSS_LIMIT_MOST: f64 = 0.35;
-
-/// Lost share of a quarter of a second over which the line has become another.
-const COLLAPSE_LOSS: f64 = 0.4;
-
-/// Room over what is wanted that is looked for, so that a choice does not stand on the edge.
-const WANT_ROOM: f64 = 1.15;
-
-/// Padding comes again so long after it found the line full, longer each time, and begins a
-/// little over what is sent. A line that has recovered is found within seconds; each try costs
-/// about a quarter of a second of the line.
-const PROBE_AGAIN: Duration = Duration::from_secs(2);
-const PROBE_AGAIN_MOST: Duration = Duration::from_secs(5);
-const PROBE_GROWTH: f64 = 2.0;
 
 /// Loss is remembered so long.
 const STEADY: Duration = Duration::from_secs(10);
@@ -459,76 +368,6 @@ impl MediaController {
         self.try_padding(now, seconds);
     }
 
-    /// Reads the meter.
-    fn look(&mut self, now: Instant) {
-        let queue = self.meter.last(QUEUE_SPAN, Duration::ZERO);
-        let rtt = queue.rtt.unwrap_or(self.seen.rtt).max(self.base_rtt());
-        let span = RATE_SPAN.max(self.base_rtt());
-        let arrived = self.meter.last(span, Duration::ZERO);
-        let left = self.meter.last(span, rtt);
-        let second = self.meter.last(Duration::from_secs(1), Duration::ZERO);
-        self.seen = Seen {
-            queue: queue.rtt.map_or(Duration::ZERO, |rtt| rtt.saturating_sub(self.base_rtt())),
-            rtt,
-            sent: left.send_rate(),
-            delivered: arrived.delivery_rate(),
-            loss: second.loss(),
-        };
-        let idle = self.seen.queue <= self.low() && self.drain.is_none();
-        if idle || self.mode == Mode::Sharing {
-            // At first of what there is.
-            let known = now.saturating_duration_since(self.born) + STEP;
-            let step = STEP.div_duration_f64(STEADY.min(known));
-            self.steady_loss += (self.seen.loss - self.steady_loss) * step;
-        }
-        if second.seconds >= 1.0 && second.acked + second.lost >= 20 * self.mtu {
-            self.usual_loss.sample(now, (self.seen.loss * 1e6) as u32);
-        }
-        if arrived.seconds >= RATE_SPAN.as_secs_f64() {
-            self.best.sample(now, -(self.seen.delivered as i64));
-        }
-    }
-
-    fn packets(&self, count: u64) -> Duration {
-        let most = PACKET_MOST * count as u32;
-        Duration::from_secs_f64((count * self.mtu) as f64 / self.rate.max(MIN_RATE)).min(most)
-    }
-
-    fn low(&self) -> Duration {
-        QUEUE_LOW + self.packets(1)
-    }
-
-    fn crowded(&self) -> bool {
-        self.seen.queue > QUEUE_LIMIT + self.packets(2)
-    }
-
-    fn usual(&self) -> f64 {
-        f64::from(self.usual_loss.get().unwrap_or(0)) / 1e6
-    }
-
-    /// More is lost than this line loses by itself.
-    fn drowning(&self) -> bool {
-        let seconds = self.meter.last(LOSS_SPAN, Duration::ZERO);
-        let limit = if self.seen.queue > self.low() { LOSS_LIMIT_QUEUED } else { LOSS_LIMIT };
-        seconds.loss() > (1.5 * self.usual() + 0.05).clamp(limit, LOSS_LIMIT_MOST)
-            && seconds.lost >= 10 * self.mtu
-    }
-
-    fn best(&self) -> f64 {
-        -(self.best.get().unwrap_or(0) as f64)
-    }
-
-    /// The line carries a fraction of what it did a moment ago.
-    fn collapsed(&self) -> bool {
-        let quarter = self.meter.last(QUEUE_SPAN, Duration::ZERO);
-        let drowning =
-            quarter.loss() > COLLAPSE_LOSS.max(2.0 * self.usual()) && quarter.lost > 6 * self.mtu;
-        // Who sends less because there is less to send is not stuck.
-        let sent = self.meter.last(QUEUE_SPAN, self.seen.rtt).send_rate().min(self.seen.sent);
-        let stuck = self.crowded() && quarter.delivery_rate() < 0.6 * sent;
-        (drowning || stuck) && quarter.delivery_rate() * KEEP < self.send_rate()
-    }
-
     fn back_off(&mut self, now: Instant, collapsed: bool) {
         let sent = self.seen.sent;
         let delivered = if collapsed {
@@ -585,16 +424,6 @@ impl MediaController {
         }
     }
 
-    /// Padding beside `base` bytes/s found the line full.
-    fn end_probe(&mut self, now: Instant, base: f64) {
-        self.probe = None;
-        let found = self.rate > 1.2 * base;
-        self.probe_again =
-            if found { PROBE_AGAIN } else { (self.probe_again * 3 / 2).min(PROBE_AGAIN_MOST) };
-        self.next_probe = now + self.probe_again;
-        self.climbing = 0.0;
-    }
-
     /// Ends a drain when the queue is gone, or does not go.
     fn watch_drain(&mut self, now: Instant, mut drain: Drain) {
         if self.seen.queue <= self.low() {
@@ -615,135 +444,6 @@ impl MediaController {
             self.drain = None;
             if self.mode == Mode::Sharing {
                 self.shared_since = now;
-            }
-        }
-    }
-
-    fn alone_again(&mut self) {
-        self.mode = Mode::Alone;
-        self.foreign = 0.0;
-        self.carried = f64::INFINITY;
-        self.climbing = 0.0;
-    }
-
-    /// Tells whose queue it is, and whether somebody keeps it full.
-    fn tell_whose(&mut self, now: Instant) {
-        let Seen { sent, delivered, queue, .. } = self.seen;
-        let squeezed = delivered < SQUEEZED * sent;
-        let pushing = self.mode != Mode::Sharing
-            && self.rate > MIN_RATE
-            && sent >= LESS * self.carried.min(MAX_RATE);
-        let before = self.meter.last(QUEUE_SPAN, RATE_SPAN).rtt.unwrap_or_default();
-        let fell = before.saturating_sub(self.base_rtt()).as_secs_f64() - queue.as_secs_f64();
-        // What was carried when there was too much is carried still, and what is not sent of it
-        // empties a queue of ours.
-        let carries = if self.carried.is_finite() { self.carried } else { delivered };
-        let ours_would = (1.0 - sent / carries.max(1.0)).max(0.05) * RATE_SPAN.as_secs_f64();
-        let ours_would = ours_would.min(before.saturating_sub(self.base_rtt()).as_secs_f64());
-        let draining = fell > DRAINED * ours_would;
-        let foreign = queue > self.low() && !squeezed && !pushing && !draining;
-        let step = STEP.div_duration_f64(FOREIGN_SPAN);
-        self.foreign += (f64::from(u8::from(foreign)) - self.foreign) * step;
-        if self.mode == Mode::Sharing {
-            if self.foreign < FOREIGN_NO_MORE {
-                self.alone_again();
-            }
-        } else if self.foreign > FOREIGN {
-            self.mode = Mode::Sharing;
-            self.drain = None;
-            let lately = now.saturating_duration_since(self.shared_since) < HELD_FOR;
-            let (held, fair) = if lately { (self.held, self.fair) } else { (0.0, 0.0) };
-            self.held = held.max(SHARING_FLOOR * self.best());
-            self.fair = fair.max(SHARING_FAIR * self.best());
-            self.rate = self.rate.max(self.held);
-            self.shared_since = now;
-        }
-    }
-
-    /// The queue seems to be somebody else's.
-    fn maybe_foreign(&self) -> bool {
-        self.foreign > FOREIGN_MAYBE && self.seen.delivered >= FOREIGN_ARRIVES * self.seen.sent
-    }
-
-    fn sharing_too_much(&mut self, now: Instant) -> bool {
-        let half: Sums = self.meter.last(RATE_SPAN, Duration::ZERO);
-        // Who could not fill a line alone needs no test: without the other the queue is gone.
-        let full = self.seen.sent >= USED * self.rate;
-        if full && now.saturating_duration_since(self.shared_since) >= SHARING_TEST {
-            let rate = (SHARING_TEST_RATE * self.seen.sent).max(MIN_RATE);
-            let until = now + self.seen.rtt + DRAIN_LASTS;
-            self.drain = Some(Drain { until, rate, shown: 0.0 });
-            return false;
-        }
-        let pause = RATE_SPAN + self.seen.rtt;
-        now.saturating_duration_since(self.backed_off) > pause
-            && half.loss() > self.usual() + SHARING_LOSS
-            && half.lost >= 2 * self.mtu
-    }
-
-    fn climb(&mut self, seconds: f64) {
-        let used = match self.mode {
-            Mode::Sharing => self.rate < (2.0 * self.seen.sent).max(self.seen.sent + SHARING_CLAIM),
-            Mode::Starting | Mode::Alone => self.seen.sent >= USED * self.rate,
-        };
-        let most = match self.want {
-            want if want > 0.0 => HEADROOM * want.max(self.seen.sent),
-            _ => MAX_RATE,
-        };
-        let fair = self.mode == Mode::Sharing && self.climbing < SHARING_UNUSED;
-        let most = if fair { most.min(self.fair) } else { most };
-        if self.mode == Mode::Sharing && self.rate >= most {
-            self.climbing += seconds;
-        }
-        if !used || self.rate >= most {
-            return;
-        }
-        self.climbing += seconds;
-        let grown = match self.mode {
-            Mode::Starting => self.rate * UP_AT_START.powf(seconds / 0.5),
-            Mode::Alone => {
-                let longer = (self.climbing - 1.0).max(0.0);
-                let steady = match self.probe {
-                    Some(_) => self.padded_climb(),
-                    None => CLIMB.min(CLIMB_SHARE * self.rate),
-                };
-                let faster = (CLIMB_FASTER * longer * longer).min(CLIMB_MOST * self.rate);
-                self.rate + (steady + faster) * seconds
-            }
-            Mode::Sharing => self.rate + CLIMB.min(CLIMB_SHARE * self.rate) * seconds,
-        };
-        self.rate = grown.min(most).clamp(MIN_RATE, MAX_RATE);
-    }
-
-    /// Climbing by padding, in bytes/s each second: where several do so at once, who has less
-    /// gets more of it. A line of a few hundred kbit/s is full before anybody notices.
-    fn padded_climb(&self) -> f64 {
-        let gentle = PADDED_SHARE * self.rate * (self.rate / PADDED_GENTLY).min(1.0);
-        (CLIMB * (PADDED_LIKE / self.rate).clamp(0.5, 3.0)).min(gentle)
-    }
-
-    fn try_padding(&mut self, now: Instant, seconds: f64) {
-        let enough = self.want <= 0.0 || self.rate >= WANT_ROOM * self.want;
-        let stands = self.mode != Mode::Sharing && self.seen.queue > self.low();
-        match &mut self.probe {
-            // The line is found full before the queue hurts anybody.
-            Some(probe) if stands => {
-                let base = probe.base;
-                self.rate = self.rate.min(base.max(KEEP * self.seen.delivered));
-                self.end_probe(now, base);
-            }
-            Some(_) if enough || self.drain.is_some() => {
-                self.probe = None;
-                self.probe_again = PROBE_AGAIN;
-                self.next_probe = now + PROBE_AGAIN;
-            }
-            Some(probe) => {
-                probe.level = (probe.level * (1.0 + PROBE_GROWTH * seconds)).min(self.rate);
-            }
-            None if enough || stands || now < self.next_probe || self.drain.is_some() => {}
-            None => {
-                let base = self.seen.sent.min(self.rate);
-                self.probe = Some(Probe { base, level: base.max(MIN_RATE) });
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::allocator::{News, Teller};
 use super::closing::Closing;
+use super::keyframes::Asking;
 use crate::media::lane::{ShardLane, TrunkBatches};
 use crate::media::{Clock, STILL_INTERVAL, TrackBatch, TrackKey};
 use cloudschool_protocol::media::{Codec, Kind};
@@ -12,7 +13,7 @@ use cloudschool_relay::{Begun, FrameKind, FrameOptions, Media, Skip, Trunk, Verd
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Packets kept of flows that were not announced yet. Media may overtake its announcement;
@@ -29,10 +30,6 @@ const EARLY: usize = 12;
 
 /// Bytes kept for the next frame: most have fewer, and a keyframe's are not kept.
 const KEEP: usize = 32 * 1024;
-
-/// How often a keyframe is asked for because frames were left out: the line that is behind must
-/// carry it.
-const KEYFRAME_AGAIN: Duration = Duration::from_secs(1);
 
 /// A packet of a frame: its number, and where its bytes end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,15 +179,15 @@ impl Outward {
     pub async fn send(self, mut packets: TrunkBatches) {
         let Self { trunk, outbox, allocator, flow, codec, first } = self;
         let (mut frame, mut closing) = (Frame::default(), Closing::default());
-        let mut next_keyframe = Instant::now();
+        let mut asking = Asking::new(Instant::now());
         let mut go = |whole: &mut Whole, last: bool, still: bool| {
             let priority = first.load(Ordering::Relaxed);
             // A picture that stands is worth something until the next one.
             let deadline = still.then_some(STILL_INTERVAL);
             let options = FrameOptions { priority, kind: whole.kind(), deadline };
             let verdict = put(&trunk, flow, options, whole, last, &mut closing);
-            if needs_keyframe(verdict, whole.kind()) && Instant::now() >= next_keyframe {
-                next_keyframe = Instant::now() + KEYFRAME_AGAIN;
+            let missing = needs_keyframe(verdict, whole.kind());
+            if asking.asks(Instant::now(), trunk.path().reachable, missing) {
                 allocator.tell(News::KeyframeWanted(flow));
             }
         };

@@ -12,6 +12,7 @@ mod closing;
 pub mod down;
 mod flows;
 mod hand_up;
+mod keyframes;
 pub mod limits;
 mod link;
 mod rungs;

@@ -257,6 +257,10 @@ impl Trunk {
         } else {
             self.fits_since = None;
         }
+        if self.layer < before {
+            // What is given up is broken off.
+            self.frames.iter_mut().filter(|f| f.open > 0).for_each(|f| f.over = true);
+        }
         if self.layer != before {
             self.fits_since = None;
             self.needs_key = Some(now + Duration::from_millis(150));
