@@ -5,6 +5,8 @@
 
 import { createSocket } from "node:dgram";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   attend,
   byId,
@@ -20,6 +22,7 @@ import {
   visit,
 } from "./harness.mjs";
 import { tokenFor } from "./members.mjs";
+import { pdfOf } from "./pdf.mjs";
 import { startSchool } from "./school.mjs";
 import { MEMBERS, openLesson } from "./whole/crew.mjs";
 
@@ -112,13 +115,14 @@ async function shows(page, id) {
 export async function firefox(stack) {
   const school = await startSchool(stack, "school-02", await ownAddress());
   try {
-    await inLesson(stack.links, school.url);
+    await inLesson(stack.links, school.url, join(stack.data, "slides.pdf"));
   } finally {
     await school.stop();
   }
 }
 
-async function inLesson(links, node) {
+/** `file` is where a PDF may be written. */
+async function inLesson(links, node, file) {
   let browser;
   let teacher;
   let student;
@@ -203,6 +207,20 @@ async function inLesson(links, node) {
     for (const page of [teacher, student]) {
       await page.waitForSelector(`${at("board-surface")}[data-count="1"]`);
     }
+  });
+
+  await test("slides that are made in Firefox are on the student's page", async () => {
+    await writeFile(file, pdfOf(["抛物线", "对称轴"]));
+    await teacher.keyboard.press("k");
+    const input = await there(teacher, "slides-file");
+    await input.uploadFile(file);
+    const drawn = async (number) => {
+      const picture = await student.waitForSelector(`${at("slide")}[data-page="${number}"]`);
+      await student.waitForFunction((img) => img.complete && img.naturalWidth > 0, OFTEN, picture);
+    };
+    await drawn(1);
+    await click(teacher, "slides-next");
+    await drawn(2);
   });
 
   await test("the end is the end in Firefox too", async () => {
