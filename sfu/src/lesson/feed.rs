@@ -92,23 +92,28 @@ impl Feed {
         self.head.borrow().clone()
     }
 
-    /// Adds `events` of the origin, which follow the last, and with them `state`.
-    pub(super) fn publish(&self, state: State, events: Vec<Event>) {
-        self.write(state, |history| {
+    /// Adds `events` of the origin, which follow the last.
+    pub(super) fn publish(&self, events: Vec<Event>) {
+        self.write(|history, head| {
+            apply(head, &events);
             history.events.extend(events.into_iter().map(Told::new));
             history.decided = history.events.len();
         });
     }
 
     /// Adds `events` that this node decided by itself, which follow the last.
-    pub(super) fn publish_provisional(&self, state: State, events: Vec<Event>) {
-        self.write(state, |history| history.events.extend(events.into_iter().map(Told::new)));
+    pub(super) fn publish_provisional(&self, events: Vec<Event>) {
+        self.write(|history, head| {
+            apply(head, &events);
+            history.events.extend(events.into_iter().map(Told::new));
+        });
     }
 
     /// Puts `decided` in place of what this node decided by itself, and on top what of that is
     /// still to be handed up.
     pub(super) fn rebase(&self, state: State, decided: Vec<Event>, provisional: Vec<Event>) {
-        self.write(state, |history| {
+        self.write(|history, head| {
+            *head = Arc::new(state);
             history.epoch += 1;
             history.events.truncate(history.decided);
             history.events.extend(decided.into_iter().map(Told::new));
@@ -119,7 +124,8 @@ impl Feed {
 
     /// Forgets everything: what comes next is another history.
     pub(super) fn reset(&self, state: State) {
-        self.write(state, |history| {
+        self.write(|history, head| {
+            *head = Arc::new(state);
             history.epoch += 1;
             history.origin_epoch += 1;
             history.events.clear();
@@ -159,14 +165,24 @@ impl Feed {
     // A panic while the lock is held can't leave the history torn: every change is one call
     // on the vector. The head changes under the lock, so that it never speaks of another
     // history than the one a reader sees.
-    fn write(&self, state: State, change: impl FnOnce(&mut History)) {
+    fn write(&self, change: impl FnOnce(&mut History, &mut Arc<State>)) {
         let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut history);
-        self.head.send_replace(Arc::new(state));
+        self.head.send_modify(|head| change(&mut history, head));
     }
 
     fn read<T>(&self, look: impl FnOnce(&History) -> T) -> T {
         look(&self.history.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Changes the state in place, or a copy of it where somebody is just looking at it: a lesson of
+/// two thousand is large.
+fn apply(head: &mut Arc<State>, events: &[Event]) {
+    let state = Arc::make_mut(head);
+    for event in events {
+        if let Err(gap) = state.apply(event) {
+            tracing::error!(lesson = %state.info.id, %gap, "an event was published out of its place");
+        }
     }
 }
 
@@ -247,5 +263,77 @@ impl Subscription {
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloudschool_protocol::event::EventBody;
+    use cloudschool_protocol::id::{MemberId, NodeId, SchoolId};
+    use cloudschool_protocol::media::{Codec, Source, TrackId};
+    use cloudschool_protocol::member::{Member, Role};
+    use std::time::Instant;
+    use uuid::Uuid;
+
+    const MEMBERS: u64 = 2_000;
+
+    fn event(seq: u64, body: EventBody) -> Event {
+        Event::new(seq, Uuid::from_u128(seq.into()), seq, body)
+    }
+
+    /// A lesson in which everybody there may be is, with an open microphone.
+    fn large() -> Arc<Feed> {
+        let (school, node) = (SchoolId::new("school-01").unwrap(), NodeId::new("campus").unwrap());
+        let info = serde_json::json!({"id": "math", "title": "t", "teacher": "li",
+            "campus": "campus", "schools": ["school-01"]});
+        let mut state = State::new(serde_json::from_value(info).unwrap());
+        let mut events = Vec::new();
+        for n in 0..MEMBERS {
+            let id = MemberId::new(format!("student-{n:06}")).unwrap();
+            let track = TrackId::new(id.clone(), Source::Microphone);
+            let (school, node) = (school.clone(), node.clone());
+            let member =
+                Member { id, name: format!("学生{n}"), role: Role::Student, school, node };
+            let published =
+                EventBody::TrackPublished { track, codec: Codec::Opus, node: member.node.clone() };
+            events.push(event(2 * n + 1, EventBody::MemberJoined { member }));
+            events.push(event(2 * n + 2, published));
+        }
+        events.iter().for_each(|event| state.apply(event).unwrap());
+        Feed::new(state, events)
+    }
+
+    fn hand(n: u64) -> Vec<Event> {
+        let member = MemberId::new(format!("student-{n:06}")).unwrap();
+        vec![event(2 * MEMBERS + 1 + n, EventBody::HandRaised { member })]
+    }
+
+    /// `cargo test -p cloudschool-sfu --lib lesson::feed -- --nocapture` prints what a copy of
+    /// such a lesson costs, and what an event does.
+    #[test]
+    fn an_event_copies_a_lesson_of_two_thousand_only_where_somebody_looks_at_it() {
+        let feed = large();
+        let place = |feed: &Feed| Arc::as_ptr(&feed.state());
+        let before = place(&feed);
+        let began = Instant::now();
+        (0..500).for_each(|n| feed.publish(hand(n)));
+        let events = began.elapsed() / 500;
+        assert_eq!(place(&feed), before, "nobody looked: nothing was copied");
+        assert_eq!(feed.state().hands.len(), 500);
+
+        let looks = feed.state();
+        feed.publish(hand(500));
+        assert_eq!((looks.hands.len(), feed.state().hands.len()), (500, 501));
+        let copied = place(&feed);
+        assert_ne!(copied, before);
+        feed.publish(hand(501));
+        assert_eq!(place(&feed), copied, "who still looks at the past costs nothing more");
+
+        let began = Instant::now();
+        let copies: Vec<State> = (0..20).map(|_| State::clone(&looks)).collect();
+        let copy = began.elapsed() / 20;
+        assert!(copies.iter().all(|copy| *copy == *looks));
+        println!("{MEMBERS} members: an event {events:?}, a copy of the state {copy:?}");
     }
 }

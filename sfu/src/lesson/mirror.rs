@@ -115,11 +115,11 @@ impl Mirror {
     /// Takes over events from the origin. Those it has already are compared, not repeated.
     pub(super) async fn apply(&self, events: Vec<Event>) -> Result<(), FollowAgain> {
         let mut inner = self.inner.lock().await;
-        let mut state = inner.sides.decided().clone();
+        let mut seq = inner.sides.decided().seq;
         let mut new = Vec::new();
         let mut gap = false;
         for event in events {
-            if event.seq <= state.seq {
+            if event.seq <= seq {
                 let held = inner.sides.held(event.seq).map(|mine| mine.id);
                 let mine = held.or_else(|| self.feed.decided(event.seq).map(|mine| mine.id));
                 if mine.is_some_and(|mine| mine != event.id) {
@@ -127,21 +127,22 @@ impl Mirror {
                 }
                 continue;
             }
-            if state.apply(&event).is_err() {
+            if event.seq > seq + 1 {
                 gap = true;
                 break;
             }
+            seq = event.seq;
             new.push(event);
         }
         if !new.is_empty() {
             if let Some(Err(error)) = inner.log.as_mut().map(|log| log.append(&new)) {
-                let lesson = &state.info.id;
+                let lesson = &inner.sides.decided().info.id;
                 tracing::warn!(%lesson, %error, "the copy of the lesson's events ends here");
                 inner.log = None;
             }
-            self.decided.store(state.seq, Ordering::Release);
-            match inner.sides.take(state.clone(), &new) {
-                Taken::Shown => self.feed.publish(state, new),
+            self.decided.store(seq, Ordering::Release);
+            match inner.sides.take(&new) {
+                Taken::Shown => self.feed.publish(new),
                 Taken::Held => self.dealt_with(&mut inner).await,
             }
         }
@@ -227,8 +228,8 @@ impl Mirror {
         if !stored {
             return Err(Refusal::Storage);
         }
-        inner.sides.commit(decision.entry, decision.state.clone());
-        self.feed.publish_provisional(decision.state, decision.events);
+        inner.sides.commit(decision.entry, decision.state);
+        self.feed.publish_provisional(decision.events);
         // Still with the lock: handing up ends only with it.
         self.start_handing_up();
         Ok(())

@@ -65,8 +65,8 @@ impl Origin {
         let (requests, waiting) = mpsc::channel(QUEUE);
         let mut settled = Settled::default();
         settled.logged(events);
-        let voices = Voices::default();
-        let task = Task { feed, log: Some(log), limits, board, settled, voices };
+        let (state, voices) = (State::clone(&feed.state()), Voices::default());
+        let task = Task { feed, state, log: Some(log), limits, board, settled, voices };
         tokio::spawn(task.run(waiting));
         Self { requests }
     }
@@ -100,6 +100,8 @@ impl Origin {
 
 struct Task {
     feed: Arc<Feed>,
+    /// After what is decided, be it stored or not yet.
+    state: State,
     /// Away only while a batch is being written.
     log: Option<EventLog>,
     limits: Limits,
@@ -120,21 +122,22 @@ impl Task {
                 received = waiting.recv_many(&mut batch, BATCH) => if received == 0 { return },
                 () = reached(due) => {}
             }
-            let mut state = State::clone(&self.feed.state());
             let mut events = Vec::new();
             let mut answers = Vec::new();
             for request in batch.drain(..) {
-                answers.push(self.decide(&mut state, &mut events, request));
+                answers.push(self.decide(&mut events, request));
             }
-            let followed = self.follow_up(&mut state, &mut events).is_ok();
+            let followed = self.follow_up(&mut events).is_ok();
             let stored = followed && (events.is_empty() || self.store(&events).await);
             if !stored {
+                // Nothing of it has happened.
+                self.state = State::clone(&self.feed.state());
                 not_before = now_ms().saturating_add(STORE_AGAIN_MS);
             }
             if stored && !events.is_empty() {
-                self.board.show(&state);
+                self.board.show(&self.state);
                 self.settled.logged(&events);
-                self.feed.publish(state, events);
+                self.feed.publish(events);
             }
             for answer in answers {
                 // Later decisions of the batch rest on events that are no longer. Who asked
@@ -159,11 +162,11 @@ impl Task {
 
     /// When something is to be done without being asked.
     fn due(&self) -> Option<u64> {
-        let state = self.feed.state();
-        rules::due(&state).into_iter().chain(self.voices.due(&state)).min()
+        rules::due(&self.state).into_iter().chain(self.voices.due(&self.state)).min()
     }
 
-    fn decide(&mut self, state: &mut State, events: &mut Vec<Event>, request: Request) -> Answer {
+    fn decide(&mut self, events: &mut Vec<Event>, request: Request) -> Answer {
+        let state = &mut self.state;
         match request {
             Request::Open(info, reply) => {
                 let bodies = rules::open(state, &info);
@@ -194,7 +197,8 @@ impl Task {
     }
 
     /// What ends by itself has ended, and the screens show what happens.
-    fn follow_up(&mut self, state: &mut State, events: &mut Vec<Event>) -> Result<(), Refusal> {
+    fn follow_up(&mut self, events: &mut Vec<Event>) -> Result<(), Refusal> {
+        let state = &mut self.state;
         let over = decided_now(state, rules::overdue(state, now_ms()));
         rules::happen(state, events, over)?;
         let cut = rules::cut(state, &mut self.voices, now_ms());

@@ -95,12 +95,13 @@ impl Sides {
         !self.held.is_empty()
     }
 
-    /// Takes the events with which the origin's side became `decided`. What of this node's own
-    /// is among them has been handed up.
-    pub(super) fn take(&mut self, decided: State, events: &[Event]) -> Taken {
-        self.decided = decided;
-        if self.is_even() {
-            self.shown.clone_from(&self.decided);
+    /// Takes events of the origin, which follow the last. What of this node's own is among them
+    /// has been handed up.
+    pub(super) fn take(&mut self, events: &[Event]) -> Taken {
+        let same = self.is_even() && self.held.is_empty() && self.shown.seq == self.decided.seq;
+        follow(&mut self.decided, events);
+        if same {
+            follow(&mut self.shown, events);
             return Taken::Shown;
         }
         self.held.extend_from_slice(events);
@@ -129,7 +130,8 @@ impl Sides {
         at_ms: u64,
     ) -> Result<Option<Decision>, Refusal> {
         let entry = HandUpEntry { id, at_ms, from: None, command: command.clone() };
-        let (events, state) = self.carry_out(&self.shown, &entry)?;
+        let mut state = self.shown.clone();
+        let events = self.carry_out(&mut state, &entry)?;
         Ok((!events.is_empty()).then_some(Decision { entry, events, state }))
     }
 
@@ -168,20 +170,16 @@ impl Sides {
         let mut provisional = Vec::new();
         for entry in &self.queue {
             // What the rules don't allow any more is not shown; the origin says so too.
-            if let Ok((events, after)) = self.carry_out(&state, entry) {
+            if let Ok(events) = self.carry_out(&mut state, entry) {
                 provisional.extend(events);
-                state = after;
             }
         }
         self.shown.clone_from(&state);
         Rebased { decided: std::mem::take(&mut self.held), provisional, state }
     }
 
-    fn carry_out(
-        &self,
-        state: &State,
-        entry: &HandUpEntry,
-    ) -> Result<(Vec<Event>, State), Refusal> {
+    /// Decides an entry on top of `state`; refused, it leaves that as it was.
+    fn carry_out(&self, state: &mut State, entry: &HandUpEntry) -> Result<Vec<Event>, Refusal> {
         let bodies = rules::decide_away(
             state,
             &entry.command,
@@ -192,9 +190,18 @@ impl Sides {
         )?;
         let late = Late { node: self.node.clone(), heard_ms: None };
         let events = rules::number_late(state, bodies, entry, &late);
-        let (mut after, mut happened) = (state.clone(), Vec::with_capacity(events.len()));
-        rules::happen(&mut after, &mut happened, events)?;
-        Ok((happened, after))
+        let mut happened = Vec::with_capacity(events.len());
+        rules::happen(state, &mut happened, events)?;
+        Ok(happened)
+    }
+}
+
+/// Applies the origin's next events.
+fn follow(state: &mut State, events: &[Event]) {
+    for event in events {
+        if let Err(gap) = state.apply(event) {
+            tracing::error!(lesson = %state.info.id, %gap, "events were taken with a gap");
+        }
     }
 }
 

@@ -182,10 +182,8 @@ impl School {
         if new.is_empty() {
             return;
         }
-        let mut state = self.sides.decided().clone();
-        new.iter().for_each(|event| state.apply(event).unwrap());
         self.log.extend(new.iter().cloned());
-        match self.sides.take(state, &new) {
+        match self.sides.take(&new) {
             Taken::Shown => self.shows(new),
             Taken::Held => self.settle(),
         }
