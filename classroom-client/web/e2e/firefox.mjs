@@ -1,9 +1,8 @@
 // Firefox as Debian has it: a teacher and a student take part in a lesson with it, at the node of
 // a school of their own, beside a classroom in Chromium at another. Debian's Firefox has no H.264
 // before it has fetched a plugin, so its teacher sends VP8; a picture that is sent as H.264 it
-// can't show until then.
+// can't show until then. It sends no media over loopback, so all of this is in a network of its own.
 
-import { createSocket } from "node:dgram";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,6 +21,7 @@ import {
   visit,
 } from "./harness.mjs";
 import { tokenFor } from "./members.mjs";
+import { ADDRESS, refused } from "./network.mjs";
 import { pdfOf } from "./pdf.mjs";
 import { startSchool } from "./school.mjs";
 import { MEMBERS, openLesson } from "./whole/crew.mjs";
@@ -43,22 +43,11 @@ const SETTINGS = {
 };
 
 /** Why it can't be tried here; nothing where it can. */
-export async function missing() {
+export function missing() {
   if (!existsSync(FIREFOX)) {
     return `there is no ${FIREFOX}: \`make setup-tests\` installs Debian's firefox-esr`;
   }
-  const address = await ownAddress();
-  return address ? undefined : "Firefox sends no media over loopback, and there is nothing else";
-}
-
-/** This machine's address on the way out, on which Firefox sends media. Nothing is sent for it. */
-function ownAddress() {
-  const socket = createSocket("udp4");
-  return new Promise((resolve) => {
-    socket.once("error", () => resolve(undefined));
-    // Of a range kept for documents (RFC 5737).
-    socket.connect(9, "203.0.113.1", () => resolve(socket.address().address));
-  }).finally(() => socket.close());
+  return refused();
 }
 
 async function launchFirefox() {
@@ -113,7 +102,7 @@ async function shows(page, id) {
 }
 
 export async function firefox(stack) {
-  const school = await startSchool(stack, "school-02", await ownAddress());
+  const school = await startSchool(stack, "school-02", ADDRESS);
   try {
     await inLesson(stack.links, school.url, join(stack.data, "slides.pdf"));
   } finally {

@@ -22,6 +22,7 @@ import {
 import { interactions } from "./interactions.mjs";
 import { lesson } from "./lesson.mjs";
 import { narrowing } from "./narrowing.mjs";
+import { inside, isInside } from "./network.mjs";
 import { office } from "./office.mjs";
 import { slides } from "./slides.mjs";
 import { wholeLesson } from "./whole-lesson.mjs";
@@ -48,7 +49,8 @@ async function oneLesson({ links }) {
   if (closing) await afterwards(browser, links, closing);
 }
 
-/** By name: what runs, how its installation is prepared, and why it can't be tried here. */
+/** By name: what runs, how its installation is prepared, why it can't be tried here, and whether
+ * it has a network of its own. */
 const PARTS = {
   lesson: { run: oneLesson },
   interactions: { run: interactions },
@@ -60,7 +62,7 @@ const PARTS = {
   "whole-lesson": { run: wholeLesson },
   access: { run: access },
   "first-load": { run: firstLoad },
-  firefox: { run: firefox, missing: withoutFirefox },
+  firefox: { run: firefox, missing: withoutFirefox, apart: true },
   appliance: { run: ({ links, data }) => appliance(links, data), prepare: configured, missing },
 };
 
@@ -68,9 +70,13 @@ const PARTS = {
 const named = process.argv.slice(2);
 for (const [name, part] of Object.entries(PARTS)) {
   if (named.length > 0 && !named.includes(name)) continue;
-  const why = await part.missing?.();
+  const why = part.missing?.();
   if (why) skip(name, why);
-  else await installed(part);
+  else if (part.apart && !isInside()) {
+    await test(`${name}, in a network of its own`, async () => {
+      expect(await inside(name), "it failed there");
+    });
+  } else await installed(part);
 }
 await test("no page had an error of its own", async () => {
   expect(complaints.length === 0, complaints.join("\n"));
