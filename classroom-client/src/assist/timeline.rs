@@ -101,7 +101,8 @@ mod tests {
             assert_eq!(line.place(7, first.wrapping_add(n * 960), FRAME, now), Some(0), "{n}");
         }
         assert_eq!(line.written, 500 * FRAME);
-        assert_eq!(line.place(7, first, FRAME, 11_000), None, "it came twice, and late");
+        let last = first.wrapping_add(499 * 960);
+        assert_eq!(line.place(7, last, FRAME, 11_000), None, "it came twice");
     }
 
     #[test]
