@@ -272,6 +272,13 @@ impl<'a> Session<'a> {
                 },
                 answer = ready(&mut self.current) => {
                     self.current = None;
+                    // What it has led to is told first.
+                    while let Some(events) = news.next_told().now_or_never() {
+                        match events {
+                            Ok(events) => self.tell(line, events, &news).await?,
+                            Err(Reset) => news = self.tell_anew(line).await?,
+                        }
+                    }
                     line.send(&answer).await?;
                 }
                 tracks = loud(&mut speakers) => {
