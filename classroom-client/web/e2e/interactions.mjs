@@ -42,6 +42,10 @@ A. 只有一个
 const says = (page, id, text) => byId(page, id).filter({ hasText: text }).first().waitFor();
 const gone = (page, id) => byId(page, id).waitFor({ state: "detached" });
 
+/** Takes back what a notice says. Others may stand there, and it comes after what it tells of. */
+const undo = (page, what) =>
+  page.locator(".notice").filter({ hasText: what }).locator('[data-testid="undo"]').click();
+
 /** Opens a tool by its key, and checks what it shows. */
 async function open(teacher, key, panel) {
   await teacher.keyboard.press(key);
@@ -232,6 +236,7 @@ export async function interactions({ links, data }) {
     await byId(teacher, "buzzer-start").click();
     await byId(student, "buzz").click();
     await byId(teacher, `press-${STUDENT}`).waitFor();
+    await byId(room, "buzz").waitFor();
     await room.keyboard.press("Space");
     const order = await until("both are there", async () => {
       const all = await byId(teacher, "presses")
@@ -261,7 +266,7 @@ export async function interactions({ links, data }) {
     await byId(student, "chat-sheet").getByText("看板书").waitFor();
     await message.locator('[data-testid^="silence-"]').click();
     await byId(student, "chat-text").waitFor({ state: "detached" });
-    await byId(teacher, "undo").last().click();
+    await undo(teacher, "已禁言");
     await byId(student, "chat-text").waitFor();
     await message.locator('[data-testid^="remove-"]').click();
     await message.waitFor({ state: "detached" });
@@ -322,7 +327,7 @@ export async function interactions({ links, data }) {
     await byId(room, "timer").waitFor();
     await byId(teacher, "timer-stop").click();
     await gone(student, "timer");
-    await byId(teacher, "undo").last().click();
+    await undo(teacher, "已停止计时");
     await byId(student, "timer").waitFor();
     await byId(teacher, "timer-stop").click();
     await gone(student, "timer");
