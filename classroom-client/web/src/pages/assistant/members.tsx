@@ -4,9 +4,9 @@
 import { useState } from "preact/hooks";
 import { t } from "../../i18n/index.ts";
 import { assistantWords } from "../../i18n/sections/assistant.ts";
+import { RemoveDialog } from "../../lesson/remove-dialog.tsx";
 import type { Member } from "../../protocol/words.ts";
 import { Button } from "../../ui/controls.tsx";
-import { Dialog } from "../../ui/dialog.tsx";
 import type { Helper } from "./helper.ts";
 
 /** A class with more devices than this is looked after by its teacher's search. */
@@ -22,7 +22,6 @@ export function Members({ helper }: { helper: Helper }) {
     (member) => member.role === "student" && helper.cares(member),
   );
   const removed = Object.entries(state.removed).filter(([, one]) => one.school === school);
-  const close = () => setRemoving(undefined);
   return (
     <section class="card" data-testid="members">
       <h2>{words.members(members.length)}</h2>
@@ -54,28 +53,12 @@ export function Members({ helper }: { helper: Helper }) {
         </div>
       ))}
       {removing && (
-        <Dialog
-          title={words.removeTitle(removing.name)}
-          testId="remove-dialog"
-          onClose={close}
-          actions={
-            <>
-              <Button onClick={close}>{t.value.line.cancel}</Button>
-              <Button
-                look="danger"
-                testId="remove-confirm"
-                onClick={() => {
-                  close();
-                  helper.ask({ do: "remove-member", member: removing.id });
-                }}
-              >
-                {words.remove}
-              </Button>
-            </>
-          }
-        >
-          <p>{words.removeText}</p>
-        </Dialog>
+        <RemoveDialog
+          name={removing.name}
+          words={words}
+          onClose={() => setRemoving(undefined)}
+          onRemove={() => helper.ask({ do: "remove-member", member: removing.id })}
+        />
       )}
     </section>
   );

@@ -1,11 +1,10 @@
 // The lesson's door: locked to who has not been in, and who was taken out of the lesson.
 
 import { DoorClosed, DoorOpen, UserCheck } from "lucide";
-import { t } from "../../i18n/index.ts";
 import { deskWords } from "../../i18n/sections/desk.ts";
+import { RemoveDialog } from "../../lesson/remove-dialog.tsx";
 import type { LessonState } from "../../protocol/words.ts";
 import { Button, IconButton } from "../../ui/controls.tsx";
-import { Dialog } from "../../ui/dialog.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import type { Desk } from "./desk.ts";
 
@@ -68,36 +67,19 @@ export function Removed({ desk, state }: Props) {
   );
 }
 
-/** Being taken out has consequences for a child, so it is asked for twice. */
-export function RemoveDialog({ desk }: { desk: Desk }) {
+/** Asks whether who is about to be taken out really is to be. */
+export function Removing({ desk }: { desk: Desk }) {
   const who = desk.removing.value;
   if (!who) return null;
-  const words = deskWords.value;
   const close = () => {
     desk.removing.value = undefined;
   };
   return (
-    <Dialog
-      title={words.removeTitle(who.name)}
-      testId="remove-dialog"
+    <RemoveDialog
+      name={who.name}
+      words={deskWords.value}
       onClose={close}
-      actions={
-        <>
-          <Button onClick={close}>{t.value.line.cancel}</Button>
-          <Button
-            look="danger"
-            testId="remove-confirm"
-            onClick={() => {
-              close();
-              desk.remove(who);
-            }}
-          >
-            {words.remove}
-          </Button>
-        </>
-      }
-    >
-      <p>{words.removeText}</p>
-    </Dialog>
+      onRemove={() => desk.remove(who)}
+    />
   );
 }

@@ -16,7 +16,7 @@ import { Icon } from "../../ui/icon.tsx";
 import { useKeys } from "../../ui/keys.ts";
 import { BoardMode } from "./board-mode.tsx";
 import type { Desk } from "./desk.ts";
-import { DoorKey, RemoveDialog } from "./door.tsx";
+import { DoorKey, Removing } from "./door.tsx";
 import { OpenPanel } from "./panels/index.tsx";
 import { Rooms } from "./rooms.tsx";
 import { Running } from "./running.tsx";
@@ -91,7 +91,7 @@ export function Lesson({ desk }: { desk: Desk }) {
       <Tools desk={desk} />
       <OpenPanel desk={desk} />
       <SchoolDialog desk={desk} />
-      <RemoveDialog desk={desk} />
+      <Removing desk={desk} />
       <DoorKey desk={desk} />
       {choosingDevices.value && (
         <Dialog
