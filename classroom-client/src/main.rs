@@ -9,7 +9,7 @@ mod play;
 mod source;
 
 use anyhow::{Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::media::{Kind, TrackId};
 use reqwest::Url;
@@ -25,20 +25,28 @@ struct Cli {
     command: Command,
 }
 
+/// Where to, and as whom.
+#[derive(Args)]
+struct Place {
+    /// The node's address, as in http://127.0.0.1:8090
+    #[arg(long)]
+    node: Url,
+    /// The lesson.
+    #[arg(long)]
+    lesson: LessonId,
+    /// A token for the lesson, to assist in it an assistant's; better in the environment than on
+    /// the command line.
+    #[arg(long, env = "CLOUDSCHOOL_TOKEN", hide_env_values = true)]
+    token: String,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Publish a test picture and a tone into a lesson.
     #[cfg(feature = "play")]
     Play {
-        /// The node's address, as in http://127.0.0.1:8090
-        #[arg(long)]
-        node: Url,
-        /// The lesson.
-        #[arg(long)]
-        lesson: LessonId,
-        /// A token for the lesson; better in the environment than on the command line.
-        #[arg(long, env = "CLOUDSCHOOL_TOKEN", hide_env_values = true)]
-        token: String,
+        #[command(flatten)]
+        place: Place,
         /// Stop after this many seconds; without it, on Ctrl-C.
         #[arg(long)]
         seconds: Option<u64>,
@@ -49,15 +57,8 @@ enum Command {
     /// standard input and writes a JSON object a line: {"text": "...", "start": 1.5, "end": 2.25},
     /// in seconds from the first sample. docs/assistant-program.md has the rest.
     Assist {
-        /// The node's address, as in http://127.0.0.1:8090
-        #[arg(long)]
-        node: Url,
-        /// The lesson.
-        #[arg(long)]
-        lesson: LessonId,
-        /// An assistant's token for the lesson; better in the environment.
-        #[arg(long, env = "CLOUDSCHOOL_TOKEN", hide_env_values = true)]
-        token: String,
+        #[command(flatten)]
+        place: Place,
         /// The microphone to hear, as in room-301/microphone; the teacher's when left out.
         #[arg(long)]
         hear: Option<TrackId>,
@@ -93,10 +94,11 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         #[cfg(feature = "play")]
-        Command::Play { node, lesson, token, seconds } => {
+        Command::Play { place: Place { node, lesson, token }, seconds } => {
             play::play(node, &lesson, token, seconds).await
         }
-        Command::Assist { node, lesson, token, hear, lang, chapters, command } => {
+        Command::Assist { place, hear, lang, chapters, command } => {
+            let Place { node, lesson, token } = place;
             let sound = hear.as_ref().is_none_or(|track| track.kind() == Kind::Audio);
             ensure!(sound, "--hear names no microphone");
             let chapters = chapters.map(Duration::from_secs);
