@@ -126,7 +126,10 @@ impl Follower {
             | Feed::TrackEnd { .. }
             | Feed::Clock { .. }
             | Feed::Spooled { .. }
-            | Feed::SpoolPiece { .. } => {}
+            | Feed::SpoolPiece { .. }
+            | Feed::AssetChunk { .. }
+            | Feed::AssetRefused { .. }
+            | Feed::BoardPiece { .. } => {}
         }
         self.telemetry.following.set(count(lessons.len()));
         Ok(())

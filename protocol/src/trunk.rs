@@ -12,6 +12,7 @@ mod version;
 pub use version::{CAPABILITIES, NoCommonVersion, OLDEST, VERSION, Versions, capability};
 
 use crate::asset::{AssetId, AssetKind, AssetRefusal};
+use crate::blob::Blob;
 use crate::board::BoardWord;
 use crate::command::Command;
 use crate::event::Event;
@@ -142,6 +143,9 @@ impl std::fmt::Debug for HttpsCertificate {
         f.debug_struct("HttpsCertificate").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+/// A few bytes of a board's changes.
+pub type BoardChanges = Blob<{ crate::board::MAX_PIECE }>;
 
 /// The request number of a [`Control::Command`], unique on one connection.
 pub type RequestId = u64;
@@ -289,6 +293,11 @@ pub enum Control {
     /// Either way: about the board of a lesson's run, to an end that has
     /// [`capability::BOARD`].
     Board { lesson: LessonId, run: u32, word: BoardWord },
+    /// From the recorder: the changes of the board of a lesson's run, with their times, as they
+    /// are kept (`docs/board.md`), from byte `offset` on, one piece.
+    BoardFetch { lesson: LessonId, run: u32, offset: u64 },
+    /// To the recorder: the piece; empty where there is no more.
+    BoardPiece { lesson: LessonId, run: u32, offset: u64, data: BoardChanges },
     /// A message this release does not know. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -104,6 +104,8 @@ impl Finisher {
         let (manifest, recording) = published.and_then(|r| r).map_err(|e| (kept.clone(), e))?;
         let stored = self.store.put(&recording).await;
         stored.map_err(|e| (kept.clone(), e.into()))?;
+        let noted = self.store.keep_live(&recording.id, &manifest.state).await;
+        noted.map_err(|e| (kept.clone(), e.into()))?;
         if let Ok(count) = self.store.count().await {
             self.telemetry.library.set(i64::try_from(count).unwrap_or(i64::MAX));
         }

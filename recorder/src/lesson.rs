@@ -5,6 +5,7 @@ use crate::capture::{Capture, Outcome};
 use crate::clock::{MILLI, Nanos, SECOND};
 use crate::manifest::{Manifest, Stage};
 use crate::part::{Part, PartError};
+use crate::shown::Shown;
 use crate::words::Words;
 use crate::writer::{Syncer, WriteFailure};
 use bytes::Bytes;
@@ -143,10 +144,11 @@ impl LessonRecording {
         self.captures.values().filter(|c| c.is_writing()).count()
     }
 
-    /// The lesson is now like this, and these words go with it.
-    pub fn state(&mut self, state: &State, words: &Words) {
+    /// The lesson is now like this; these words go with it, and this was shown.
+    pub fn state(&mut self, state: &State, words: &Words, shown: &Shown) {
         self.manifest.state.clone_from(state);
         self.manifest.words.clone_from(words);
+        self.manifest.shown.clone_from(shown);
         self.manifest.note_members();
         self.changed = true;
     }

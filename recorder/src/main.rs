@@ -145,6 +145,7 @@ async fn finalise(config: &Config, lesson: &Path) -> anyhow::Result<()> {
     });
     let (mut manifest, recording) = publishing.await??;
     store.put(&recording).await?;
+    store.keep_live(&recording.id, &manifest.state).await?;
     store.close().await;
     if manifest.stage < Stage::Published && manifest.state.ended_ms.is_some() {
         manifest.stage = Stage::Published;

@@ -3,6 +3,7 @@
 //! can go on from it.
 
 use crate::clock::{MILLI, Nanos, SECOND, Timing};
+use crate::shown::Shown;
 use crate::words::Words;
 use crate::writer::replace;
 use cloudschool_protocol::lesson::State;
@@ -107,6 +108,9 @@ pub struct Manifest {
     /// Captions and chapters.
     #[serde(default)]
     pub words: Words,
+    /// Slides and the board, by when they were shown.
+    #[serde(default)]
+    pub shown: Shown,
 }
 
 /// Why a manifest can't be used.
@@ -134,6 +138,7 @@ impl Manifest {
             members,
             tracks: Vec::new(),
             words: Words::default(),
+            shown: Shown::default(),
         }
     }
 

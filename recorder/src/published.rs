@@ -42,6 +42,9 @@ pub struct Recording {
     pub captions: Vec<RecordedCaptions>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chapters: Vec<Chapter>,
+    /// Slides and the board, by when they were shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
 }
 
 /// Captions in one language.
@@ -123,6 +126,7 @@ impl Recording {
             tracks,
             captions: Vec::new(),
             chapters: manifest.words.chapters(started_ms, duration_ms),
+            shown: None,
         }
     }
 
@@ -134,6 +138,11 @@ impl Recording {
         self.captions = all.collect();
     }
 
+    /// Says that slides or the board were shown.
+    pub fn set_shown(&mut self) {
+        self.shown = Some(media_path(&self.id, crate::shown::FILE));
+    }
+
     /// As it stands in a list: without members, tracks and words.
     #[must_use]
     pub fn listed(mut self) -> Self {
@@ -141,6 +150,7 @@ impl Recording {
         self.tracks.clear();
         self.captions.clear();
         self.chapters.clear();
+        self.shown = None;
         self
     }
 }

@@ -5,23 +5,25 @@ use crate::backfill::{Backfills, Next};
 use crate::config::Config;
 use crate::disk::{self, Guard, Room};
 use crate::finisher::{Done, Job, Queue, enqueue};
+use crate::gather::{Ask, Gathering};
 use crate::lesson::{LessonRecording, Report, every, wanted, zero_wall};
 use crate::manifest::{self, Manifest, Stage};
 use crate::publish::Again;
+use crate::shown::Shown;
 use crate::telemetry::Telemetry;
 use crate::words::Words;
 use crate::writer::Syncer;
 use cloudschool_protocol::command::Command;
-use cloudschool_protocol::event::Event;
+use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::TrackId;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_protocol::trunk::LessonLine;
+use cloudschool_protocol::trunk::{LessonLine, capability};
 use cloudschool_relay::{Feed, Subscriber};
 use cloudschool_service::health::Readiness;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -44,9 +46,9 @@ const ROUND: Duration = Duration::from_secs(1);
 /// recording.
 const AGAIN: Duration = Duration::from_secs(20);
 
-/// How long a lesson that is over waits for what schools kept of it before it is published
-/// without; then it is published again.
-const BACKFILL_WITHIN: Duration = Duration::from_secs(60);
+/// How long a lesson that is over waits for what schools kept of it, its board and its slides
+/// before it is published without; then it is published again.
+const WAITS_FOR: Duration = Duration::from_secs(60);
 
 /// A lesson being followed.
 struct Followed {
@@ -57,12 +59,13 @@ struct Followed {
     zero_wall: i64,
     recording: Option<LessonRecording>,
     words: Words,
+    shown: Shown,
 }
 
 impl Followed {
     fn new(state: State) -> Self {
-        let words = Words::default();
-        Self { state, caught_up: false, zero_wall: 0, recording: None, words }
+        let (words, shown) = (Words::default(), Shown::default());
+        Self { state, caught_up: false, zero_wall: 0, recording: None, words, shown }
     }
 }
 
@@ -83,6 +86,8 @@ pub struct Recorder {
     up: bool,
     /// What schools kept of lessons, on its way here.
     backfills: Backfills,
+    /// What was shown, on its way here.
+    gathering: Gathering,
     /// Lessons that are over and wait for that, until so late.
     held: BTreeMap<PathBuf, (Job, Instant)>,
 }
@@ -122,6 +127,7 @@ impl Recorder {
             guard,
             up: false,
             backfills: Backfills::default(),
+            gathering: Gathering::default(),
             held: BTreeMap::new(),
         };
         (recorder, answers)
@@ -148,8 +154,7 @@ impl Recorder {
                 }
                 Stage::Ended => {
                     tracing::info!(%lesson, "publishing a lesson that ended before");
-                    let job = Job { dir, manifest, closing: vec![], again: Again::Keep };
-                    enqueue(&self.queue, &self.telemetry, job);
+                    self.finish(Job { dir, manifest, closing: vec![], again: Again::Keep });
                 }
                 Stage::Published => {
                     let duration = manifest.duration().unwrap_or_default();
@@ -165,6 +170,7 @@ impl Recorder {
     fn go_on(&mut self, lesson: LessonId, manifest: Manifest) {
         let mut followed = Followed::new(manifest.state.clone());
         followed.words.clone_from(&manifest.words);
+        followed.shown.clone_from(&manifest.shown);
         followed.zero_wall = manifest.zero_wall_ns;
         let after = followed.state.seq;
         match self.begin(manifest) {
@@ -230,6 +236,7 @@ impl Recorder {
                 self.readiness.not_ready(TRUNK, reason);
                 self.lessons.values_mut().for_each(|f| f.caught_up = false);
                 self.backfills.disconnected();
+                self.gathering.disconnected();
             }
             Feed::Lessons(lines) => self.listed(lines),
             Feed::Events { lesson, events } => self.events(&lesson, &events),
@@ -254,6 +261,19 @@ impl Recorder {
             Feed::SpoolPiece { id, offset, data, .. } => {
                 let next = self.backfills.piece(id, offset, &data, Instant::now());
                 self.fetch(next);
+            }
+            Feed::AssetChunk { packet } => {
+                self.gathered(|all, done| all.chunk(&packet, Instant::now(), done));
+            }
+            Feed::AssetRefused { request, refusal } => {
+                self.gathered(|all, done| all.refused(request, refusal, done));
+            }
+            Feed::BoardPiece { lesson, run, offset, data } => {
+                let mut next = None;
+                self.gathered(|all, done| {
+                    next = all.board((&lesson, run), offset, &data, Instant::now(), done);
+                });
+                next.into_iter().for_each(|ask| self.ask_for(ask));
             }
             Feed::Clock { lesson, track, ntp, rtp } => {
                 self.with(&lesson, |r| r.report(&track, ntp, rtp));
@@ -305,6 +325,8 @@ impl Recorder {
             }
             if followed.state.seq > seq {
                 followed.words.hear(event, &followed.state);
+                let begins = matches!(event.body, EventBody::LessonStarted { .. });
+                followed.shown.see(event.at_ms, &followed.state, begins);
             }
             if followed.state.session != before {
                 followed.zero_wall = zero_wall(event.at_ms, followed.caught_up);
@@ -315,7 +337,10 @@ impl Recorder {
         if let Some(recording) = &mut followed.recording {
             let same = Some(recording.manifest().session) == state.session;
             if same {
-                recording.state(&state, &followed.words);
+                recording.state(&state, &followed.words, &followed.shown);
+                for picture in followed.shown.pictures() {
+                    self.gathering.want_asset(lesson, recording.dir(), picture);
+                }
             }
             if !same || state.phase >= Phase::Ended {
                 self.over(lesson);
@@ -343,6 +368,7 @@ impl Recorder {
         }
         let mut manifest = Manifest::new(session, followed.zero_wall, followed.state.clone());
         manifest.words.clone_from(&followed.words);
+        manifest.shown.clone_from(&followed.shown);
         match self.begin(manifest) {
             Ok(recording) => {
                 if recording.is_some() {
@@ -377,15 +403,21 @@ impl Recorder {
         manifest.stage = Stage::Ended;
         tracing::info!(%lesson, "the lesson is over; publishing it");
         self.subscriber.demand(lesson, Vec::new());
-        let mut job = Job { dir, manifest, closing, again: Again::Keep };
-        if self.backfills.awaited(&job.dir) {
-            tracing::info!(%lesson, "what a school kept of it is waited for");
+        self.finish(Job { dir, manifest, closing, again: Again::Keep });
+    }
+
+    /// Hands a lesson that is over to the finisher, once all of it is here.
+    fn finish(&mut self, mut job: Job) {
+        self.gather_for(&job.dir, &job.manifest);
+        if self.awaited(&job.dir) {
+            let lesson = &job.manifest.state.info.id;
+            tracing::info!(%lesson, "what schools kept, its slides or its board are on their way");
             // So that it is published also when this is all that is left of it.
             if let Err(error) = job.manifest.save(&job.dir) {
                 tracing::error!(%error, "a manifest could not be saved");
             }
             job.again = Again::Replace;
-            self.held.insert(job.dir.clone(), (job, Instant::now() + BACKFILL_WITHIN));
+            self.held.insert(job.dir.clone(), (job, Instant::now() + WAITS_FOR));
         } else {
             enqueue(&self.queue, &self.telemetry, job);
         }
@@ -404,8 +436,57 @@ impl Recorder {
         }
     }
 
-    /// Nothing of the lesson in `dir` is on its way any more.
+    /// Has what the class was shown fetched into the lesson's directory.
+    fn gather_for(&mut self, dir: &Path, manifest: &Manifest) {
+        let lesson = &manifest.state.info.id;
+        for picture in manifest.shown.pictures() {
+            self.gathering.want_asset(lesson, dir, picture);
+        }
+        let shows = !manifest.shown.moments.is_empty();
+        // A campus that is away may have it; one of an earlier release has not.
+        if shows && (!self.up || self.subscriber.upstream_can(capability::BOARD_CHANGES)) {
+            self.gathering.want_board(lesson, dir, manifest.state.run);
+        }
+        self.gather_next();
+    }
+
+    fn ask_for(&self, ask: Ask) {
+        match ask {
+            Ask::Asset { lesson, request, asset, offset } => {
+                self.subscriber.fetch_asset(&lesson, request, asset, offset);
+            }
+            Ask::Board { lesson, run, offset } => {
+                self.subscriber.fetch_board(&lesson, run, offset);
+            }
+        }
+    }
+
+    /// Takes in something that was asked for, and publishes what is whole by it.
+    fn gathered(&mut self, take: impl FnOnce(&mut Gathering, &mut Vec<PathBuf>)) {
+        let mut done = Vec::new();
+        take(&mut self.gathering, &mut done);
+        self.gather_next();
+        done.into_iter().for_each(|dir| self.whole(dir));
+    }
+
+    fn gather_next(&mut self) {
+        if self.up {
+            let mut done = Vec::new();
+            let asks = self.gathering.poll(Instant::now(), &mut done);
+            asks.into_iter().for_each(|ask| self.ask_for(ask));
+            done.into_iter().for_each(|dir| self.whole(dir));
+        }
+    }
+
+    fn awaited(&self, dir: &Path) -> bool {
+        self.backfills.awaited(dir) || self.gathering.awaited(dir)
+    }
+
+    /// Perhaps nothing of the lesson in `dir` is on its way any more.
     fn whole(&mut self, dir: PathBuf) {
+        if self.awaited(&dir) {
+            return;
+        }
         if let Some((job, _)) = self.held.remove(&dir) {
             enqueue(&self.queue, &self.telemetry, job);
             return;
@@ -420,7 +501,7 @@ impl Recorder {
                 let job = Job { dir, manifest, closing: Vec::new(), again: Again::Replace };
                 enqueue(&self.queue, &self.telemetry, job);
             }
-            Err(error) => tracing::error!(%error, "a school's part came for a lesson that is gone"),
+            Err(error) => tracing::error!(%error, "a part came for a lesson that is gone"),
         }
     }
 
@@ -430,6 +511,7 @@ impl Recorder {
         if self.up {
             let next = self.backfills.poll(now);
             self.fetch(next);
+            self.gather_next();
         }
         let late: Vec<PathBuf> = self
             .held
@@ -439,7 +521,7 @@ impl Recorder {
             .collect();
         for dir in late {
             if let Some((job, _)) = self.held.remove(&dir) {
-                tracing::warn!(id = %job.manifest.id(), "published without what a school kept; \
+                tracing::warn!(id = %job.manifest.id(), "published without what is still on its way; \
                     it is published again when that is here");
                 enqueue(&self.queue, &self.telemetry, job);
             }

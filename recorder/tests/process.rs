@@ -7,6 +7,7 @@ mod upstream;
 
 use cloudschool_protocol::event::EventBody;
 use cloudschool_protocol::id::{LessonId, MemberId, NodeId, SchoolId};
+use cloudschool_protocol::lesson::showing::Layout;
 use cloudschool_protocol::media::{Source, TrackId};
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::token::Claims;
@@ -21,6 +22,9 @@ use support::{Media, info, judge, member, track};
 use tempfile::TempDir;
 use upstream::{Publisher, Upstream};
 use uuid::Uuid;
+
+/// SHA-256 of [`upstream::PAGE`].
+const PAGE_ID: &str = "c8a34fec2616f84f8d0e621b6540b482eb85ef4bfe364c880a2d8f71086105e3";
 
 const CLOCK: u64 = 0xed40_0000_1234_5678;
 
@@ -161,6 +165,21 @@ impl Site {
         self.upstream.event(EventBody::LessonStarted { by, session: Uuid::now_v7() });
     }
 
+    fn open_slides(&self) {
+        let page = serde_json::json!({"asset": PAGE_ID, "width": 1920, "height": 1080});
+        let deck = serde_json::json!({"id": "d", "title": "课件", "pages": [page]});
+        let deck = serde_json::from_value(deck).unwrap();
+        let by = MemberId::new("li").unwrap();
+        self.upstream.event(EventBody::SlidesOpened { deck, page: 1, by });
+        let by = Some(MemberId::new("li").unwrap());
+        self.upstream.event(EventBody::ViewDirected {
+            layout: Layout::Slides,
+            focus: None,
+            auto: false,
+            by,
+        });
+    }
+
     fn end(&self) {
         self.upstream.event(EventBody::LessonEnded { by: MemberId::new("li").unwrap() });
     }
@@ -206,6 +225,7 @@ async fn a_lesson_is_recorded_published_and_announced() {
     site.open(&tracks);
     site.upstream.until(site.upstream.elapsed() + SECOND / 2).await;
     site.begin();
+    site.open_slides();
     site.upstream.until(site.upstream.elapsed() + 5 * SECOND).await;
     site.end();
     let (url, duration_ms) = site.upstream.archived(Duration::from_secs(15)).await;
@@ -222,6 +242,19 @@ async fn a_lesson_is_recorded_published_and_announced() {
     assert_eq!(one["members"][0]["role"], "teacher");
     assert_eq!(one["tracks"].as_array().unwrap().len(), 2);
 
+    // What was shown beside it is there without the campus.
+    let own = format!("Bearer {}", site.token(Some("math-302")));
+    let media = async |file: &str| {
+        let answer = site.get(&format!("/media/{id}/{file}"), &[("authorization", &own)]).await;
+        assert_eq!(answer.status(), 200, "{file}");
+        answer.bytes().await.unwrap()
+    };
+    assert_eq!(one["shown"], format!("/media/{id}/shown.json"));
+    let shown: serde_json::Value = serde_json::from_slice(&media("shown.json").await).unwrap();
+    assert_eq!(shown["moments"][0]["show"], "slides");
+    assert_eq!(media(shown["pictures"][PAGE_ID].as_str().unwrap()).await.as_ref(), upstream::PAGE);
+    assert_eq!(media(shown["board"].as_str().unwrap()).await.as_ref(), upstream::BOARD);
+
     let library = site.data().join("library").join(id);
     judge(&library, site.lesson_seconds());
     let frames = support::frame_times(&library.join("index.m3u8")).len();
@@ -230,7 +263,6 @@ async fn a_lesson_is_recorded_published_and_announced() {
     // Over HTTP: ranges, types, and who may read.
     let playlist = item["playlist"].as_str().unwrap();
     let video = playlist.replace("index.m3u8", "video.mp4");
-    let own = format!("Bearer {}", site.token(Some("math-302")));
     let range = site.get(&video, &[("authorization", &own), ("range", "bytes=4-7")]).await;
     assert_eq!(range.status(), 206);
     assert_eq!(range.headers()["content-type"], "video/mp4");

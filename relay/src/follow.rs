@@ -8,6 +8,7 @@ use crate::interest::Interest;
 use crate::stats::{TrunkStats, count};
 use crate::trunk::{Trunk, TrunkReceiver};
 use bytes::Bytes;
+use cloudschool_protocol::asset::{AssetId, AssetRefusal, FLOW_AHEAD, FLOW_NOW};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::Event;
 use cloudschool_protocol::id::LessonId;
@@ -60,6 +61,14 @@ pub enum Feed {
     Spooled { lesson: LessonId, parts: Vec<SpoolPart> },
     /// A piece of a part that was [fetched](Subscriber::fetch_spooled).
     SpoolPiece { lesson: LessonId, id: PartId, offset: u64, data: Vec<u8> },
+    /// A piece of an asset that was [fetched](Subscriber::fetch_asset): a
+    /// [`Chunk`](cloudschool_protocol::asset::Chunk). May be dropped, as packets are.
+    AssetChunk { packet: Bytes },
+    /// An asset does not come, and why.
+    AssetRefused { request: u64, refusal: AssetRefusal },
+    /// A piece of a board's changes that were [fetched](Subscriber::fetch_board); empty where
+    /// there is no more.
+    BoardPiece { lesson: LessonId, run: u32, offset: u64, data: Vec<u8> },
     /// The publisher's clock: `ntp` (32.32) was the time of RTP timestamp `rtp`.
     Clock { lesson: LessonId, track: TrackId, ntp: u64, rtp: u32 },
 }
@@ -157,6 +166,29 @@ impl Subscriber {
     pub fn spooled_is_taken(&self, lesson: &LessonId, id: PartId) {
         let lesson = lesson.clone();
         self.wish(|state| state.interest.say(Control::SpoolTaken { lesson, id }));
+    }
+
+    /// Asks for the bytes of an asset of `lesson` from `offset` on, after everything else that
+    /// crosses. They come as [`Feed::AssetChunk`] with this `request` or not at all; the same
+    /// request again replaces what it asked before.
+    pub fn fetch_asset(&self, lesson: &LessonId, request: u64, asset: AssetId, offset: u64) {
+        let lesson = lesson.clone();
+        let fetch = Control::AssetFetch { request, lesson, asset, offset, now: false };
+        self.wish(|state| state.interest.say(fetch));
+    }
+
+    /// Asks for the changes of the board of a run of `lesson` from byte `offset` on. One
+    /// [`Feed::BoardPiece`] comes or, when the line is cut, none.
+    pub fn fetch_board(&self, lesson: &LessonId, run: u32, offset: u64) {
+        let lesson = lesson.clone();
+        self.wish(|state| state.interest.say(Control::BoardFetch { lesson, run, offset }));
+    }
+
+    /// Whether the upstream node is connected and has this
+    /// [`capability`](cloudschool_protocol::trunk::capability).
+    #[must_use]
+    pub fn upstream_can(&self, capability: &str) -> bool {
+        self.shared.state().trunk.as_ref().is_some_and(|trunk| trunk.peer_can(capability))
     }
 
     /// Gives a command to `lesson`'s origin and waits for what becomes of it. Take the feed
@@ -345,6 +377,12 @@ impl Session<'_> {
             Control::SpoolPiece { lesson, id, offset, data } => {
                 self.tell(Feed::SpoolPiece { lesson, id, offset, data: data.0 }).await
             }
+            Control::AssetRefused { request, refusal } => {
+                self.tell(Feed::AssetRefused { request, refusal }).await
+            }
+            Control::BoardPiece { lesson, run, offset, data } => {
+                self.tell(Feed::BoardPiece { lesson, run, offset, data: data.0 }).await
+            }
             // Nothing is asked of a program that only listens, nobody stands behind it, and
             // hello and goodbye end in the trunk.
             _ => Ok(()),
@@ -360,7 +398,9 @@ impl Session<'_> {
     }
 
     fn packet(&self, flow: u64, packet: Bytes) {
-        let entry = {
+        let entry = if flow == FLOW_NOW || flow == FLOW_AHEAD {
+            Feed::AssetChunk { packet }
+        } else {
             let mut state = self.shared.state();
             let Some((lesson, track)) = state.flows.track(flow).cloned() else {
                 if state.flows.keep_early(flow, packet) {

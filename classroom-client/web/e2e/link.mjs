@@ -10,12 +10,15 @@ import { LOADTEST, ROOT } from "./harness.mjs";
  * passed to `visit`.
  */
 export function lineThrough(figures) {
-  let started;
+  /** One for each port of the node that the page's connections go to. */
+  const links = new Map();
+  let now = figures;
   const start = (target) => {
-    // One page has one node.
-    started ??= startLink(target, figures);
-    return started;
+    const link = links.get(target) ?? startLink(target, now);
+    links.set(target, link);
+    return link;
   };
+  const all = () => Promise.all(links.values());
   return {
     async before(page) {
       await page.exposeFunction("__line", async (target) => (await start(target)).listen);
@@ -23,14 +26,16 @@ export function lineThrough(figures) {
     },
     /** Other figures from now on. */
     async change(other) {
-      await (await started).change(other);
+      now = other;
+      for (const link of await all()) await link.change(other);
     },
     /** What passed, and what did not. */
     async stats() {
-      return (await (await started).ask("stats")).stats;
+      const [first] = await all();
+      return (await first.ask("stats")).stats;
     },
     async stop() {
-      await (await started)?.stop();
+      for (const link of await all()) await link.stop();
     },
   };
 }

@@ -120,4 +120,80 @@ export async function slides({ links }) {
     const at = new Set(files.map((url) => new URL(url).port));
     expect(at.size === 1, "the classroom speaks to its own node only");
   });
+
+  const written = await test("ink on a page and on the board, and the end", async () => {
+    const surface = (page) => page.locator('[data-testid="board-surface"]');
+    const holds = (page, count) => surface(page).and(page.locator(`[data-count="${count}"]`));
+    await holds(room, 0).waitFor();
+    await draw(teacher, surface(teacher));
+    await holds(room, 1).waitFor();
+    await teacher.keyboard.press("w");
+    await byId(room, "slides").waitFor({ state: "detached" });
+    await holds(room, 0).waitFor();
+    await draw(teacher, surface(teacher));
+    await draw(teacher, surface(teacher));
+    await holds(room, 2).waitFor();
+    await teacher.locator("body").click({ position: { x: 2, y: 2 } });
+    await teacher.keyboard.press("e");
+    await byId(teacher, "end-confirm").click();
+    await byId(room, "recording").waitFor();
+  });
+  if (!written) return;
+
+  await test("the replay shows pages with their ink, and the board, as the class saw them", async () => {
+    const told = room.waitForResponse((answer) => answer.url().endsWith("/shown.json"));
+    await byId(room, "recording").click();
+    const { moments } = await (await told).json();
+    const shows = (what, at) => {
+      const found = moments.findLastIndex(({ show, page }) => show === what && page === at);
+      expect(found >= 0, `${what} ${at ?? ""} is not among ${JSON.stringify(moments)}`);
+      return { from: moments[found].startMs, until: moments[found + 1]?.startMs };
+    };
+    const seek = (ms) =>
+      byId(room, "player").evaluate((video, to) => {
+        video.pause();
+        video.currentTime = to / 1000;
+      }, ms);
+    const strokes = (count) =>
+      room.locator(`[data-testid="board-surface"][data-count="${count}"]`).waitFor();
+    const drawn = async (number) => {
+      const picture = byId(room, "shown-slide").locator("img");
+      await room.locator(`[data-testid="shown-slide"][data-page="${number}"]`).waitFor();
+      expect(await picture.evaluate((img) => img.naturalWidth > 0), `page ${number} is empty`);
+    };
+    await room.waitForFunction(
+      () => document.querySelector('[data-testid="player"]')?.duration > 1,
+    );
+    const [third, second, board] = [shows("slides", 3), shows("slides", 2), shows("board")];
+    // From the end to the beginning, and on from there: what came later must be gone again.
+    for (const lang of ["zh-CN", "en"]) {
+      if ((await room.getAttribute("html", "lang")) !== lang) await byId(room, "language").click();
+      await seek(board.from + 60_000);
+      await room.locator('[data-testid="shown"][data-show="board"]').waitFor();
+      await strokes(2);
+      await accessibility(room);
+      await seek(third.from + 1);
+      await drawn(3);
+      await strokes(0);
+      await seek(second.from + 1);
+      await drawn(2);
+      await strokes(0);
+      await seek(second.until - 1);
+      await strokes(1);
+      await accessibility(room);
+      await seek(board.from + 1);
+      await strokes(0);
+    }
+    await seek(0);
+    await byId(room, "shown").waitFor({ state: "detached" });
+  });
+}
+
+/** Draws a stroke across a surface. */
+async function draw(page, surface) {
+  const { x, y, width, height } = await surface.boundingBox();
+  await page.mouse.move(x + width * 0.3, y + height * 0.3);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.6, y + height * 0.5, { steps: 5 });
+  await page.mouse.up();
 }

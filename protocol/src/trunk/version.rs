@@ -22,6 +22,8 @@ pub mod capability {
     /// Takes [`Command::Speaks`](crate::command::Command::Speaks) and
     /// [`Command::Drew`](crate::command::Command::Drew).
     pub const REPORTS: &str = "reports";
+    /// Answers [`Control::BoardFetch`](super::super::Control::BoardFetch).
+    pub const BOARD_CHANGES: &str = "board-changes";
 }
 
 /// What this release can do beyond [`VERSION`].
@@ -32,6 +34,7 @@ pub const CAPABILITIES: &[&str] = &[
     capability::BOARD,
     capability::ASSETS,
     capability::REPORTS,
+    capability::BOARD_CHANGES,
 ];
 
 /// The versions a release speaks, from `oldest` to `newest`.

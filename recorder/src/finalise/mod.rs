@@ -116,6 +116,9 @@ pub fn finalise(
     if let Some(track) = manifest.words.chapter_track(started, length) {
         write(out, "chapters.vtt", track.as_bytes())?;
     }
+    if manifest.shown.publish(dir, out, started)? {
+        recording.set_shown();
+    }
     recording.bytes = directory_size(out)?;
     write(
         out,

@@ -1,7 +1,7 @@
 //! The library over HTTP.
 
-use super::media;
 use super::store::{Found, Query, Store, StoreError};
+use super::{media, review};
 use crate::published::Recording;
 use crate::telemetry::Telemetry;
 use axum::extract::rejection::QueryRejection;
@@ -45,6 +45,7 @@ pub fn router(app: App, readiness: Readiness) -> Router {
         .route("/api/recordings", get(list))
         .route("/api/recordings/{id}", get(one))
         .route("/media/{id}/{file}", get(file))
+        .merge(review::routes())
         .route("/metrics", get(async |State(app): State<App>| app.telemetry.answer()))
         .with_state(app)
         .merge(health::routes(readiness))
@@ -61,9 +62,9 @@ struct Asked {
     offset: u32,
 }
 
-type NoStore = [(HeaderName, HeaderValue); 1];
+pub(super) type NoStore = [(HeaderName, HeaderValue); 1];
 
-fn no_store() -> NoStore {
+pub(super) fn no_store() -> NoStore {
     [(CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }
 
@@ -108,7 +109,8 @@ async fn file(
     media::serve(&app.files.join(&recording.id), &file, range).await
 }
 
-async fn readable(app: &App, claims: &Claims, id: &str) -> Result<Recording, Problem> {
+/// A recording, for a token that may see it.
+pub(super) async fn readable(app: &App, claims: &Claims, id: &str) -> Result<Recording, Problem> {
     let recording = app.store.get(id).await?.ok_or_else(|| {
         Problem::not_found("资源库里没有这个录像。", "The library has no such recording.")
             .kind("no-such-recording")

@@ -1,5 +1,6 @@
 //! Hands out the files of published lessons, whole or in ranges (RFC 9110 §14).
 
+use crate::shown;
 use crate::words::tag;
 use axum::body::Body;
 use axum::http::header::{
@@ -7,13 +8,14 @@ use axum::http::header::{
 };
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cloudschool_protocol::asset::{AssetId, AssetKind};
 use cloudschool_service::problem::Problem;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 use tokio_util::io::ReaderStream;
 
 /// Files of a recording that are handed out, and what they are.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("index.m3u8", "application/vnd.apple.mpegurl"),
     ("video.m3u8", "application/vnd.apple.mpegurl"),
     ("audio.m3u8", "application/vnd.apple.mpegurl"),
@@ -23,6 +25,8 @@ const FILES: [(&str, &str); 9] = [
     ("thumbnail.jpg", "image/jpeg"),
     ("metadata.json", "application/json"),
     ("chapters.vtt", VTT),
+    (shown::FILE, "application/json"),
+    (shown::BOARD, "application/octet-stream"),
 ];
 
 const VTT: &str = "text/vtt; charset=utf-8";
@@ -32,6 +36,13 @@ fn kind_of(name: &str) -> Option<&'static str> {
     let captions = name.strip_prefix("captions-").and_then(|rest| rest.strip_suffix(".vtt"));
     if captions.is_some_and(tag) {
         return Some(VTT);
+    }
+    // Pictures that were shown, each by its hash.
+    if let Some((id, extension)) = name.split_once('.')
+        && id.parse::<AssetId>().is_ok()
+    {
+        let pictures = [AssetKind::Webp, AssetKind::Png, AssetKind::Jpeg];
+        return pictures.iter().find(|k| k.extension() == extension).map(|k| k.media_type());
     }
     FILES.iter().find(|(file, _)| *file == name).map(|(_, kind)| *kind)
 }
@@ -138,6 +149,11 @@ mod tests {
     fn only_files_of_a_recording_are_handed_out() {
         assert_eq!(kind_of("captions-zh-CN.vtt"), Some(VTT));
         assert_eq!(kind_of("video.mp4"), Some("video/mp4"));
+        let picture = "a7".repeat(32);
+        assert_eq!(kind_of(&format!("{picture}.webp")), Some("image/webp"));
+        for other in [&format!("{picture}.html"), &format!("{picture}.json"), "a7.webp"] {
+            assert_eq!(kind_of(other), None, "{other}");
+        }
         for other in ["captions-../x.vtt", "captions-.vtt", "lesson.json", "../video.mp4", ""] {
             assert_eq!(kind_of(other), None, "{other}");
         }

@@ -3,5 +3,7 @@
 
 pub mod api;
 pub mod media;
+mod review;
+pub mod reviews;
 pub mod search;
 pub mod store;

@@ -162,6 +162,16 @@ impl Store {
         Ok(b.build_query_scalar().fetch_all(&self.readers).await?)
     }
 
+    /// The connection that writes.
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Those that read.
+    pub(super) fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
     /// Writes everything out and closes.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -216,6 +226,7 @@ mod tests {
             members: vec![],
             captions: Vec::new(),
             chapters: Vec::new(),
+            shown: None,
             tracks: vec![],
             id,
         }

@@ -2,6 +2,8 @@
 //! and publishers that send what was encoded before, as time passes.
 
 use crate::support::{Media, Timed};
+use cloudschool_protocol::asset::{AssetKind, Chunk, FLOW_AHEAD};
+use cloudschool_protocol::blob::Blob;
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::id::{LessonId, NodeId};
@@ -10,7 +12,7 @@ use cloudschool_protocol::media::{Kind, TrackId};
 use cloudschool_protocol::rtp::Header;
 use cloudschool_protocol::trunk::{Control, LessonLine, NodeKind};
 use cloudschool_recorder::clock::{Nanos, SECOND};
-use cloudschool_relay::{Identity, Listener, Trunk, ca};
+use cloudschool_relay::{FrameKind, FrameOptions, Identity, Listener, Trunk, ca};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,6 +25,10 @@ pub struct Publisher {
     pub media: Media,
     pub ntp_zero: u64,
 }
+
+/// The one page of slides there is, and the board's changes.
+pub const PAGE: &[u8] = b"RIFF\x10\0\0\0WEBPVP8 ";
+pub const BOARD: &[u8] = b"changes of it";
 
 struct Inner {
     publishers: Vec<Publisher>,
@@ -147,6 +153,19 @@ async fn serve(inner: Arc<Inner>, trunk: Trunk, mut receiver: cloudschool_relay:
                         inner.archived.send_replace(Some((recording, duration_ms)));
                     }
                     trunk.send(Control::Outcome { request, refusal: None }).await.unwrap();
+                }
+                Some(Control::AssetFetch { request, offset, .. }) => {
+                    let (kind, total) = (AssetKind::Webp, PAGE.len() as u32);
+                    let data = &PAGE[usize::try_from(offset).unwrap()..];
+                    let chunk = Chunk { request, kind, total, offset: 0, data }.write();
+                    let options =
+                        FrameOptions { priority: 0, kind: FrameKind::Independent, deadline: None };
+                    assert!(trunk.send_frame(FLOW_AHEAD, options, &[chunk]).is_sent());
+                }
+                Some(Control::BoardFetch { lesson, run, offset }) => {
+                    let data = Blob(BOARD.iter().copied().skip(offset as usize).take(4).collect());
+                    let piece = Control::BoardPiece { lesson, run, offset, data };
+                    trunk.send(piece).await.unwrap();
                 }
                 Some(_) => {}
                 None => break,

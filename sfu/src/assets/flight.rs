@@ -2,13 +2,13 @@
 //! was when pieces are lost, when the line was cut, and by another trunk; somebody who begins to
 //! wait for one that was under way at leisure makes it urgent.
 
-use super::partial::{Partial, Piece};
 use super::store::{self, Found};
 use super::{AssetError, Key, Urgency};
 use crate::node::Node;
 use crate::trunk::{LinkCommand, LinkHandle};
 use cloudschool_protocol::asset::{AssetKind, AssetRefusal, Chunk};
 use cloudschool_protocol::trunk::{Control, capability};
+use cloudschool_relay::{Partial, Piece};
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

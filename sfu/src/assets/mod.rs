@@ -10,7 +10,6 @@
 mod ahead;
 mod courier;
 mod flight;
-mod partial;
 mod store;
 mod up;
 mod upload;

@@ -198,6 +198,23 @@ fn next(bytes: &[u8]) -> Option<(Record, &[u8])> {
     Some((Record { at_ms, update: update.to_vec() }, rest))
 }
 
+/// At most `most` bytes of the changes of a run's board from `offset` on: none where there are no
+/// more, and none of a board that is not there.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn piece(dir: &Path, run: u32, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+    let mut file = match File::open(changes_file(dir, run)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The board of a run as it was at `at_ms`, as one Yjs update; `None` where there is none.
 ///
 /// # Errors
@@ -293,5 +310,27 @@ mod tests {
         let at = |ms| strokes(&as_of(dir.path(), 1, ms).unwrap().unwrap()).len();
         assert_eq!([at(999), at(1000), at(4500), at(9000)], [0, 1, 4, 3]);
         assert_eq!(as_of(dir.path(), 7, 0).unwrap(), None);
+    }
+
+    #[test]
+    fn the_changes_are_handed_out_in_pieces_up_to_their_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pen = Pen::of("wang", 1);
+        let (mut journal, _) = Journal::open(dir.path(), 1).unwrap();
+        for n in 1..=4 {
+            journal.append(&[record(n, pen.draw("p1", 30))]).unwrap();
+        }
+        let mut all = Vec::new();
+        loop {
+            let next = piece(dir.path(), 1, all.len() as u64, 50).unwrap();
+            assert!(next.len() <= 50);
+            if next.is_empty() {
+                break;
+            }
+            all.extend(next);
+        }
+        assert_eq!(all, std::fs::read(changes_file(dir.path(), 1)).unwrap());
+        assert!(piece(dir.path(), 1, u64::MAX >> 1, 50).unwrap().is_empty());
+        assert!(piece(dir.path(), 2, 0, 50).unwrap().is_empty());
     }
 }

@@ -16,7 +16,7 @@ mod replica;
 
 pub use boards::{Boards, Talk};
 pub use drawn::Drawn;
-pub use journal::as_of;
+pub use journal::{as_of, piece as changes_piece};
 pub use reader::{News, Reader};
 pub use replica::{Replica, Unusable};
 

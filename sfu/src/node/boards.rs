@@ -2,9 +2,10 @@
 //! nodes above and below by conversations over their trunks.
 
 use super::Node;
-use crate::board::{Board, Boards};
+use crate::board::{Board, Boards, changes_piece};
 use crate::trunk::{LinkCommand, LinkHandle};
-use cloudschool_protocol::board::BoardWord;
+use cloudschool_protocol::blob::Blob;
+use cloudschool_protocol::board::{BoardWord, MAX_PIECE};
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::Phase;
 use cloudschool_protocol::refusal::Refusal;
@@ -96,6 +97,21 @@ impl Node {
                 // The conversation has just begun: there is room.
                 let _passed = node.boards().pass(&talk, word);
             }
+        });
+    }
+
+    /// Hands the recorder the next piece of a board's changes; an empty one where there are no
+    /// more, or none at all.
+    pub(crate) fn board_changes(&self, link: &LinkHandle, lesson: LessonId, run: u32, offset: u64) {
+        let (dir, link) = (self.board_dir(&lesson), link.clone());
+        tokio::task::spawn_blocking(move || match changes_piece(&dir, run, offset, MAX_PIECE) {
+            Ok(bytes) => {
+                let data = Blob(bytes);
+                let piece = Control::BoardPiece { lesson, run, offset, data };
+                link.send(LinkCommand::Say(piece));
+            }
+            // It is asked for again.
+            Err(error) => tracing::error!(%lesson, %error, "a board's changes can't be read"),
         });
     }
 

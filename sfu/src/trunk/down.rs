@@ -179,7 +179,8 @@ impl Down {
         }
         if let Control::Demand { lesson, .. }
         | Control::Flow { lesson, .. }
-        | Control::Board { lesson, .. } = &message
+        | Control::Board { lesson, .. }
+        | Control::BoardFetch { lesson, .. } = &message
             && let Err(refusal) = self.lesson(lesson)
         {
             tracing::debug!(peer = %self.peer().node, %lesson, %refusal, "media was not allowed");

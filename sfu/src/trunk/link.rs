@@ -255,6 +255,12 @@ impl Link {
             Control::Board { lesson, run, word } => {
                 self.node.board_word(&self.handle, lesson, run, word);
             }
+            Control::BoardFetch { .. } if !self.peer_is(NodeKind::Recorder) => {
+                self.refuse(Refused::Misplaced, 1);
+            }
+            Control::BoardFetch { lesson, run, offset } => {
+                self.node.board_changes(&self.handle, lesson, run, offset);
+            }
             Control::Clock { flow, ntp, rtp } => self.inlets.clock(flow, Clock { ntp, rtp }),
             other => return Some(other),
         }

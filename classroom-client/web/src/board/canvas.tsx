@@ -332,7 +332,7 @@ class View {
     readonly tool: Signal<Tool>,
   ) {
     this.#palette = paletteOf(box);
-    this.#assets = new Assets(board.lesson, () => this.changed());
+    this.#assets = new Assets(board, () => this.changed());
     this.#resized = new ResizeObserver(() => this.#resize());
     this.#resized.observe(box);
     this.#dark.addEventListener("change", this.#themed);

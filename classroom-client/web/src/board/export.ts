@@ -36,7 +36,7 @@ export async function savePdf(board: OpenBoard): Promise<void> {
 
 async function drawn(board: OpenBoard, page: string): Promise<HTMLCanvasElement> {
   const elements = stacked(board.document.elements(pageSurface(page)));
-  const assets = new Assets(board.lesson, () => undefined);
+  const assets = new Assets(board, () => undefined);
   await assets.all(elements.flatMap((one: Element) => (one.kind === "image" ? [one.asset] : [])));
   const canvas = document.createElement("canvas");
   canvas.width = WIDTH * SCALE;

@@ -59,6 +59,9 @@ interface Change {
   update: Uint8Array;
 }
 
+/** What of a link those that draw a board need. */
+export type BoardLine = Pick<BoardLink, "waiting" | "away" | "refusal" | "live" | "ink" | "forget">;
+
 export class BoardLink {
   /** Whether everything the node had at the time has come once. */
   readonly ready = signal(false);

@@ -5,16 +5,18 @@ import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import type { LessonSocket } from "../protocol/socket.ts";
 import type { BoardWriters, LessonState, Member, Role } from "../protocol/words.ts";
 import { BoardDocument } from "./document.ts";
-import { BoardLink, keepInBrowser } from "./link.ts";
+import { type BoardLine, BoardLink, keepInBrowser } from "./link.ts";
 
 export const WRITERS: readonly BoardWriters[] = ["teacher", "stage", "classrooms", "everyone"];
 
 /** An open board. */
 export interface OpenBoard {
   readonly document: BoardDocument;
-  readonly link: BoardLink;
+  readonly link: BoardLine;
   /** The lesson it is of: its assets are under `/lessons/{lesson}/assets/`. */
   readonly lesson: string;
+  /** Where its pictures are, when not at a node. */
+  readonly pictureOf?: (asset: string) => Promise<string>;
   /** For requests beside the socket. */
   readonly token: string;
   readonly writers: ReadonlySignal<BoardWriters>;

@@ -2,18 +2,19 @@
 // loaded, whatever the document says.
 
 import { assetUrl } from "../slides/asset.ts";
+import type { OpenBoard } from "./open.ts";
 
 /** One that can't be had is asked for again after this: the line may be away. */
 const AGAIN_MS = 4_000;
 
 export class Assets {
-  readonly #lesson: string;
+  readonly #board: Pick<OpenBoard, "lesson" | "pictureOf">;
   readonly #onLoad: () => void;
   readonly #images = new Map<string, HTMLImageElement>();
 
   /** `onLoad` is called when one of them can be drawn. */
-  constructor(lesson: string, onLoad: () => void) {
-    this.#lesson = lesson;
+  constructor(board: Pick<OpenBoard, "lesson" | "pictureOf">, onLoad: () => void) {
+    this.#board = board;
     this.#onLoad = onLoad;
   }
 
@@ -39,7 +40,15 @@ export class Assets {
         this.#onLoad();
       }, AGAIN_MS);
     };
-    image.src = assetUrl(this.#lesson, asset);
+    const { lesson, pictureOf } = this.#board;
+    if (pictureOf) {
+      pictureOf(asset).then(
+        (src) => {
+          image.src = src;
+        },
+        () => undefined,
+      );
+    } else image.src = assetUrl(lesson, asset);
     this.#images.set(asset, image);
     return image;
   }

@@ -4,7 +4,7 @@ import { lang } from "../i18n/index.ts";
 import { problemOf } from "./problem.ts";
 
 interface Asked {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "DELETE";
   token?: string;
   /** An object goes as JSON, a file as what it says it is. */
   body?: object | Blob;

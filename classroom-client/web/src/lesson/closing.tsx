@@ -14,7 +14,7 @@ import type { LessonSession } from "./session.ts";
 function recordingLink(
   recording: string,
   library: string | undefined,
-  fragment: { token: string; review?: string },
+  fragment: { token: string },
 ): string {
   const trusted = new URL(library ?? "", location.href);
   const url = new URL(recording, trusted);
@@ -30,11 +30,9 @@ function pageAt(service: string, page: string): string {
 
 interface Props {
   session: LessonSession;
-  /** What goes along to the recording: an observer's notes. */
-  review?: (() => string) | undefined;
 }
 
-export function Closing({ session, review }: Props) {
+export function Closing({ session }: Props) {
   const { socket, entry } = session;
   const state = socket.state.value;
   const { library, report } = socket.links.value;
@@ -47,8 +45,6 @@ export function Closing({ session, review }: Props) {
     if (again) location.reload();
   }, [again]);
 
-  const noted = review?.() ?? "";
-  const along = noted === "" ? {} : { review: noted };
   const mayReport = role === "teacher" || role === "assistant" || role === "observer";
   return (
     <StopPage
@@ -62,7 +58,7 @@ export function Closing({ session, review }: Props) {
               look="accent"
               icon={Clapperboard}
               testId="recording"
-              href={recordingLink(state.recording, library, { token: entry.token, ...along })}
+              href={recordingLink(state.recording, library, { token: entry.token })}
             >
               {words.watch}
             </LinkButton>

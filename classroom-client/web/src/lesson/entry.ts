@@ -66,6 +66,7 @@ export function pageOfRole(role: string): (typeof OWN_PAGES)[number] {
 
 /** What a token says of who holds it; the node checks it, this only reads. */
 export interface Holder {
+  member: string;
   role: string;
   lesson?: string;
 }
@@ -75,9 +76,10 @@ export function holderOf(token: string): Holder | undefined {
     const payload = (token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/");
     const bytes = Uint8Array.from(atob(payload), (c) => c.charCodeAt(0));
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    const { role, lesson } = claims as { role?: unknown; lesson?: unknown };
+    const { sub, role, lesson } = claims as { sub?: unknown; role?: unknown; lesson?: unknown };
     if (typeof role !== "string") return undefined;
-    return typeof lesson === "string" ? { role, lesson } : { role };
+    const holder = { member: typeof sub === "string" ? sub : "", role };
+    return typeof lesson === "string" ? { ...holder, lesson } : holder;
   } catch {
     return undefined;
   }

@@ -45,11 +45,9 @@ interface Props {
   /** Roles this page is made for. */
   roles: readonly Role[];
   children: () => ComponentChildren;
-  /** What goes along to the recording. */
-  review?: () => string;
 }
 
-export function LessonGate({ session, roles, children, review }: Props) {
+export function LessonGate({ session, roles, children }: Props) {
   const { socket, entry } = session;
   const link = socket.link.value;
   const words = t.value.stop;
@@ -80,7 +78,7 @@ export function LessonGate({ session, roles, children, review }: Props) {
       </StopPage>
     );
   }
-  if (session.over.value) return <Closing session={session} review={review} />;
+  if (session.over.value) return <Closing session={session} />;
   if (link.at === "closed" && link.reason === "refused") {
     return (
       <StopPage icon={CircleAlert} title={words.refused.title} testId="stop-refused">

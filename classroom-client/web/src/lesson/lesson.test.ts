@@ -185,8 +185,12 @@ describe("a token", () => {
     `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.y`;
 
   it("says who holds it", () => {
-    expect(holderOf(token({ role: "operator", name: "运维" }))).toEqual({ role: "operator" });
+    expect(holderOf(token({ sub: "ops", role: "operator", name: "运维" }))).toEqual({
+      member: "ops",
+      role: "operator",
+    });
     expect(holderOf(token({ role: "classroom", lesson: "m" }))).toEqual({
+      member: "",
       role: "classroom",
       lesson: "m",
     });

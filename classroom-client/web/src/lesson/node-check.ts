@@ -2,6 +2,7 @@
 // picture and sound take to it?
 
 import { HttpProblem } from "../http/problem.ts";
+import { FAIR_LOSS, POOR_LOSS } from "../media/line.ts";
 import { findPath, type Path } from "../media/path.ts";
 import type { Phase } from "../protocol/words.ts";
 
@@ -68,11 +69,30 @@ export type Verdict = "down" | "none" | "tcp" | "good" | "fair" | "poor";
 const FAIR_MS = 80;
 const POOR_MS = 250;
 
-/** One word for the line: what is worst about it. */
-export function verdictOf(roundTripMs: number | undefined, path: Path | undefined): Verdict {
+/** How much is lost on a line, in words. */
+export type Losing = "nothing" | "unheard" | "some" | "much";
+
+/** Below half a percent nobody ever notices anything. */
+const NOTHING_LOST = 0.005;
+
+export function losingOf(loss: number): Losing {
+  if (loss < NOTHING_LOST) return "nothing";
+  return loss > POOR_LOSS ? "much" : loss > FAIR_LOSS ? "some" : "unheard";
+}
+
+/**
+ * One word for the line: what is worst about it. `loss` is the share of packets lost on the way,
+ * once that was measured.
+ */
+export function verdictOf(
+  roundTripMs: number | undefined,
+  path: Path | undefined,
+  loss = 0,
+): Verdict {
   if (roundTripMs === undefined) return "down";
   if (path?.by === "none") return "none";
-  if (roundTripMs > POOR_MS) return "poor";
+  const losing = losingOf(loss);
+  if (roundTripMs > POOR_MS || losing === "much") return "poor";
   if (path?.by === "tcp") return "tcp";
-  return roundTripMs > FAIR_MS ? "fair" : "good";
+  return roundTripMs > FAIR_MS || losing === "some" ? "fair" : "good";
 }

@@ -21,6 +21,10 @@ export interface Line {
   rttMs: number | undefined;
 }
 
+/** Below the first NACK and FEC hide all that is lost; above the second pictures freeze. */
+export const FAIR_LOSS = 0.02;
+export const POOR_LOSS = 0.08;
+
 /** The line between two samples; `undefined` when nothing was measured. */
 export function judgeLine(before: LineSample, now: LineSample): Line | undefined {
   const seconds = (now.atMs - before.atMs) / 1000;
@@ -29,10 +33,9 @@ export function judgeLine(before: LineSample, now: LineSample): Line | undefined
   if (seconds <= 0 || packets < 0 || packets + lost === 0) return undefined;
   const loss = lost / (packets + lost);
   const rttMs = now.rtt === undefined ? undefined : now.rtt * 1000;
-  // Below 2 % loss NACK and FEC hide it all; above 8 % pictures freeze. A round trip over
-  // 400 ms makes a dialogue halt.
-  const poor = loss > 0.08 || (rttMs ?? 0) > 400;
-  const fair = loss > 0.02 || (rttMs ?? 0) > 200;
+  // A round trip over 400 ms makes a dialogue halt.
+  const poor = loss > POOR_LOSS || (rttMs ?? 0) > 400;
+  const fair = loss > FAIR_LOSS || (rttMs ?? 0) > 200;
   return {
     verdict: poor ? "poor" : fair ? "fair" : "good",
     bitrate: ((now.bytes - before.bytes) * 8) / seconds,

@@ -1,5 +1,6 @@
 // One's own voice to the node and back: published as in a lesson, heard as a class hears it.
 
+import { type LineSample, lineSample } from "./line.ts";
 import { connected, passed } from "./path.ts";
 import { type WhipSession, whip } from "./whip.ts";
 
@@ -12,6 +13,8 @@ const LOOK_MS = 100;
 export interface Loop {
   /** What came back. */
   track: MediaStreamTrack;
+  /** Share of packets lost so far, 0…1; `undefined` while too few were counted to say. */
+  loss(): Promise<number | undefined>;
   end(): void;
 }
 
@@ -54,11 +57,28 @@ export async function throughNode(
     const { receiver } = down.addTransceiver("audio", { direction: "recvonly" });
     await connect(down, "whep");
     await heard(down);
-    return { track: receiver.track, end };
+    const loss = async () => worseLoss(await up.getStats(), await down.getStats());
+    return { track: receiver.track, loss, end };
   } catch (error) {
     end();
     throw error;
   }
+}
+
+/** Two seconds of sound: of fewer packets one that is lost says nothing. */
+const COUNTED = 100;
+
+/** What is lost on the way there and on the way back: the worse of the two. */
+export function worseLoss(up: RTCStatsReport, down: RTCStatsReport): number | undefined {
+  const share = ({ lost, packets }: LineSample, of: number) =>
+    packets < COUNTED ? undefined : Math.min(1, Math.max(0, lost) / of);
+  const [sent, came] = [lineSample(up, "out"), lineSample(down, "in")];
+  const there = share(sent, sent.packets);
+  const both = share(came, came.packets + came.lost);
+  if (there === undefined || both === undefined) return there ?? both;
+  // What never reached the node is missing in what comes back too.
+  const back = there < 1 ? (both - there) / (1 - there) : 0;
+  return Math.max(there, back);
 }
 
 /** Waits until sound arrives. */

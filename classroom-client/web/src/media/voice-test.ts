@@ -10,6 +10,8 @@ export class VoiceTest {
   readonly state = signal<"idle" | "connecting" | "recording" | "playing">("idle");
   /** Which way the last voice took. */
   readonly way = signal<"node" | "here" | undefined>(undefined);
+  /** Share of its packets that was lost on the way, 0…1, where that is known. */
+  readonly loss = signal<number | undefined>(undefined);
 
   /** `through` gives the voice back from the node; where it can't, the voice is recorded here. */
   async run(
@@ -25,7 +27,12 @@ export class VoiceTest {
         loop = await through(microphone).catch(() => undefined);
       }
       this.state.value = "recording";
-      const sound = await record(loop?.track ?? microphone).finally(() => loop?.end());
+      const sound = await record(loop?.track ?? microphone)
+        .then(async (recorded) => {
+          this.loss.value = await loop?.loss();
+          return recorded;
+        })
+        .finally(() => loop?.end());
       this.way.value = loop ? "node" : "here";
       this.state.value = "playing";
       await play(sound, speaker);

@@ -54,7 +54,6 @@ export function Review(props: Props) {
           </Button>
         ))}
       </div>
-      {!props.book.submit && <p class="quiet review-where">{words.onDevice}</p>}
       {tab === "notes" ? <Notes {...props} /> : <Sheet {...props} />}
     </div>
   );
@@ -177,7 +176,7 @@ function Sheet({ book, name: of }: Props) {
   const sum = total(sheet);
   return (
     <section class="score" aria-label={words.sheet} data-testid="sheet">
-      {book.submit && <p class="quiet">{words.sheetHow}</p>}
+      <p class="quiet">{words.sheetHow}</p>
       <table class="score-table">
         <thead>
           <tr>
@@ -259,23 +258,20 @@ function Sheet({ book, name: of }: Props) {
           </Button>
         </span>
       </div>
-      {book.submit ? (
-        <Submit book={book} ready={ready} sent={sent} />
-      ) : (
-        <Button
-          icon={Download}
-          disabled={ready.length === 0}
-          testId="sheet-export"
-          onClick={() =>
-            download(`${words.sheetName}-${of}.csv`, [
-              [words.criterion, words.points, words.of],
-              ...ready.map((row) => [row.criterion, String(row.points), String(row.of)]),
-            ])
-          }
-        >
-          {words.exportNotes}
-        </Button>
-      )}
+      <Submit book={book} ready={ready} sent={sent} />
+      <Button
+        icon={Download}
+        disabled={ready.length === 0}
+        testId="sheet-export"
+        onClick={() =>
+          download(`${words.sheetName}-${of}.csv`, [
+            [words.criterion, words.points, words.of],
+            ...ready.map((row) => [row.criterion, String(row.points), String(row.of)]),
+          ])
+        }
+      >
+        {words.exportNotes}
+      </Button>
     </section>
   );
 }
@@ -301,7 +297,7 @@ function Submit(props: { book: Book; ready: Score[]; sent: readonly Score[] | un
         className="button-big"
         disabled={ready.length === 0}
         testId="sheet-submit"
-        onClick={() => book.submit?.(ready)}
+        onClick={() => book.submit(ready)}
       >
         {words.submit}
       </Button>

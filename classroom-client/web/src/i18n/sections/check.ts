@@ -23,6 +23,14 @@ export const zh = {
   lineFair: (ms: number) => `到节点 ${ms} 毫秒，可以上课，操作会稍慢`,
   linePoor: (ms: number) => `到节点 ${ms} 毫秒，建议改用有线网络`,
   lineDown: "连不上节点，请检查网线或无线网络",
+  losing: {
+    nothing: () => "试音没有丢包",
+    unheard: (percent: string) => `试音丢包 ${percent}%，听不出来`,
+    some: (percent: string) => `试音丢包 ${percent}%：声音偶尔会断，画面会变小`,
+    much: (percent: string) => `试音丢包 ${percent}%：声音会断断续续，建议改用有线网络`,
+  },
+  lineLossy: (ms: number) => `到节点 ${ms} 毫秒，但是丢包太多`,
+  lineLosing: (ms: number) => `到节点 ${ms} 毫秒，有一些丢包`,
   tcp: "这个网络不通 UDP：声音和课件没有问题，画面可能会卡。可以请网络管理员放行 UDP。",
   noMedia:
     "这个网络不通音视频：可以用课件和板书上课，看不到画面，也听不到声音。请换一个网络，或联系网络管理员。",
@@ -55,6 +63,16 @@ export const en: typeof zh = {
   lineFair: (ms) => `${ms} ms to your node: usable, a little slow`,
   linePoor: (ms) => `${ms} ms to your node: better use a cable`,
   lineDown: "The node can’t be reached; check cable or wireless",
+  losing: {
+    nothing: () => "nothing of your voice was lost on the way",
+    unheard: (percent) => `${percent} % of your voice was lost on the way: nobody will hear it`,
+    some: (percent) =>
+      `${percent} % of your voice was lost on the way: sound will crackle at times, pictures get smaller`,
+    much: (percent) =>
+      `${percent} % of your voice was lost on the way: sound will break up; better use a cable`,
+  },
+  lineLossy: (ms) => `${ms} ms to your node, but too much is lost on the way`,
+  lineLosing: (ms) => `${ms} ms to your node; some is lost on the way`,
   tcp: "UDP is blocked by this network: sound and slides will work, video may not. Your network’s administrator can open UDP.",
   noMedia:
     "Sound and video are blocked by this network: slides and board will work, nothing else. Try another network, or ask its administrator.",

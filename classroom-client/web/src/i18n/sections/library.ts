@@ -23,6 +23,10 @@ export const zh = {
   subject: "学科",
   teacher: "主讲",
   chapters: "章节",
+  beside: "当时的课件和板书",
+  slide: (page: number, title: string | undefined) =>
+    title ? `第 ${page} 页课件：${title}` : `第 ${page} 页课件`,
+  slideMissing: (name: string) => `${name}（图片没有存下来）`,
 };
 
 export const en: typeof zh = {
@@ -45,6 +49,9 @@ export const en: typeof zh = {
   subject: "Subject",
   teacher: "Teacher",
   chapters: "Chapters",
+  beside: "Slides and board as they were",
+  slide: (page, title) => (title ? `Slide ${page}: ${title}` : `Slide ${page}`),
+  slideMissing: (name) => `${name} (its picture was not kept)`,
 };
 
 export const libraryWords = section(zh, en);

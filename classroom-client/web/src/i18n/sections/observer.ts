@@ -19,7 +19,6 @@ export const zh = {
   columns: { clock: "课堂时间", time: "时刻", text: "记录" },
   before: "上课前",
   seek: (clock: string) => `跳到 ${clock}`,
-  onDevice: "回放时的记录和评价表只存在这台设备上，请用“导出表格”保存。",
   sheetName: "评价表",
 
   criterion: "评价项目",
@@ -64,7 +63,6 @@ export const en: typeof zh = {
   columns: { clock: "Lesson time", time: "Time of day", text: "Note" },
   before: "before",
   seek: (clock) => `Go to ${clock}`,
-  onDevice: "Notes and sheet of a replay stay on this device; export them to keep them.",
   sheetName: "scoring-sheet",
 
   criterion: "Criterion",

@@ -1,5 +1,9 @@
 // The recorder's library, as docs/recorder.md describes it.
 
+import { getJson } from "../../http/get.ts";
+import { send } from "../../http/request.ts";
+import type { KeptBook, Shelf } from "../../review/replay.ts";
+
 export interface Recording {
   id: string;
   lesson: string;
@@ -18,6 +22,8 @@ export interface Recording {
   /** WebVTT, by language; of a single recording only. */
   captions?: { lang: string; file: string }[];
   chapters?: Chapter[];
+  /** Slides and the board, by when they were shown. */
+  shown?: string;
 }
 
 export interface Chapter {
@@ -53,4 +59,15 @@ export function listAddress(query: Query, offset: number): string {
 
 export function recordingAddress(id: string): string {
   return `/api/recordings/${encodeURIComponent(id)}`;
+}
+
+/** The notes and the sheet that belong to the token's holder, beside a recording. */
+export function shelfOf(id: string, token: string): Shelf {
+  const address = `${recordingAddress(id)}/review`;
+  return {
+    read: () => getJson<KeptBook>(address, token),
+    note: ({ id: note, ...body }) =>
+      send<void>(`${address}/notes/${note}`, { method: "PUT", token, body }),
+    sheet: (body) => send<void>(`${address}/sheet`, { method: "PUT", token, body }),
+  };
 }

@@ -3,7 +3,6 @@ import { KeyRound } from "lucide";
 import { libraryWords } from "../../i18n/sections/library.ts";
 import { boot } from "../../lesson/boot.ts";
 import { fragmentOf, holderOf } from "../../lesson/entry.ts";
-import { readKept } from "../../review/book.ts";
 import { mount } from "../../ui/mount.tsx";
 import { StopPage } from "../../ui/stop.tsx";
 import { Catalogue } from "./catalogue.tsx";
@@ -12,21 +11,14 @@ import "./library.css";
 
 const { token } = boot();
 const fragment = fragmentOf(location.hash);
-const role = holderOf(token)?.role;
-/** Who judges lessons takes notes beside a recording; what was noted in the lesson comes along. */
-const review =
-  role === "observer" || role === "operator" ? readKept(fragment.get("review")) : undefined;
-if (fragment.has("review")) {
-  fragment.delete("review");
-  const rest = fragment.toString();
-  history.replaceState(null, "", `${location.pathname}${location.search}${rest && `#${rest}`}`);
-}
+const holder = holderOf(token);
+/** Who judges lessons takes notes beside a recording. */
+const judge =
+  holder?.role === "observer" || holder?.role === "operator" ? holder.member : undefined;
 /** The lesson whose recording the visitor came for, if any. */
 const lesson = fragment.get("lesson");
 
-/** The recording that was asked for first: what was brought along is about it. */
-const came = recordingOf(location.search);
-const open = signal(came);
+const open = signal(recordingOf(location.search));
 
 function recordingOf(search: string): string | null {
   return new URLSearchParams(search).get("recording");
@@ -56,7 +48,7 @@ mount(() => {
       key={open.value}
       id={open.value}
       token={token}
-      review={open.value === came ? review : review && { notes: [] }}
+      judge={judge}
       onBack={() => show(null)}
     />
   ) : (

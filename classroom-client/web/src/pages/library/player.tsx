@@ -10,30 +10,32 @@ import { HttpProblem } from "../../http/problem.ts";
 import { clock, dateTime } from "../../i18n/format.ts";
 import { lang } from "../../i18n/index.ts";
 import { libraryWords } from "../../i18n/sections/library.ts";
-import { DeviceBook, type Kept } from "../../review/book.ts";
+import { ReplayBook } from "../../review/replay.ts";
 import { Review } from "../../review/review.tsx";
 import { Button, LanguageSwitch } from "../../ui/controls.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { chapterAt, type Recording, recordingAddress } from "./api.ts";
+import { Notices, notify } from "../../ui/notices.tsx";
+import { chapterAt, type Recording, recordingAddress, shelfOf } from "./api.ts";
+import { ShownBeside, shownAt, useBeside } from "./beside.tsx";
 
 interface Props {
   id: string;
   token: string;
-  /** What an observer brings along from the lesson; `undefined` for who does not judge lessons. */
-  review: Kept | undefined;
+  /** Who judges lessons, by their member; `undefined` for everybody else. */
+  judge: string | undefined;
   onBack: () => void;
 }
 
-export function Player({ id, token, review, onBack }: Props) {
+export function Player({ id, token, judge, onBack }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   const item = useSignal<Recording | undefined>(undefined);
   const failed = useSignal<string | undefined>(undefined);
   const ended = useSignal(false);
   const chapter = useSignal(-1);
-  /** Where the recording is, in whole seconds. */
+  /** Where the recording is, in milliseconds. */
   const at = useSignal(0);
   const captions = useSignal<{ lang: string; url: string }[]>([]);
-  const book = useMemo(() => review && new DeviceBook(localStorage, id, review), [id]);
+  const book = useBook(id, token, judge);
   const words = libraryWords.value;
 
   useEffect(() => {
@@ -72,7 +74,13 @@ export function Player({ id, token, review, onBack }: Props) {
   const seek = (ms: number) => {
     if (video.current) video.current.currentTime = Math.max(0, ms) / 1000;
   };
+  const look = ({ currentTarget }: { currentTarget: HTMLVideoElement }) => {
+    at.value = Math.round(currentTarget.currentTime * 1000);
+    chapter.value = chapterAt(item.peek()?.chapters ?? [], at.value);
+  };
   const recording = item.value;
+  const beside = useBeside(recording, token);
+  const moment = shownAt(beside, at.value);
   const facts = recording
     ? [
         recording.teacher,
@@ -83,7 +91,10 @@ export function Player({ id, token, review, onBack }: Props) {
       ]
     : [];
   return (
-    <div class={`library player-page ${book ? "player-reviewed" : ""}`} data-testid="player-page">
+    <div
+      class={`library player-page ${book ? "player-reviewed" : ""} ${beside ? "player-wide" : ""}`}
+      data-testid="player-page"
+    >
       <header class="library-head">
         <Button look="quiet" icon={ArrowLeft} onClick={onBack} testId="back">
           {words.back}
@@ -91,42 +102,44 @@ export function Player({ id, token, review, onBack }: Props) {
         <LanguageSwitch />
       </header>
       <main class="player-main">
-        <div class="frame player-frame">
-          <video
-            ref={video}
-            class="video video-whole"
-            controls
-            playsinline
-            aria-label={recording?.title ?? words.title}
-            data-testid="player"
-            onTimeUpdate={(event) => {
-              const now = event.currentTarget.currentTime * 1000;
-              at.value = Math.floor(now / 1000);
-              chapter.value = chapterAt(recording?.chapters ?? [], now);
-            }}
-            onPlaying={() => {
-              ended.value = false;
-            }}
-            onEnded={() => {
-              ended.value = true;
-            }}
-          >
-            {captions.value.map(({ lang: of, url }, index) => (
-              <track
-                key={of}
-                kind="captions"
-                srclang={of}
-                label={captionName(of)}
-                src={url}
-                default={index === 0}
-              />
-            ))}
-          </video>
-          {failed.value && (
-            <div class="frame-empty player-failed" role="alert" data-testid="player-failed">
-              <Icon of={CircleAlert} size={40} />
-              <p>{failed.value}</p>
-            </div>
+        <div class="player-stage" data-beside={moment !== undefined}>
+          <div class="frame player-frame">
+            <video
+              ref={video}
+              class="video video-whole"
+              controls
+              playsinline
+              aria-label={recording?.title ?? words.title}
+              data-testid="player"
+              onTimeUpdate={look}
+              onSeeking={look}
+              onPlaying={() => {
+                ended.value = false;
+              }}
+              onEnded={() => {
+                ended.value = true;
+              }}
+            >
+              {captions.value.map(({ lang: of, url }, index) => (
+                <track
+                  key={of}
+                  kind="captions"
+                  srclang={of}
+                  label={captionName(of)}
+                  src={url}
+                  default={index === 0}
+                />
+              ))}
+            </video>
+            {failed.value && (
+              <div class="frame-empty player-failed" role="alert" data-testid="player-failed">
+                <Icon of={CircleAlert} size={40} />
+                <p>{failed.value}</p>
+              </div>
+            )}
+          </div>
+          {recording && beside && moment && (
+            <ShownBeside beside={beside} moment={moment} atMs={recording.startedMs + at.value} />
           )}
         </div>
         {recording && book && (
@@ -134,7 +147,7 @@ export function Player({ id, token, review, onBack }: Props) {
             book={book}
             nowMs={() => recording.startedMs + (video.current?.currentTime ?? 0) * 1000}
             time={(atMs) => clock(Math.max(0, atMs - recording.startedMs))}
-            now={at.value}
+            now={Math.floor(at.value / 1000)}
             name={recording.lesson}
             onSeek={(atMs) => seek(atMs - recording.startedMs)}
           />
@@ -169,8 +182,20 @@ export function Player({ id, token, review, onBack }: Props) {
           {ended.value ? words.ended : ""}
         </p>
       </main>
+      <Notices />
     </div>
   );
+}
+
+/** The notes and the sheet of who judges lessons, while the page shows the recording. */
+function useBook(id: string, token: string, judge: string | undefined): ReplayBook | undefined {
+  const book = useMemo(() => {
+    if (judge === undefined) return undefined;
+    const said = (sentence: string) => notify(sentence, { tone: "bad" });
+    return new ReplayBook(localStorage, `${id}:${judge}`, shelfOf(id, token), said);
+  }, [id, token, judge]);
+  useEffect(() => () => book?.close(), [book]);
+  return book;
 }
 
 /** Captions as the browser takes them: its own requests carry no token. */

@@ -2,7 +2,6 @@ import { keepAwake } from "../../lesson/awake.ts";
 import { boot } from "../../lesson/boot.ts";
 import { BadAddress, LessonGate } from "../../lesson/gate.tsx";
 import { LessonSession } from "../../lesson/session.ts";
-import { carried } from "../../review/book.ts";
 import { mount } from "../../ui/mount.tsx";
 import { Notices } from "../../ui/notices.tsx";
 import { Lesson } from "./lesson.tsx";
@@ -20,16 +19,7 @@ if (!entry.lesson || !entry.token) {
   void keepAwake();
   mount(() => (
     <>
-      <LessonGate
-        session={watch.session}
-        roles={["observer"]}
-        review={() =>
-          carried({
-            notes: watch.notes.value,
-            sheet: watch.submitted.value ?? watch.sheet.value,
-          })
-        }
-      >
+      <LessonGate session={watch.session} roles={["observer"]}>
         {() => <Lesson watch={watch} />}
       </LessonGate>
       <Notices />

@@ -20,6 +20,7 @@ import { OwnMediaProblems } from "../../lesson/media-problem.tsx";
 import {
   checkNode,
   checkPath,
+  losingOf,
   type NodeCheck,
   type Verdict,
   verdictOf,
@@ -51,6 +52,7 @@ export function Check({ desk, onEnter }: Props) {
   const { lesson, token } = session.entry;
   const words = checkWords.value;
   const node = useSignal<LineCheck | undefined>(undefined);
+  const test = useMemo(() => new VoiceTest(), []);
   const opening = useSignal(true);
 
   const open = () => {
@@ -108,9 +110,14 @@ export function Check({ desk, onEnter }: Props) {
           {camera.value && <BoardMode desk={desk} />}
         </section>
         {microphone.value && (
-          <Voice desk={desk} track={microphone.value} live={node.value?.lesson?.phase === "live"} />
+          <Voice
+            desk={desk}
+            test={test}
+            track={microphone.value}
+            live={node.value?.lesson?.phase === "live"}
+          />
         )}
-        <LineVerdict node={node.value} />
+        <LineVerdict node={node.value} loss={test.loss.value} />
         <Button
           look="accent"
           icon={DoorOpen}
@@ -126,13 +133,12 @@ export function Check({ desk, onEnter }: Props) {
   );
 }
 
-function Voice(props: { desk: Desk; track: MediaStreamTrack; live: boolean }) {
-  const { desk, track, live } = props;
+function Voice(props: { desk: Desk; test: VoiceTest; track: MediaStreamTrack; live: boolean }) {
+  const { desk, test, track, live } = props;
   const { lesson, token } = desk.session.entry;
   const words = checkWords.value;
   const level = useSignal(0);
   const heard = useSignal(false);
-  const test = useMemo(() => new VoiceTest(), []);
   useEffect(() => measureLevel(track, level), [track]);
   if (level.value > HEARD) heard.value = true;
   const saying = {
@@ -194,7 +200,14 @@ const TONES: Record<Verdict, "good" | "caution" | "bad"> = {
 };
 const TONE_ICONS = { good: CircleCheck, caution: TriangleAlert, bad: CircleAlert };
 
-function LineVerdict({ node }: { node: LineCheck | undefined }) {
+/** A share as a person says it: whole percents, tenths of small ones. */
+function percent(share: number): string {
+  const hundredths = share * 100;
+  return hundredths < 1 ? hundredths.toFixed(1) : hundredths.toFixed(0);
+}
+
+function LineVerdict(props: { node: LineCheck | undefined; loss: number | undefined }) {
+  const { node, loss } = props;
   const words = checkWords.value;
   if (!node) {
     return (
@@ -207,15 +220,16 @@ function LineVerdict({ node }: { node: LineCheck | undefined }) {
     );
   }
   const { roundTripMs, path } = node;
-  const verdict = verdictOf(roundTripMs, path);
+  const verdict = verdictOf(roundTripMs, path, loss);
+  const losing = loss === undefined ? undefined : losingOf(loss);
   const tone = TONES[verdict];
   const ms = Math.max(1, Math.round(roundTripMs ?? 0));
   const said: Record<Verdict, string> = {
     down: words.lineDown,
     none: words.noMedia,
     tcp: words.tcp,
-    poor: words.linePoor(ms),
-    fair: words.lineFair(ms),
+    poor: losing === "much" ? words.lineLossy(ms) : words.linePoor(ms),
+    fair: losing === "some" ? words.lineLosing(ms) : words.lineFair(ms),
     good: words.lineGood(ms),
   };
   return (
@@ -225,11 +239,13 @@ function LineVerdict({ node }: { node: LineCheck | undefined }) {
       data-testid="line-verdict"
       data-verdict={verdict}
       data-by={path?.by}
+      data-losing={losing}
     >
       <Icon of={TONE_ICONS[tone]} />
       <span>
         <strong>{words.line}</strong> {said[verdict]}
         {path?.by === "udp" && verdict !== "poor" && ` · ${words.udp}`}
+        {loss !== undefined && losing && ` · ${words.losing[losing](percent(loss))}`}
       </span>
     </p>
   );

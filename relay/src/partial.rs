@@ -1,11 +1,11 @@
 //! An asset that is coming by a trunk, in pieces that may be lost, doubled or out of order, as a
-//! value. What has come stays over a cut of the line.
+//! value. What has come stays over a cut of the line. Asks for nothing itself.
 
 use cloudschool_protocol::asset::{AssetId, AssetKind, Chunk, MAX_CHUNK};
 
 /// What became of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
     /// It was missing.
     New,
     /// It was there, or is no part of it.
@@ -16,7 +16,7 @@ pub(super) enum Piece {
 
 /// What has come so far.
 #[derive(Debug, Default)]
-pub(super) struct Partial {
+pub struct Partial {
     kind: Option<AssetKind>,
     bytes: Vec<u8>,
     /// Of pieces of [`MAX_CHUNK`] bytes, which have come.
@@ -26,7 +26,7 @@ pub(super) struct Partial {
 impl Partial {
     /// Puts a piece in its place. One of another size or kind than those before begins anew:
     /// the other end has changed its mind about what it has.
-    pub(super) fn put(&mut self, chunk: &Chunk<'_>, most: u64) -> Piece {
+    pub fn put(&mut self, chunk: &Chunk<'_>, most: u64) -> Piece {
         if u64::from(chunk.total) > most {
             return Piece::TooLarge;
         }
@@ -53,18 +53,20 @@ impl Partial {
     }
 
     /// Where to go on: the first byte that is missing.
-    pub(super) fn offset(&self) -> u64 {
+    #[must_use]
+    pub fn offset(&self) -> u64 {
         let missing = self.there.iter().position(|there| !there);
         missing.unwrap_or(0) as u64 * MAX_CHUNK as u64
     }
 
     /// Whether nothing is missing.
-    pub(super) fn is_whole(&self) -> bool {
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
         self.kind.is_some() && self.there.iter().all(|there| *there)
     }
 
     /// The asset, when it is whole and is `id`. One that is whole and isn't is thrown away.
-    pub(super) fn take_if_whole(&mut self, id: &AssetId) -> Option<(AssetKind, Vec<u8>)> {
+    pub fn take_if_whole(&mut self, id: &AssetId) -> Option<(AssetKind, Vec<u8>)> {
         let kind = self.kind.filter(|_| self.is_whole())?;
         let bytes = std::mem::take(&mut self.bytes);
         *self = Self::default();

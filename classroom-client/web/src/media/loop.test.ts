@@ -1,0 +1,23 @@
+import { expect, it } from "vitest";
+import { worseLoss } from "./loop.ts";
+
+const report = (...stats: object[]) =>
+  new Map(
+    stats.map((stat, at) => [`${at}`, { timestamp: 1, ...stat }]),
+  ) as unknown as RTCStatsReport;
+const sent = (packetsSent: number, packetsLost: number) =>
+  report({ type: "outbound-rtp", packetsSent }, { type: "remote-inbound-rtp", packetsLost });
+const came = (packetsReceived: number, packetsLost: number) =>
+  report({ type: "inbound-rtp", packetsReceived, packetsLost });
+
+it("what is lost there is not counted again on the way back", () => {
+  expect(worseLoss(sent(200, 0), came(200, 0))).toBe(0);
+  expect(worseLoss(sent(200, 40), came(128, 72))).toBeCloseTo(0.2);
+  expect(worseLoss(sent(200, 0), came(180, 20))).toBeCloseTo(0.1);
+  expect(worseLoss(sent(200, 20), came(180, 20))).toBeCloseTo(0.1);
+});
+
+it("of few packets nothing is said", () => {
+  expect(worseLoss(sent(60, 9), came(50, 9))).toBeUndefined();
+  expect(worseLoss(sent(60, 9), came(190, 10))).toBeCloseTo(0.05);
+});
