@@ -34,13 +34,16 @@ pub struct Slot {
     /// 2, 3). Who speaks keeps the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loudest: Option<u8>,
+    /// The smallest picture of the track there is will do, whatever the line takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub small: bool,
 }
 
 impl Slot {
     /// A line that shows a track, or with `None` nothing.
     #[must_use]
     pub fn new(mid: String, track: Option<TrackId>) -> Self {
-        Self { mid, track, loudest: None }
+        Self { mid, track, loudest: None, small: false }
     }
 }
 

@@ -234,7 +234,7 @@ async fn lines_of_sound_are_bound_to_the_loudest_and_no_others() {
         (7, sound, Some(own), Some(1), false),
         (8, sound, None, None, true),
     ] {
-        let slots = vec![Slot { mid: mid.into(), track, loudest }];
+        let slots = vec![Slot { mid: mid.into(), track, loudest, small: false }];
         pupil.say(&ClientMessage::Watch { id, slots }).await;
         match pupil.hear().await {
             Some(ServerMessage::Done { id: answered }) => assert!(done && answered == id),

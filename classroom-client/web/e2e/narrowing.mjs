@@ -29,6 +29,8 @@ const UP_WITHIN_MS = 20_000;
 const STANDSTILL_MS = 2_000;
 /** Frames of another size that a busy machine may cost. */
 const STRAY_FRAMES = 40;
+/** How long what a viewer takes of the line is measured. */
+const MEASURED_MS = 5_000;
 /** Frames looked at once the picture has its size: seven seconds. */
 const STEADY_FRAMES = 200;
 
@@ -160,6 +162,37 @@ export async function narrowing(links, data) {
       watched.some(({ track }) => track === CAMERA),
       "the camera is not watched",
     );
+  });
+
+  await test("saving data takes less than half of the line, and sound alone a tenth", async () => {
+    const bytes = async () => (await line.stats()).down.sent_bytes;
+    // What a viewer takes is a rate: it takes a while to see.
+    const rate = async () => {
+      const [before, at] = [await bytes(), performance.now()];
+      await new Promise((done) => setTimeout(done, MEASURED_MS));
+      return ((await bytes()) - before) / (performance.now() - at);
+    };
+    const kbps = (perMs) => `${(perMs * 8).toFixed(0)} kbit/s`;
+    const all = await rate();
+    await byId(student, "more").click();
+    await byId(student, "pictures-one").check();
+    await noteFrames(student);
+    const small = (width) => width <= 320;
+    await becomes(student, await counted(student), "the smallest", small);
+    const saved = await rate();
+    expect(saved < all / 2, `saving data takes ${kbps(saved)} of ${kbps(all)}`);
+    await byId(student, "pictures-none").check();
+    await until("the picture is not sent any more", async () => {
+      const { watched } = await student.evaluate(() => window.__cloudschool.stats());
+      return !watched.some(({ track }) => track === CAMERA);
+    });
+    const heard = await rate();
+    expect(heard < all / 10, `sound alone takes ${kbps(heard)} of ${kbps(all)}`);
+    await byId(student, "pictures-all").check();
+    await plays(student, "main-video");
+    await noteFrames(student);
+    await becomes(student, await counted(student), "the largest", largest);
+    return `${kbps(all)}, saving data ${kbps(saved)}, sound alone ${kbps(heard)}`;
   });
 
   await line.stop();

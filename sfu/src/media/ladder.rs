@@ -12,6 +12,16 @@ use std::time::Instant;
 /// percent.
 const STEP: u64 = 105;
 
+/// Of the steps from the `begin`th on, keeps those of the smallest picture: the first one, at all
+/// its frame rates.
+pub fn keep_smallest(steps: &mut Vec<Step>, begin: usize) {
+    let own = steps.get(begin..).unwrap_or_default();
+    let Some(first) = own.first().map(|step| step.target) else { return };
+    let same = |s: &&Step| (s.target.encoding, s.target.spatial) == (first.encoding, first.spatial);
+    let kept = own.iter().take_while(same).count();
+    steps.truncate(begin + kept);
+}
+
 impl Track {
     /// Adds the track's steps in the codecs that are taken to `steps`.
     pub fn ladder(&self, takes: impl Fn(Codec) -> bool, now: Instant, steps: &mut Vec<Step>) {
@@ -48,5 +58,30 @@ impl Track {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(encoding: u8, spatial: u8, temporal: u8) -> Step {
+        Step { target: Target { encoding, spatial, temporal }, rate: 1 }
+    }
+
+    #[test]
+    fn of_the_smallest_picture_every_frame_rate_is_kept_and_nothing_of_others() {
+        let other = [step(5, 0, 0), step(6, 0, 0)];
+        let keep = |own: &[Step]| {
+            let mut steps = [&other[..], own].concat();
+            keep_smallest(&mut steps, other.len());
+            assert_eq!(steps[..other.len()], other, "another line's");
+            steps.split_off(other.len())
+        };
+        let simulcast = [step(2, u8::MAX, 0), step(2, u8::MAX, u8::MAX), step(0, u8::MAX, 0)];
+        assert_eq!(keep(&simulcast), simulcast[..2]);
+        let scalable = [step(0, 0, 0), step(0, 0, u8::MAX), step(0, 1, 0), step(0, u8::MAX, 0)];
+        assert_eq!(keep(&scalable), scalable[..2]);
+        assert_eq!(keep(&[]), []);
     }
 }

@@ -45,6 +45,8 @@ pub struct Shown {
     pub priority: Priority,
     /// The viewer's own microphone, of which it hears nothing where voices follow each other.
     pub own_voice: Option<TrackKey>,
+    /// The smallest picture there is, whatever the path takes.
+    pub small: bool,
 }
 
 /// The microphones of one class of which the loudest are heard.

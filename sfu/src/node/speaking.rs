@@ -80,7 +80,7 @@ impl Room {
             let own_voice = inner.tracks.get(&microphone).map(|t| t.key);
             for (mid, place) in &watch.loudest.places {
                 let Some(track) = group.places.get(*place).copied() else { continue };
-                let shown = Shown { track, priority: Priority::Audio, own_voice };
+                let shown = Shown { track, priority: Priority::Audio, own_voice, small: false };
                 if watch.loudest.told.insert(mid.clone(), shown) != Some(shown) {
                     node.media.bind(watch.session, mid.clone(), Some(shown));
                 }

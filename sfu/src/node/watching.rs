@@ -12,7 +12,7 @@ use cloudschool_protocol::media::{Kind, Source, TrackId};
 use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::Slot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +24,8 @@ pub(super) struct Watch {
     pub session: SessionId,
     pub lines: Vec<Line>,
     pub bound: HashMap<String, TrackId>,
+    /// Lines whose pictures are to be the smallest there are.
+    pub small: HashSet<String>,
     /// Lines that show the loudest of the class.
     pub loudest: Lines,
     /// As the packet path was last told.
@@ -117,6 +119,7 @@ impl Room {
             session,
             lines: answer.lines,
             bound: HashMap::new(),
+            small: HashSet::new(),
             loudest,
             priorities: HashMap::new(),
             follows_teacher,
@@ -158,6 +161,10 @@ impl Room {
         let slots: BTreeMap<String, Slot> = slots.into_iter().map(|s| (s.mid.clone(), s)).collect();
         for (mid, slot) in &slots {
             watch.loudest.set(mid, slot.loudest.map(|place| usize::from(place) - 1));
+            match slot.small {
+                true => watch.small.insert(mid.clone()),
+                false => watch.small.remove(mid),
+            };
             match &slot.track {
                 Some(track) => watch.bound.insert(mid.clone(), track.clone()),
                 None => watch.bound.remove(mid),
@@ -212,7 +219,9 @@ impl Room {
         track: Option<TrackId>,
     ) {
         let shown = track.map(|t| (self.track(node, inner, &t), priority(&t, state)));
+        let mut small = false;
         if let Some(watch) = inner.watches.get_mut(&session) {
+            small = watch.small.contains(&mid);
             match shown {
                 Some((_, priority)) => watch.priorities.insert(mid.clone(), priority),
                 None => watch.priorities.remove(&mid),
@@ -222,6 +231,7 @@ impl Room {
             track,
             priority,
             own_voice: None,
+            small,
         });
         node.media.bind(session, mid, shown);
     }

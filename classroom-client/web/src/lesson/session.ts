@@ -104,12 +104,15 @@ export class LessonSession {
     return this.socket.state.value;
   }
 
-  /** Keeps watching what `wanted` says of each new state. */
-  watch(wanted: (state: LessonState, me: string) => Shown[]): void {
+  /**
+   * Keeps watching what `wanted` says of each new state; the smallest pictures of it while
+   * `small` says so.
+   */
+  watch(wanted: (state: LessonState, me: string) => Shown[], small = () => false): void {
     effect(() => {
       const state = this.socket.state.value;
       const me = this.socket.you.value;
-      if (state && me && this.inLesson.value) this.watcher.want(wanted(state, me.id));
+      if (state && me && this.inLesson.value) this.watcher.want(wanted(state, me.id), small());
     });
   }
 

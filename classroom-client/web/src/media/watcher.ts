@@ -35,6 +35,9 @@ export class Watcher {
   #pc: RTCPeerConnection | undefined;
   #slots: BoundSlot[] = [];
   #wanted: readonly Shown[] = [];
+  /** Whether the smallest pictures will do, and whether the node knows. */
+  #small = false;
+  #saidSmall = false;
   #joined = false;
   #running = false;
   #dirty = false;
@@ -48,9 +51,13 @@ export class Watcher {
     this.#port = port;
   }
 
-  /** Says what the page wants to see and hear, all of it, the most important first. */
-  want(tracks: readonly Shown[]): void {
+  /**
+   * Says what the page wants to see and hear, all of it, the most important first; `small` when
+   * the smallest pictures will do.
+   */
+  want(tracks: readonly Shown[], small = false): void {
     this.#wanted = tracks;
+    this.#small = small;
     this.#poke();
   }
 
@@ -110,16 +117,24 @@ export class Watcher {
   }
 
   async #settle(): Promise<void> {
-    const wanted = this.#wanted;
+    const [wanted, small] = [this.#wanted, this.#small];
     if (!this.#pc && wanted.length === 0) return;
     if (this.#repeat) {
       for (const slot of this.#slots) {
         if (slot.track !== null && !wanted.includes(slot.track)) slot.track = null;
       }
       if (this.#slots.length > 0) {
-        await this.#port.watch(this.#slots.map(({ mid, track }) => slotShowing(mid, track)));
+        await this.#port.watch(this.#slots.map(({ mid, track }) => slotShowing(mid, track, small)));
       }
       this.#repeat = false;
+      this.#saidSmall = small;
+    }
+    if (small !== this.#saidSmall) {
+      const pictures = this.#slots.filter(({ kind, track }) => kind === "video" && track !== null);
+      if (pictures.length > 0) {
+        await this.#port.watch(pictures.map(({ mid, track }) => slotShowing(mid, track, small)));
+      }
+      this.#saidSmall = small;
     }
     let plan = planSlots(this.#slots, wanted);
     if (!this.#pc || plan.missing.audio > 0 || plan.missing.video > 0) {
@@ -128,7 +143,7 @@ export class Watcher {
     }
     if (plan.changes.length === 0) return;
     const changes = new Map(plan.changes.map(({ mid, track }) => [mid, track]));
-    await this.#port.watch(plan.changes.map(({ mid, track }) => slotShowing(mid, track)));
+    await this.#port.watch(plan.changes.map(({ mid, track }) => slotShowing(mid, track, small)));
     for (const slot of this.#slots) {
       const track = changes.get(slot.mid);
       if (track !== undefined) slot.track = track;

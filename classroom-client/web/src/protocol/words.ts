@@ -173,6 +173,8 @@ export interface Slot {
   mid: string;
   track: TrackId | null;
   loudest?: number;
+  /** The smallest picture there is will do, whatever the line takes. */
+  small?: boolean;
 }
 
 function isVoice(shown: string | null): shown is Voice {
@@ -180,10 +182,10 @@ function isVoice(shown: string | null): shown is Voice {
 }
 
 /** How the node is told what an m-line shows. */
-export function slotShowing(mid: string, shown: TrackId | Voice | null): Slot {
-  return isVoice(shown)
-    ? { mid, track: null, loudest: VOICES.indexOf(shown) + 1 }
-    : { mid, track: shown };
+export function slotShowing(mid: string, shown: TrackId | Voice | null, small: boolean): Slot {
+  if (isVoice(shown)) return { mid, track: null, loudest: VOICES.indexOf(shown) + 1 };
+  const picture = shown !== null && trackKind(shown) === "video";
+  return { mid, track: shown, ...(small && picture ? { small } : {}) };
 }
 
 export type ClientMessage =

@@ -8,6 +8,7 @@ use super::interim::{self, Path};
 use super::peer::{Peer, Side};
 use super::watching::{Slot, Watching};
 use crate::media::bandwidth::allocation::{Grant, Reason, Wish};
+use crate::media::ladder::keep_smallest;
 use crate::media::layers::Target;
 use crate::media::messages::MediaEvent;
 use crate::media::track::Track;
@@ -178,7 +179,11 @@ impl Watching {
         for slot in &self.slots {
             if let Some(Some(track)) = slot.track.and_then(|t| tracks.get(t)) {
                 let takes = |codec| slot.codec(codec).is_some();
+                let begin = steps.len();
                 track.ladder(takes, now, &mut steps);
+                if slot.small {
+                    keep_smallest(&mut steps, begin);
+                }
             }
             ends.push(steps.len());
         }

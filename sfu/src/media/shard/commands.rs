@@ -261,11 +261,17 @@ impl Shard {
         let Some(watching) = peer.watching() else { return };
         let Some(place) = watching.slots.iter().position(|s| s.mid == mid) else { return };
         let Some(slot) = watching.slots.get_mut(place) else { return };
+        let mut resized = false;
         if let Some(show) = show {
             slot.priority = show.priority;
             slot.own_voice = show.own_voice;
+            resized = std::mem::replace(&mut slot.small, show.small) != show.small;
         }
         if slot.track == target {
+            if resized {
+                watching.next_choice = now;
+                self.schedule(at, now);
+            }
             return;
         }
         let line = Subscriber { peer: at, slot: place };

@@ -67,6 +67,8 @@ pub struct Slot {
     pub priority: Priority,
     /// The viewer's own microphone, which it doesn't hear.
     pub own_voice: Option<TrackKey>,
+    /// It is given the smallest picture there is, whatever the path takes.
+    pub small: bool,
 }
 
 impl Slot {
@@ -90,6 +92,7 @@ impl Slot {
             granted: Some(Target::ALL),
             priority: Priority::ClassView,
             own_voice: None,
+            small: false,
         }
     }
 

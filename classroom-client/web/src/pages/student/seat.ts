@@ -52,7 +52,10 @@ export class Seat {
     this.session = session;
     this.answers = new Answers(session);
     this.publisher = session.publisher("camera", PROFILES.student);
-    session.watch((state, me) => wantedByClass(state, me, this.pictures.value));
+    session.watch(
+      (state, me) => wantedByClass(state, me, this.pictures.value),
+      () => this.pictures.value === "one",
+    );
     session.obeyMute(this.media, () => this.microphoneOn.value);
     this.media.onReplace((track) => void this.publisher.replace(track));
     let was = "";

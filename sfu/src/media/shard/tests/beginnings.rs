@@ -53,8 +53,12 @@ impl Layered {
 
     /// Binds the line of a connected viewer to the lesson.
     fn show(&mut self, viewer: usize) {
-        let show =
-            Some(Shown { track: LAYERED, priority: Priority::TeacherCamera, own_voice: None });
+        let show = Some(Shown {
+            track: LAYERED,
+            priority: Priority::TeacherCamera,
+            own_voice: None,
+            small: false,
+        });
         let (session, mid) = (SessionId(viewer as u64), "0".to_owned());
         self.world.shard.command(Command::Bind { session, mid, show }, self.world.now);
     }

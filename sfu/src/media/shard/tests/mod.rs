@@ -87,7 +87,12 @@ impl World {
         let answer = self.join(session, answered, |joining| Command::Watch { joining });
         let mid = answer.lines[0].mid.clone();
         browser.accept(&answer, self.now);
-        let show = Some(Shown { track: VIDEO, priority: Priority::TeacherCamera, own_voice: None });
+        let show = Some(Shown {
+            track: VIDEO,
+            priority: Priority::TeacherCamera,
+            own_voice: None,
+            small: false,
+        });
         self.shard.command(Command::Bind { session, mid, show }, self.now);
         self.browsers.push(browser);
         self.browsers.len() - 1

@@ -62,7 +62,7 @@ impl Class {
         browser.accept(&answer, world.now);
         let tracks = std::iter::once(TEACHER).chain(PLACE_KEYS);
         for (line, track) in answer.lines.iter().zip(tracks) {
-            let show = Some(Shown { track, priority: Priority::Audio, own_voice });
+            let show = Some(Shown { track, priority: Priority::Audio, own_voice, small: false });
             let (mid, now) = (line.mid.clone(), world.now);
             world.shard.command(Command::Bind { session, mid, show }, now);
         }
