@@ -224,19 +224,20 @@ impl Sending<'_> {
         };
         let epoch = Epoch { track: track.key, encoding: fresh.encoding, run: encoding.run };
         let aligned = encoding.aligned;
-        let Some(outgoing) = slot.egress.forward(epoch, aligned, packet, self.now) else {
-            return true;
-        };
+        // Borrowed where it was made: a copy would read, in one word, what was just written in
+        // bytes, and wait until all that was stored before it has reached the cache.
+        let forwarded = slot.egress.forward(epoch, aligned, packet, self.now);
+        let Some(outgoing) = &forwarded else { return true };
         self.counters.packets_out += 1;
         repairs.earn();
         if slot.extensions.transport_cc.is_some() {
             let number = path.next_sequence();
-            let bytes = self.write(slot, sealer, payload_type, packet, &outgoing, number);
-            slot.egress.remember(&outgoing, number);
+            let bytes = self.write(slot, sealer, payload_type, packet, outgoing, number);
+            slot.egress.remember(outgoing, number);
             path.on_sent(number, bytes, self.now);
         } else {
-            let bytes = self.write(slot, sealer, payload_type, packet, &outgoing, 0);
-            slot.egress.remember(&outgoing, 0);
+            let bytes = self.write(slot, sealer, payload_type, packet, outgoing, 0);
+            slot.egress.remember(outgoing, 0);
             path.on_sent_unnumbered(bytes);
         }
         true
