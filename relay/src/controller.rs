@@ -71,6 +71,13 @@ const KEEP: f64 = 0.9;
 const DRAIN: f64 = 0.7;
 const DRAIN_LASTS: Duration = Duration::from_millis(1000);
 
+/// When a line has become a narrow one, sound alone is sent until the queue is gone, but no longer
+/// than this: a picture would come too late, and make late what comes after it.
+const DRAIN_ALONE: Duration = Duration::from_millis(600);
+
+/// Less than this share of what was sent is left then.
+const FELL: f64 = 0.5;
+
 /// Less than this share of what was sent arrives: the line is full, and full of us.
 const SQUEEZED: f64 = 0.93;
 
@@ -143,9 +150,15 @@ pub struct MediaController {
     stepped: Instant,
     /// Losses of packets sent before this were of a faster line.
     forgiven_before: Option<Instant>,
+    /// When there was last much less than before.
+    fell: Option<Instant>,
     /// Shortest round trip among the acknowledgements being handed in.
     batch_rtt: Option<Duration>,
+    /// The newest of them show a queue.
+    rising: bool,
     seen: Seen,
+    /// When a queue was last too long.
+    crowded_at: Option<Instant>,
     /// Share lost, over many seconds.
     steady_loss: f64,
     /// Seconds of climbing since the last sign of too much.
@@ -183,8 +196,11 @@ impl MediaController {
             began: now,
             stepped: now,
             forgiven_before: None,
+            fell: None,
             batch_rtt: None,
+            rising: false,
             seen: Seen::default(),
+            crowded_at: None,
             steady_loss: 0.0,
             climbing: 0.0,
             backed_off: now,
@@ -223,7 +239,16 @@ impl MediaController {
             pad_to: self.pad_to(),
             steady_loss: self.steady_loss(),
             shared: self.mode == Mode::Sharing,
+            rising: self.rising,
+            draining: self.drains_alone(),
         }
+    }
+
+    /// Whether the line has just become a narrow one, and is to get rid of what it was given
+    /// before.
+    fn drains_alone(&self) -> bool {
+        let lately = |fell| self.stepped.saturating_duration_since(fell) < DRAIN_ALONE;
+        self.drain.is_some() && self.seen.queue > self.low() && self.fell.is_some_and(lately)
     }
 
     /// Bytes/s that could be used if the line had them; 0 when nobody has said.
@@ -275,7 +300,9 @@ impl MediaController {
     /// All acknowledgements that came together are handed in; `in_flight` bytes remain.
     pub fn on_acks_end(&mut self, now: Instant, in_flight: u64) {
         let rtt = self.batch_rtt.take();
-        if self.outage.on_acks(now, in_flight, self.base_rtt()) {
+        let queue = rtt.map(|rtt| rtt.saturating_sub(self.base_rtt()));
+        self.rising = self.mode != Mode::Sharing && queue.is_some_and(|queue| queue > self.low());
+        if self.outage.on_acks(now, in_flight, self.base_rtt(), self.base_window()) {
             // The round trip just seen is the outage's length, and so is everything measured.
             self.meter = Meter::new(now);
             self.began = now;
@@ -346,7 +373,8 @@ impl MediaController {
         let seconds = passed.min(2 * STEP).as_secs_f64();
         self.tell_whose(now);
         let pause = QUEUE_SPAN + self.seen.rtt;
-        if now.saturating_duration_since(self.backed_off) > pause && self.collapsed() {
+        let paused = now.saturating_duration_since(self.backed_off) > pause;
+        if paused && !self.drains_alone() && self.collapsed() {
             return self.back_off(now, true);
         }
         if let Some(drain) = self.drain {
@@ -370,6 +398,7 @@ impl MediaController {
 
     fn back_off(&mut self, now: Instant, collapsed: bool) {
         let sent = self.seen.sent;
+        let before = sent.min(self.send_rate());
         let delivered = if collapsed {
             self.meter.last(QUEUE_SPAN, Duration::ZERO).delivery_rate()
         } else {
@@ -414,6 +443,10 @@ impl MediaController {
             // What was sent at the old rate is no sign that the new one is too much.
             self.meter.forgive();
             self.forgiven_before = Some(now);
+            if self.rate < FELL * before {
+                self.fell = Some(now);
+                self.outage.on_fall(now, self.base_rtt() + self.seen.queue);
+            }
         }
         if !sharing {
             let rate = (DRAIN * delivered).max(MIN_RATE);

@@ -10,7 +10,6 @@ mod waiting;
 
 use crate::frame::{Begun, FrameOptions, Verdict};
 use crate::path::Gauge;
-use crate::redundancy;
 use crate::stats::{Counters, add, count};
 use crate::transport::DATAGRAM_SEND_BUFFER;
 use bytes::Bytes;
@@ -144,11 +143,13 @@ impl Outgoing {
         let now = Instant::now();
         let path = self.gauge.state();
         let deadline = options.deadline.unwrap_or_else(|| path.deadline());
-        let patience = Patience {
+        // What may wait does until the line has got rid of what it was given before.
+        let waits = deadline > path.deadline() || !self.gauge.orders().draining;
+        let patience = waits.then(|| Patience {
             least: path.rtt + BEHIND.max(deadline / 2),
             most: path.rtt + BEHIND.max(deadline),
             rate: path.estimate as f64 / 8.0,
-        };
+        });
         let why = self.waiting().leave_out(now, flow, options.kind, patience, &self.counters);
         if let Some(why) = why {
             count(&self.counters.frames_skipped);
@@ -190,9 +191,8 @@ impl Outgoing {
         }
         let now = Instant::now();
         let orders = self.gauge.orders();
-        let repeats = redundancy::repeats(orders.steady_loss, orders.send_rate);
         let mut waiting = self.waiting();
-        let before = waiting.before.and_keep(now, flow, &bytes, repeats);
+        let before = waiting.before.and_keep(now, flow, &bytes, orders.repeats());
         if self.stuck() || !waiting.audio.is_empty() {
             if waiting.hold_audio(now, bytes) {
                 count(&self.counters.packets_not_sent);
@@ -257,6 +257,12 @@ impl Outgoing {
     /// Hands to QUIC what the pacer lets go.
     fn release(&self, waiting: &mut Waiting, now: Instant) {
         let orders = self.gauge.orders();
+        waiting.release_at = None;
+        if orders.draining {
+            waiting.abandon(self.gauge.state().deadline(), &self.counters);
+            waiting.release_at = waiting.has_held().then(|| now + BEAT);
+            return;
+        }
         let whole = orders.whole_frames();
         let piece = if whole { usize::MAX } else { PIECE };
         let again = waiting.send_again(&self.connection);
@@ -264,7 +270,6 @@ impl Outgoing {
             waiting.pacer.spent(again + again.div_ceil(PIECE) * HEADERS);
             add(&self.counters.frame_bytes_repeated, again as u64);
         }
-        waiting.release_at = None;
         while waiting.has_held() {
             if let Err(wait) = waiting.pacer.room(now, orders.send_rate, whole) {
                 waiting.release_at = Some(now + wait.max(Duration::from_millis(1)));
@@ -369,10 +374,11 @@ impl Outgoing {
         self.waiting().clear();
     }
 
-    /// Looks whether there is padding or a copy to send: the path has been looked at.
+    /// Looks whether there is padding or a copy to send, or something to give up: the path has
+    /// been looked at.
     pub fn nudge(&self) {
         let orders = self.gauge.orders();
-        if orders.pad_to > 0.0 || orders.shared {
+        if orders.pad_to > 0.0 || orders.shared || orders.draining {
             self.sooner.notify_one();
         }
     }

@@ -3,6 +3,7 @@
 //! reads it, and what the reader could use goes the other way.
 
 use crate::pacer::WHOLE_FRAMES;
+use crate::redundancy;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -57,9 +58,19 @@ pub struct Orders {
     pub steady_loss: f64,
     /// Somebody else keeps the line's queue full: of what comes at once the end is lost.
     pub shared: bool,
+    /// The newest acknowledgements show a queue: it may be about to overflow.
+    pub rising: bool,
+    /// The line has just become narrow: no pictures until it has got rid of those before.
+    pub draining: bool,
 }
 
 impl Orders {
+    /// How many packets of audio are repeated with each.
+    #[must_use]
+    pub fn repeats(&self) -> usize {
+        redundancy::repeats(self.steady_loss, self.send_rate, self.rising)
+    }
+
     /// Whether a frame goes all at once; else packet by packet.
     #[must_use]
     pub fn whole_frames(&self) -> bool {

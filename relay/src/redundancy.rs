@@ -21,10 +21,12 @@ const FRESH: Duration = Duration::from_millis(150);
 const FLOWS: usize = 1024;
 
 /// How many of the packets before are sent with each, by the loss (0..1) over many seconds, as
-/// bursts come seconds apart, and the rate in bytes/s.
-pub fn repeats(loss: f64, rate: f64) -> usize {
-    let most = if rate < ROOM_FOR_TWO { 1 } else { 2 };
-    let asked = if loss >= TWO { 2 } else { usize::from(loss >= ONE) };
+/// bursts come seconds apart, and the rate in bytes/s. While a queue is `rising` as many as there
+/// may be: a line that becomes narrow overflows before anybody knows that it has.
+pub fn repeats(loss: f64, rate: f64, rising: bool) -> usize {
+    let slow = rate < ROOM_FOR_TWO;
+    let most = if slow { 1 } else { 2 };
+    let asked = if loss >= TWO || rising && !slow { 2 } else { usize::from(loss >= ONE) };
     asked.min(most)
 }
 
@@ -33,8 +35,7 @@ pub fn repeats(loss: f64, rate: f64) -> usize {
 pub struct Before(HashMap<u64, [Option<(Instant, Bytes)>; 2]>);
 
 impl Before {
-    /// Keeps `datagram`; gives up to `count` of those before it, in their order. With a count of
-    /// 0 nothing is kept either: a line that begins to lose is known by more than one loss.
+    /// Keeps `datagram`; gives up to `count` of those before it, in their order.
     pub fn and_keep(
         &mut self,
         now: Instant,
@@ -42,18 +43,14 @@ impl Before {
         datagram: &Bytes,
         count: usize,
     ) -> impl Iterator<Item = Bytes> + use<> {
-        let mut before = [None, None];
-        if count == 0 {
+        if self.0.len() >= FLOWS && !self.0.contains_key(&flow) {
             self.0.clear();
-        } else {
-            if self.0.len() >= FLOWS && !self.0.contains_key(&flow) {
-                self.0.clear();
-            }
-            let kept = self.0.entry(flow).or_default();
-            before.clone_from(kept);
-            *kept = [kept[1].take(), Some((now, datagram.clone()))];
         }
-        before
+        let kept = self.0.entry(flow).or_default();
+        let newest = kept[1].take();
+        let oldest = std::mem::replace(&mut kept[0], newest.clone());
+        kept[1] = Some((now, datagram.clone()));
+        [oldest, newest]
             .into_iter()
             .skip(2 - count.min(2))
             .flatten()
@@ -127,10 +124,12 @@ mod tests {
 
     #[test]
     fn a_clean_line_repeats_nothing_and_a_lossy_one_two() {
-        assert_eq!(repeats(0.0005, 300_000.0), 0);
-        assert_eq!(repeats(0.006, 300_000.0), 1);
-        assert_eq!(repeats(0.03, 300_000.0), 2);
-        assert_eq!(repeats(0.03, 37_500.0), 1, "a slow line has no room");
+        assert_eq!(repeats(0.0005, 300_000.0, false), 0);
+        assert_eq!(repeats(0.006, 300_000.0, false), 1);
+        assert_eq!(repeats(0.03, 300_000.0, false), 2);
+        assert_eq!(repeats(0.03, 37_500.0, false), 1, "a slow line has no room");
+        assert_eq!(repeats(0.0, 300_000.0, true), 2, "it may have become a slow one");
+        assert_eq!(repeats(0.0, 37_500.0, true), 0);
     }
 
     #[test]

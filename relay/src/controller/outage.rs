@@ -1,6 +1,8 @@
 //! Outages: a line that is away for seconds and comes back. While no acknowledgement comes the
 //! window grows a little, so that audio is tried; the first acknowledgement makes room at once
-//! for what is new, instead of waiting for QUIC to find out what was lost.
+//! for what is new, instead of waiting for QUIC to find out what was lost. So does the news that
+//! the line carries a fraction of what it did, and while a window stays full it grows as in an
+//! outage: sound is never what stands behind what was sent before.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +18,21 @@ const TRICKLE: f64 = 16_000.0;
 const RESTART_ROOM: u64 = 20_000;
 const RESTART: Duration = Duration::from_millis(500);
 
+/// Room given when the line has become a narrow one, and over a window that stays full: sound of
+/// half a second.
+const FALL_ROOM: u64 = 6_000;
+
+/// A window that has been full for so long grows: shorter ones are a burst.
+const FULL: Duration = Duration::from_millis(20);
+
+/// A packet, without room for which a window is full.
+const PACKET: u64 = 1_500;
+
 #[derive(Debug, Clone, Copy)]
 struct Restart {
     until: Instant,
     window: u64,
+    room: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +40,9 @@ pub struct Outage {
     /// Since when bytes are in flight without any acknowledgement.
     waiting_since: Option<Instant>,
     sent_since_ack: u64,
+    /// Bytes in flight as far as they are known, and since when they fill the window.
+    in_flight: u64,
+    full_since: Option<Instant>,
     restart: Option<Restart>,
     /// Losses of packets sent before this are an outage's, not congestion's.
     forgiven_before: Option<Instant>,
@@ -41,17 +57,43 @@ impl Outage {
         if self.sent_since_ack > window / 2 {
             self.waiting_since.get_or_insert(now);
         }
+        self.in_flight += bytes;
+        self.fill(now, window);
+    }
+
+    fn fill(&mut self, now: Instant, window: u64) {
+        if self.in_flight + PACKET < window {
+            self.full_since = None;
+        } else {
+            self.full_since.get_or_insert(now);
+        }
+    }
+
+    /// The line carries a fraction of what it did. What is in flight is late or lost, and nothing
+    /// tells which before something newer is through, a round trip of `rtt` from now.
+    pub fn on_fall(&mut self, now: Instant, rtt: Duration) {
+        let window = self.in_flight + FALL_ROOM;
+        self.restart = Some(Restart { until: now + RESTART.max(rtt), window, room: FALL_ROOM });
     }
 
     /// Acknowledgements came; `in_flight` bytes remain. True when they end an outage.
-    pub fn on_acks(&mut self, now: Instant, in_flight: u64, min_rtt: Duration) -> bool {
+    pub fn on_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        min_rtt: Duration,
+        window: u64,
+    ) -> bool {
         let ends = self.lasts(now, min_rtt).is_some();
         if ends {
             self.forgiven_before = Some(now);
-            self.restart = Some(Restart { until: now + RESTART, window: in_flight + RESTART_ROOM });
+            let (until, window) = (now + RESTART, in_flight + RESTART_ROOM);
+            self.restart = Some(Restart { until, window, room: RESTART_ROOM });
         } else if let Some(restart) = &mut self.restart {
-            restart.window = restart.window.min(in_flight + RESTART_ROOM);
+            restart.window = restart.window.min(in_flight + restart.room);
         }
+        self.in_flight = in_flight;
+        self.fill(now, window);
         self.waiting_since = (in_flight > 0).then_some(now);
         self.sent_since_ack = 0;
         ends
@@ -59,6 +101,7 @@ impl Outage {
 
     /// Whether a packet sent at `sent` and now lost says anything about congestion.
     pub fn on_lost(&mut self, sent: Instant, bytes: u64) -> bool {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
         if let Some(restart) = &mut self.restart {
             restart.window = restart.window.saturating_sub(bytes);
         }
@@ -76,9 +119,12 @@ impl Outage {
         if let Some(silence) = self.lasts(now, min_rtt) {
             return window + (silence.as_secs_f64() * TRICKLE) as u64;
         }
+        let full = self.full_since.map_or(Duration::ZERO, |t| now.saturating_duration_since(t));
+        let grown = if full >= FULL { (full.as_secs_f64() * TRICKLE) as u64 } else { 0 };
+        let grown = grown.min(FALL_ROOM);
         match self.restart {
-            Some(restart) if now < restart.until => window.max(restart.window),
-            _ => window,
+            Some(restart) if now < restart.until => (window + grown).max(restart.window),
+            _ => window + grown,
         }
     }
 }

@@ -22,6 +22,9 @@ const LOSS_LIMIT_QUEUED: f64 = 0.10;
 const LOSS_LIMIT: f64 = 0.20;
 const LOSS_LIMIT_MOST: f64 = 0.35;
 
+/// After a queue that is too long losses are its own for so long: a second is looked at.
+const LOSS_OURS: Duration = Duration::from_millis(1300);
+
 /// Lost share of a quarter of a second over which the line has become another.
 const COLLAPSE_LOSS: f64 = 0.4;
 
@@ -41,7 +44,12 @@ impl MediaController {
             delivered: arrived.delivery_rate(),
             loss: second.loss(),
         };
-        let idle = self.seen.queue <= self.low() && self.drain.is_none();
+        if self.crowded() || self.drain.is_some() {
+            self.crowded_at = Some(now);
+        }
+        // Losses of a queue that was full are told when it is gone, and are not the line's.
+        let ours = |at| now.saturating_duration_since(at) < LOSS_OURS + self.seen.rtt;
+        let idle = self.seen.queue <= self.low() && !self.crowded_at.is_some_and(ours);
         if idle || self.mode == Mode::Sharing {
             // At first of what there is.
             let known = now.saturating_duration_since(self.born) + STEP;

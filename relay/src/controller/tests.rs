@@ -61,6 +61,9 @@ fn a_line_that_becomes_slow_keeps_sound_and_a_small_picture_and_wakes_up_again()
     for seed in SEEDS {
         let way = Way { loss: 0.0, ..Way::village() }.then(&[(20.0, 0.3), (50.0, 4.0)]);
         let trunk = alone(way.clone(), Source::ladder(way.one_way), seed, 80);
+        let fall = trunk.report(20.0, 50.0, &[]);
+        println!("{seed}: from the fall on {:.4} of the sound", fall.audio);
+        assert!(fall.audio >= 0.988, "{seed}: the fall costs a third of a second: {fall:?}");
         println!("{seed}: {:?} {:?}", trunk.report(25.0, 50.0, &[]), trunk.changes);
         assert_eq!(trunk.layer_at(25.0), 150e3, "{seed}: five seconds after the fall");
         assert_eq!(trunk.layer_at(65.0), 2000e3, "{seed}: fifteen after the return");

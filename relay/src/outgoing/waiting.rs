@@ -241,14 +241,36 @@ impl Waiting {
         }
     }
 
+    /// Gives up every frame that is not through and has no longer than `lasts`: the line has
+    /// become so narrow that it would come too late, and make what comes after it late.
+    pub fn abandon(&mut self, lasts: Duration, counters: &Counters) {
+        let Self { held, open, flows, bytes, .. } = self;
+        let mut keep = |frame: &mut Frame| {
+            if frame.deadline.saturating_duration_since(frame.born) > lasts {
+                return true;
+            }
+            *bytes -= frame.len;
+            if !frame.is_through() {
+                frame.give_up();
+                count(&counters.frames_late);
+                flows.entry(frame.flow).or_default().broken = true;
+            }
+            false
+        };
+        held.retain_mut(&mut keep);
+        open.retain_mut(&mut keep);
+        self.padding.drain(..).for_each(|mut frame| frame.give_up());
+    }
+
     /// Whether a frame is to be left out, and why. The line is behind when nothing that a flow
-    /// was given has come through for longer than a line has to be given.
+    /// was given has come through for longer than a line has to be given; without any
+    /// `patience`, it is.
     pub fn leave_out(
         &mut self,
         now: Instant,
         flow: u64,
         kind: FrameKind,
-        patience: Patience,
+        patience: Option<Patience>,
         counters: &Counters,
     ) -> Option<Skip> {
         if now.saturating_duration_since(self.swept) >= SWEEP {
@@ -261,11 +283,12 @@ impl Waiting {
         let (oldest, largest) = waiting.fold((None, 0), |(oldest, largest), f| {
             (Some(oldest.map_or(f.born, |o: Instant| o.min(f.born))), f.len.max(largest))
         });
-        let patience = patience.with(largest);
         let state = self.flows.entry(flow).or_default();
-        let behind = oldest.is_some_and(|oldest| {
-            let progress = state.newest_through.map_or(oldest, |t| t.max(oldest));
-            now.saturating_duration_since(progress) > patience
+        let behind = patience.is_none_or(|patience| {
+            oldest.is_some_and(|oldest| {
+                let progress = state.newest_through.map_or(oldest, |t| t.max(oldest));
+                now.saturating_duration_since(progress) > patience.with(largest)
+            })
         });
         match kind {
             _ if behind => {

@@ -279,7 +279,11 @@ impl Trunk {
         let oldest = oldest.map(|f| f.born).min();
         let lag = oldest.map_or(Duration::ZERO, |oldest| now - oldest.max(born));
         let rtt = self.rtt.max(self.controller.state().rtt);
-        let late = lag > rtt + Duration::from_millis(200);
+        let draining = self.controller.orders().draining;
+        if draining {
+            self.frames.iter_mut().filter(|f| f.open > 0).for_each(|f| f.over = true);
+        }
+        let late = draining || lag > rtt + Duration::from_millis(200);
         let pieces = (bytes / PIECE as f64).ceil() as usize;
         let leave_out = if key { late } else { late || self.behind };
         self.behind = leave_out;
@@ -374,7 +378,7 @@ impl Trunk {
     }
 
     fn repeats(&self) -> usize {
-        crate::redundancy::repeats(self.controller.steady_loss(), self.controller.send_rate())
+        self.controller.orders().repeats()
     }
 
     fn next_load(&mut self, now: Instant) -> Option<(Load, usize)> {
