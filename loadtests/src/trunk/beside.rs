@@ -41,6 +41,7 @@ const BEGUN_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Serialize)]
 pub struct Shares {
     pub beside: &'static str,
+    pub seed: u64,
     pub profile: String,
     pub seconds: f64,
     pub line_mbps: f64,
@@ -58,7 +59,11 @@ pub struct Shares {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trunks_mbps: Vec<f64>,
     pub checks: Vec<Check>,
+    /// Whether everything holds that must, with every seed.
     pub ok: bool,
+    /// The same with other seeds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<Shares>,
 }
 
 /// One thing that must hold.
@@ -223,6 +228,7 @@ impl Shares {
     ) -> Self {
         Self {
             beside,
+            seed: plan.seed,
             profile: profile.to_owned(),
             seconds: plan.length.as_secs_f64(),
             line_mbps,
@@ -234,15 +240,28 @@ impl Shares {
             trunks_mbps: Vec::new(),
             ok: checks.iter().all(|check| check.holds),
             checks,
+            more: Vec::new(),
         }
+    }
+
+    /// All of them in one; `None` of none.
+    #[must_use]
+    pub fn of(all: Vec<Self>) -> Option<Self> {
+        let ok = all.iter().all(|one| one.ok);
+        let mut all = all.into_iter();
+        let first = all.next()?;
+        Some(Self { ok, more: all.collect(), ..first })
     }
 
     /// For people to read.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        let Self { beside, profile, seconds, line_mbps, .. } = self;
-        let _ = writeln!(out, "{profile} shared ({beside}), {line_mbps} Mbit/s, {seconds:.0} s");
+        let Self { beside, seed, profile, seconds, line_mbps, .. } = self;
+        let _ = writeln!(
+            out,
+            "{profile} shared ({beside}), {line_mbps} Mbit/s, {seconds:.0} s, seed {seed}"
+        );
         if let (Some(mbps), Some(control)) = (self.download_mbps, &self.download_control) {
             let _ = writeln!(out, "  download {mbps:.2} Mbit/s by TCP {control}");
         }
@@ -253,6 +272,7 @@ impl Shares {
             let mark = if *holds { "✓" } else { "✗" };
             let _ = writeln!(out, "{mark} {what}: {percent:.2} % (≥ {least} %)");
         }
+        self.more.iter().for_each(|other| out.push_str(&other.text()));
         out
     }
 }

@@ -191,6 +191,47 @@ pub fn judge(source: u8, journals: &[(Kind, Journal)], published: &Published, sp
     }
 }
 
+/// What of `source`'s sound was not in time: when it was sent, in seconds of the span, and after
+/// how many ms it came, if it did.
+#[must_use]
+pub fn sound_missed(
+    source: u8,
+    journals: &[(Kind, Journal)],
+    published: &Published,
+    span: &Span,
+) -> Vec<(f64, Option<f64>)> {
+    let sounds = journals.iter().flat_map(|(_, j)| &j.sounds).filter(|s| s.source == source);
+    let came = first(sounds.map(|s| (s.number, s.at_ns)), |at| *at);
+    missed(published.sounds.iter().map(|(number, sent)| (*sent, came.get(number))), span)
+}
+
+/// The same of frames that could be shown.
+#[must_use]
+pub fn frames_missed(
+    source: u8,
+    journals: &[(Kind, Journal)],
+    published: &Published,
+    span: &Span,
+) -> Vec<(f64, Option<f64>)> {
+    let frames = journals.iter().flat_map(|(_, j)| &j.frames).filter(|f| f.source == source);
+    let shown = first(frames.filter_map(|f| Some((f.number, f.decodable_ns?))), |at| *at);
+    missed(published.frames.iter().map(|(number, (sent, _))| (*sent, shown.get(number))), span)
+}
+
+fn missed<'a>(
+    all: impl Iterator<Item = (u64, Option<&'a u64>)>,
+    span: &Span,
+) -> Vec<(f64, Option<f64>)> {
+    let late = all.filter(|(sent, at)| {
+        span.counts(*sent) && !at.is_some_and(|at| span.is_in_time(*sent, *at))
+    });
+    let told = late.map(|(sent, at)| {
+        let waited = at.map(|at| at.saturating_sub(sent) as f64 / MS);
+        ((sent - span.from) as f64 / 1e9, waited)
+    });
+    told.collect()
+}
+
 /// The layer of each frame that was shown, by the time it was.
 fn layers(shown: &HashMap<u32, FrameSeen>, span: &Span) -> Vec<(u64, u8)> {
     let mut layers: Vec<_> = shown
@@ -414,6 +455,10 @@ mod tests {
         let got = judge(TEACHER, &lost, &all, &span(&[]));
         assert_eq!((got.audio_in_time, got.video_in_time), (0.95, 0.9));
         assert_eq!(got.frame_p95_ms, f64::INFINITY);
+        let sounds = sound_missed(TEACHER, &lost, &all, &span(&[]));
+        assert_eq!(sounds[..2], [(0.2, None), (0.6, None)]);
+        let late = lesson(|ms| Some(if ms == 1200 { 500 } else { 40 }));
+        assert_eq!(frames_missed(TEACHER, &late, &all, &span(&[])), [(1.2, Some(500.0))]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn prepare(options: &Options, configs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The trunk on a line that it shares.
+/// The trunk on a line that it shares, once with each seed.
 ///
 /// # Errors
 /// When it does not come about; nothing is left running.
@@ -56,9 +56,17 @@ pub async fn beside(options: &Options, place: &Place) -> Result<Option<Shares>> 
     let Some(beside) = options.beside else { return Ok(None) };
     let mut stop = Stop::new()?;
     let Place { programs, configs, log_level } = place;
-    let plan = options.plan(programs, configs, log_level.clone(), options.seed)?;
+    let plan = |seed| options.plan(programs, configs, log_level.clone(), seed);
+    let runs = async {
+        let mut all = Vec::new();
+        for n in 0..options.seeds {
+            let plan = plan(options.seed + u64::from(n))?;
+            all.push(Box::pin(beside::beside(&plan, beside, &options.profile)).await?);
+        }
+        Ok(Shares::of(all))
+    };
     tokio::select! {
-        shares = Box::pin(beside::beside(&plan, beside, &options.profile)) => Ok(Some(shares?)),
+        shares = Box::pin(runs) => shares,
         () = stop.asked() => bail!("interrupted"),
     }
 }

@@ -95,6 +95,10 @@ impl Report {
                 run.events.events_doubled,
                 run.events.refused,
             );
+            if run.rates.len() > 1 {
+                let told = run.rungs_told.iter().map(|(at, rung)| format!("{at:.1} s {rung:?}"));
+                let _ = writeln!(out, "  told: {}", told.collect::<Vec<_>>().join(", "));
+            }
         }
         for Verdict { what, wanted, measured, holds, plain } in &self.verdicts {
             let mark = if *holds { "✓" } else { "✗" };

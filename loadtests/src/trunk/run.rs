@@ -2,7 +2,8 @@
 
 use super::beside::Download;
 use super::judge::{
-    Got, Published, Span, TEACHER, judge, layers_shown, longest_freeze, longest_silence,
+    Got, Published, Span, TEACHER, frames_missed, judge, layers_shown, longest_freeze,
+    longest_silence, sound_missed,
 };
 use super::members::{Kept, Worker, compare};
 use super::schedule::Schedule;
@@ -115,6 +116,10 @@ pub struct Run {
     pub screen_freeze_ms: Option<f64>,
     /// Latency of the teacher's frames behind the edge over time, s and ms, for a plot.
     pub frame_latency: Vec<(f64, f64)>,
+    /// What a viewer behind the edge missed of the teacher: when it was sent, s, and after how
+    /// long it came, ms, if it did.
+    pub sound_missed: Vec<(f64, Option<f64>)>,
+    pub frames_missed: Vec<(f64, Option<f64>)>,
     pub link: Vec<LinkReport>,
     /// What was downloaded over the same line meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -530,6 +535,8 @@ impl Figures<'_> {
             rates: rates.iter().map(|(at, rate)| (seconds(*at), *rate)).collect(),
             screen_freeze_ms: lines,
             frame_latency: self.latency(first),
+            sound_missed: sound_missed(TEACHER, first, &teacher, span),
+            frames_missed: frames_missed(TEACHER, first, &teacher, span),
             link: Vec::new(),
             download_bytes: None,
             sent_late_p99_ms: 0.0,

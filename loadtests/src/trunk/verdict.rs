@@ -1,6 +1,7 @@
 //! What must hold of a trunk, and whether it does in a run.
 
-use super::run::Run;
+use super::run::{Run, Stage};
+use cloudschool_protocol::socket::Rung;
 use serde::Serialize;
 
 /// What kind of lesson it was: not everything must hold of every line.
@@ -187,9 +188,16 @@ fn narrowing(judge: &mut Judge<'_>, kind: &Kind, runs: &[Run]) {
         let after = move |r: &Run| Some(stage(r)?.fitting_after_s.unwrap_or(f64::INFINITY));
         if narrower {
             judge.line("A fitting layer after the line narrowed", AtMost(5.0), "s", 1, after);
-            judge.line("Frames of it in time", AtLeast(99.0), "%", 2, move |r| {
-                Some(stage(r)?.video_in_time * 100.0)
+            judge.line("A rung that lasts after it", AtMost(5.0), "s", 1, move |r| {
+                rung_within(r, n).map(|(after, _)| after)
             });
+            // Beside a screen the camera stands where both don't fit: pictures of the screen are
+            // judged then.
+            if runs.iter().all(|r| !kind.screen || rung_within(r, n).is_some_and(|(_, m)| m)) {
+                judge.line("Frames of it in time", AtLeast(99.0), "%", 2, move |r| {
+                    Some(stage(r)?.video_in_time * 100.0)
+                });
+            }
         } else {
             judge.line("The full picture after it widened", AtMost(15.0), "s", 1, after);
         }
@@ -203,6 +211,14 @@ fn narrowing(judge: &mut Judge<'_>, kind: &Kind, runs: &[Run]) {
             Some(r.screen_freeze_ms? / 1000.0)
         });
     }
+}
+
+/// After which time at a rate of the line the teacher was told the rung that lasted, s, and
+/// whether a face moves on it.
+fn rung_within(run: &Run, stage: usize) -> Option<(f64, bool)> {
+    let Stage { at_s, until_s, .. } = run.narrowing.get(stage)?;
+    let (at, rung) = run.rungs_told.iter().rfind(|(at, _)| at < until_s)?;
+    Some(((at - at_s).max(0.0), matches!(rung, Rung::Full | Rung::Reduced)))
 }
 
 fn outage(judge: &mut Judge<'_>) {
