@@ -209,8 +209,12 @@ pub fn piece(dir: &Path, run: u32, offset: u64, most: usize) -> io::Result<Vec<u
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
+    // Far beyond the end no file can be read from at all.
+    if offset >= file.metadata()?.len() {
+        return Ok(bytes);
+    }
+    file.seek(SeekFrom::Start(offset))?;
     file.take(most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

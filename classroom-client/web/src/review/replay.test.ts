@@ -52,6 +52,7 @@ describe("an observer's book beside a replay", () => {
       ["看板书", false],
       ["导入", false],
     ]);
+    expect(library.notes[1]?.id).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     const elsewhere = new ReplayBook(store(), "r", library, () => undefined);
     await vi.waitFor(() => expect(elsewhere.submitted.value).toEqual(sheet));
     expect(elsewhere.notes.value.map(({ atMs, text }) => [atMs, text])).toEqual([

@@ -87,7 +87,7 @@ export class ReplayBook implements Book {
     const { text, atMs } = this.draft.peek();
     const said = text.trim().slice(0, NOTE_MOST);
     if (said === "") return;
-    const note = { id: crypto.randomUUID(), atMs: Math.round(atMs ?? nowMs), text: said };
+    const note = { id: newId(), atMs: Math.round(atMs ?? nowMs), text: said };
     this.#waiting.value = [...this.#waiting.peek(), note];
     this.draft.value = { text: "", atMs: undefined };
     this.#keep();
@@ -164,6 +164,15 @@ export class ReplayBook implements Book {
     if (notes.length === 0 && !sheet && !draft) this.#store.removeItem(this.#key);
     else this.#store.setItem(this.#key, JSON.stringify({ notes, sheet, draft }));
   }
+}
+
+/** A UUID (version 4). `crypto.randomUUID` is missing where a library is served without TLS. */
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function readWaiting(text: string | null): Waiting {
