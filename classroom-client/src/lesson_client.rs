@@ -1,21 +1,21 @@
 //! A member's side of the lesson socket: joins, asks, and follows the lesson's state.
 
+use crate::dial::{Dial, DialError, Stream};
 use cloudschool_protocol::command::MemberCommand;
 use cloudschool_protocol::event::Event;
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::member::Member;
-use cloudschool_protocol::refusal::{Lang, Refusal};
+use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{ByeReason, ClientMessage, SchoolRung, ServerMessage, Slot};
 use futures_util::{SinkExt, StreamExt};
-use reqwest::Url;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{self, Message};
+use url::Url;
 
 /// How long an answer may take before the node counts as broken.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -26,10 +26,10 @@ const EVENTS: usize = 4096;
 /// What went wrong on a lesson socket.
 #[derive(Debug, thiserror::Error)]
 pub enum LessonError {
-    #[error("{0} can't be reached: {1}")]
-    Unreachable(Url, #[source] Box<tokio_tungstenite::tungstenite::Error>),
-    #[error("{0} is no address of a node")]
-    Address(Url),
+    #[error(transparent)]
+    Unreachable(#[from] DialError),
+    #[error("{0} has no lesson socket: {1}")]
+    NoSocket(Url, #[source] Box<tungstenite::Error>),
     #[error("the node said goodbye ({reason:?}): {message}")]
     Bye { reason: ByeReason, message: String },
     #[error("the node sent something that is no message of the lesson socket: {0}")]
@@ -46,7 +46,7 @@ pub enum LessonError {
     Closed,
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Stream>;
 
 /// A member in a lesson. Dropping it closes the socket without leaving.
 pub struct LessonClient {
@@ -70,19 +70,35 @@ enum Ask {
 }
 
 impl LessonClient {
-    /// Opens a socket to `node` and joins `lesson`.
+    /// Opens a socket to `node`, believing the CAs the system believes, and joins `lesson`.
     ///
     /// # Errors
     /// [`LessonError`] when the node can't be reached or does not let the member in.
     pub async fn join(node: &Url, lesson: &LessonId, token: &str) -> Result<Self, LessonError> {
-        let address = || LessonError::Address(node.clone());
+        Self::join_by(&Dial::default(), node, lesson, token).await
+    }
+
+    /// As [`Self::join`], reaching the node by `dial`.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn join_by(
+        dial: &Dial,
+        node: &Url,
+        lesson: &LessonId,
+        token: &str,
+    ) -> Result<Self, LessonError> {
+        let address = || DialError::Address(node.clone());
         let mut url = node.join(&format!("/lessons/{lesson}/socket")).map_err(|_| address())?;
+        let stream = dial.connect(&url).await?;
         let scheme = if node.scheme() == "https" { "wss" } else { "ws" };
         url.set_scheme(scheme).map_err(|()| address())?;
-        let connected = tokio_tungstenite::connect_async(url.as_str()).await;
-        let (mut socket, _) =
-            connected.map_err(|e| LessonError::Unreachable(node.clone(), Box::new(e)))?;
-        let join = ClientMessage::Join { token: token.into(), lang: Lang::En };
+        let opened = tokio_tungstenite::client_async(url.as_str(), stream);
+        let opened = tokio::time::timeout(ANSWER_WITHIN, opened).await;
+        let (mut socket, _) = opened
+            .map_err(|_| LessonError::Silent)?
+            .map_err(|e| LessonError::NoSocket(node.clone(), Box::new(e)))?;
+        let join = ClientMessage::Join { token: token.into(), lang: dial.lang() };
         send(&mut socket, &join).await?;
         let welcome = tokio::time::timeout(ANSWER_WITHIN, receive(&mut socket)).await;
         let welcome = welcome.map_err(|_| LessonError::Silent)??;

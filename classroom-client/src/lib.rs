@@ -5,6 +5,7 @@
 //!
 //! It knows nothing of devices, codecs' insides or the lesson's rules.
 
+pub mod dial;
 pub mod keyframe;
 pub mod lesson_client;
 pub mod listening;

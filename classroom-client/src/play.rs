@@ -2,21 +2,26 @@
 
 use crate::source::{Packets, Source, Streams};
 use anyhow::{Context, Result, bail};
+use classroom_client::dial::Dial;
 use classroom_client::publish::{Endpoint, Outgoing, Publication, PublishError};
 use cloudschool_protocol::id::LessonId;
-use reqwest::Url;
-use reqwest::header::{ACCEPT_LANGUAGE, HeaderValue};
 use std::time::Duration;
+use url::Url;
 
 /// Publishes until the time is up, the session is lost, or Ctrl-C.
 ///
 /// # Errors
 /// When the node does not take it, or the source fails.
-pub async fn play(node: Url, lesson: &LessonId, token: String, seconds: Option<u64>) -> Result<()> {
+pub async fn play(
+    dial: &Dial,
+    node: Url,
+    lesson: &LessonId,
+    token: String,
+    seconds: Option<u64>,
+) -> Result<()> {
     let url = node.join(&format!("/whip/{lesson}")).context("--node is not a web address")?;
     let (source, Streams { video, audio, mut failure }) = Source::new()?;
-    let http = client()?;
-    let publication = Publication::start(&http, Endpoint { url, token })
+    let publication = Publication::start(dial, Endpoint { url, token })
         .await
         .with_context(|| format!("publishing into {lesson} at {node}"))?;
     source.start()?;
@@ -58,10 +63,4 @@ async fn time_is_up(seconds: Option<u64>) {
         Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
         None => std::future::pending().await,
     }
-}
-
-/// Refusals are shown to whoever runs this on a terminal: in English, as everything else here.
-fn client() -> Result<reqwest::Client> {
-    let english = [(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))].into_iter().collect();
-    Ok(reqwest::Client::builder().default_headers(english).build()?)
 }

@@ -1,11 +1,12 @@
 //! Publishing into a lesson over WHIP (RFC 9725): one POST with the offer, one DELETE at the
 //! end, and RTP packets in between.
 
+use crate::dial::{Answer, Dial, DialError};
 use crate::keyframe;
 use crate::peer::{self, AUDIO_LEVEL_URI, Peer, PeerError, Way};
 use cloudschool_protocol::media::{Codec, Kind};
-use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{StatusCode, Url};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use http::{Method, Request, StatusCode};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
@@ -15,6 +16,7 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use url::Url;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::rtp_transceiver::RtpSender;
@@ -22,8 +24,8 @@ use webrtc::rtp_transceiver::RtpSender;
 /// Publishing did not come about, or could not be ended.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    #[error("{0} can't be reached: {1}")]
-    Unreachable(Url, #[source] reqwest::Error),
+    #[error(transparent)]
+    Unreachable(#[from] DialError),
     /// The node said no; `reason` is its own sentence where it gave one.
     #[error("the node answered {status}: {reason}")]
     Refused { status: StatusCode, reason: String },
@@ -54,7 +56,7 @@ pub struct Endpoint {
 /// timeout; [`Publication::stop`] ends it properly.
 pub struct Publication {
     peer: Peer,
-    http: reqwest::Client,
+    dial: Dial,
     session: Url,
     token: String,
     video: Outgoing,
@@ -76,17 +78,17 @@ impl Publication {
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn start(http: &reqwest::Client, endpoint: Endpoint) -> Result<Self, PublishError> {
+    pub async fn start(dial: &Dial, endpoint: Endpoint) -> Result<Self, PublishError> {
         let peer = Peer::new(Way::Send, endpoint.url.host_str()).await?;
         let (audio_track, audio_sender) = add_track(&peer, Codec::Opus).await?;
         let (video_track, video_sender) = add_track(&peer, Codec::H264).await?;
         let offer = peer.offer().await?;
-        let (session, answer) = post_offer(http, &endpoint, offer).await?;
+        let (session, answer) = post_offer(dial, &endpoint, offer).await?;
         peer.answer(answer).await?;
         let audio = Outgoing::new(audio_track, &audio_sender, Kind::Audio).await?;
         let video = Outgoing::new(video_track, &video_sender, Kind::Video).await?;
         peer.connected().await?;
-        Ok(Self { peer, http: http.clone(), session, token: endpoint.token, video, audio })
+        Ok(Self { peer, dial: dial.clone(), session, token: endpoint.token, video, audio })
     }
 
     #[must_use]
@@ -111,46 +113,45 @@ impl Publication {
     /// [`PublishError::Unreachable`] or [`PublishError::Refused`] when the node did not take
     /// it; the connection is closed all the same.
     pub async fn stop(self) -> Result<(), PublishError> {
-        let request = self.http.delete(self.session.clone()).bearer_auth(&self.token);
-        let outcome = request.send().await;
+        let request =
+            Request::builder().method(Method::DELETE).header(AUTHORIZATION, bearer(&self.token));
+        let outcome = self.dial.ask(&self.session, request, String::new()).await;
         self.peer.close().await;
-        let response = outcome.map_err(|e| PublishError::Unreachable(self.session, e))?;
-        if response.status() == StatusCode::NOT_FOUND {
+        let answer = outcome?;
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(());
         }
-        refuse_unless(response, StatusCode::OK).await.map(|_| ())
+        refuse_unless(answer, StatusCode::OK).map(|_| ())
     }
 }
 
 async fn post_offer(
-    http: &reqwest::Client,
+    dial: &Dial,
     endpoint: &Endpoint,
     offer: String,
 ) -> Result<(Url, String), PublishError> {
-    let unreachable = |e| PublishError::Unreachable(endpoint.url.clone(), e);
-    let request = http
-        .post(endpoint.url.clone())
-        .bearer_auth(&endpoint.token)
-        .header(CONTENT_TYPE, "application/sdp")
-        .body(offer);
-    let response = request.send().await.map_err(unreachable)?;
-    let response = refuse_unless(response, StatusCode::CREATED).await?;
-    let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+    let request = Request::builder()
+        .method(Method::POST)
+        .header(AUTHORIZATION, bearer(&endpoint.token))
+        .header(CONTENT_TYPE, "application/sdp");
+    let answer = dial.ask(&endpoint.url, request, offer).await?;
+    let answer = refuse_unless(answer, StatusCode::CREATED)?;
+    let location = answer.headers.get(LOCATION).and_then(|l| l.to_str().ok());
     let session = location.and_then(|l| endpoint.url.join(l).ok());
-    let session = session.ok_or(PublishError::NoLocation)?;
-    Ok((session, response.text().await.map_err(unreachable)?))
+    Ok((session.ok_or(PublishError::NoLocation)?, answer.text))
 }
 
-async fn refuse_unless(
-    response: reqwest::Response,
-    wanted: StatusCode,
-) -> Result<reqwest::Response, PublishError> {
-    let status = response.status();
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+fn refuse_unless(answer: Answer, wanted: StatusCode) -> Result<Answer, PublishError> {
+    let status = answer.status;
     if status == wanted {
-        return Ok(response);
+        return Ok(answer);
     }
-    let body = response.text().await.unwrap_or_default();
-    let reason = serde_json::from_str::<Problem>(&body).map_or(body, |problem| problem.detail);
+    let problem = serde_json::from_str::<Problem>(&answer.text);
+    let reason = problem.map_or(answer.text, |problem| problem.detail);
     Err(PublishError::Refused { status, reason })
 }
 

@@ -5,6 +5,7 @@ use crate::media::camera::{Camera, Frame, Video};
 use crate::media::ledger::{Ledger, Published, frame_fingerprint, payload_fingerprint};
 use crate::media::microphone::{Microphone, PACKETS_PER_S, SAMPLES, Sound};
 use anyhow::{Context, Result};
+use classroom_client::dial::Dial;
 use classroom_client::publish::{Endpoint, Outgoing, Publication};
 use classroom_client::rtp::{Header, Packet};
 use cloudschool_protocol::media::Codec;
@@ -34,11 +35,12 @@ impl Publisher {
     ///
     /// # Errors
     /// When the node refuses, or an encoder does not start.
-    pub async fn start(http: &reqwest::Client, endpoint: Endpoint, video: Video) -> Result<Self> {
+    pub async fn start(endpoint: Endpoint, video: Video) -> Result<Self> {
         // Encoders first: a member that is on air but sends nothing would be a poor teacher.
         let camera = Camera::new(video)?;
         let microphone = Microphone::new(1)?;
-        let publication = Publication::start(http, endpoint).await.context("publishing")?;
+        let publication =
+            Publication::start(&Dial::default(), endpoint).await.context("publishing")?;
         let ledger = Arc::new(Ledger::default());
         let stop = Arc::new(AtomicBool::new(false));
         let keyframe = Arc::new(AtomicBool::new(false));

@@ -39,8 +39,7 @@ async fn on_air(site: &Site, lesson: &LessonId, who: &str, role: Role, at: &str)
     let token = site.tokens().sign(who, who, role, school, Some(lesson))?;
     let page = LessonClient::join(&site.url(at), lesson, &token).await?;
     let url = site.url(at).join(&format!("whip/{lesson}"))?;
-    let publisher =
-        Publisher::start(site.http(), Endpoint { url, token }, Video::default()).await?;
+    let publisher = Publisher::start(Endpoint { url, token }, Video::default()).await?;
     let there = |s: &State| {
         [Source::Camera, Source::Microphone].iter().all(|x| s.tracks.contains_key(&track(who, *x)))
     };

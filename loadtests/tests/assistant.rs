@@ -5,6 +5,7 @@
 mod common;
 
 use anyhow::{Context, Result, ensure};
+use classroom_client::dial::Dial;
 use classroom_client::publish::{Endpoint, Outgoing, Publication};
 use classroom_client::rtp::{Header, Packet};
 use cloudschool_protocol::asset::AssetId;
@@ -62,7 +63,7 @@ impl Speaker {
         let token = site.tokens().sign(who, who, role, school, Some(lesson))?;
         let page = LessonClient::join(&site.url(at), lesson, &token).await?;
         let url = site.url(at).join(&format!("whip/{lesson}"))?;
-        let publication = Publication::start(site.http(), Endpoint { url, token }).await?;
+        let publication = Publication::start(&Dial::default(), Endpoint { url, token }).await?;
         let (speaks, told) = watch::channel(false);
         let talk = tokio::spawn(talk(publication.audio().clone(), told));
         let microphone = TrackId::new(id(who), Source::Microphone);

@@ -89,9 +89,8 @@ async fn packet(track: &dyn TrackRemote) -> Packet {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_decodes_every_frame_and_gets_keyframes_and_levels_when_it_asks() {
     let (url, mut published, deleted) = serve().await;
-    let http = reqwest::Client::new();
     let endpoint = Endpoint { url: url.parse().unwrap(), token: "a-token".into() };
-    let publisher = Publisher::start(&http, endpoint, Video::default()).await.unwrap();
+    let publisher = Publisher::start(endpoint, Video::default()).await.unwrap();
     let ledger = publisher.ledger().clone();
     let mut peer = published.recv().await.unwrap();
     let (video, audio) = tokio::time::timeout(LIMIT, tracks(&mut peer)).await.unwrap();
@@ -148,7 +147,7 @@ async fn what_the_endpoint_says_against_publishing_is_told() {
     let url = format!("http://{}/whip/math", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let endpoint = Endpoint { url: url.parse().unwrap(), token: "old".into() };
-    let error = Publisher::start(&reqwest::Client::new(), endpoint, Video::default()).await;
+    let error = Publisher::start(endpoint, Video::default()).await;
     let error = format!("{:#}", error.err().expect("a refusal"));
     assert!(error.contains("401") && error.contains("the token has expired"), "{error}");
 }

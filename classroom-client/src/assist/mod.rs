@@ -11,6 +11,7 @@ mod timeline;
 mod words;
 
 use anyhow::{Context, Result, bail};
+use classroom_client::dial::{Dial, DialError};
 use classroom_client::lesson_client::{LessonClient, LessonError};
 use classroom_client::listening::Listening;
 use cloudschool_protocol::command::MemberCommand;
@@ -23,13 +24,13 @@ use command::Listener;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use pages::Pages;
-use reqwest::Url;
 use sound::Sound;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
+use url::Url;
 
 /// How often silence is filled in and pages are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -47,6 +48,7 @@ const WAITING: usize = 256;
 /// What is to be assisted in, and by what.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub dial: Dial,
     pub node: Url,
     pub lesson: LessonId,
     pub token: String,
@@ -127,7 +129,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 }
 
 async fn join(settings: &Settings) -> Result<LessonClient, LessonError> {
-    LessonClient::join(&settings.node, &settings.lesson, &settings.token).await
+    LessonClient::join_by(&settings.dial, &settings.node, &settings.lesson, &settings.token).await
 }
 
 /// Whether trying again is of no use.
@@ -136,7 +138,8 @@ fn is_final(error: &LessonError) -> bool {
         LessonError::Bye { reason, .. } => {
             !matches!(reason, ByeReason::TooSlow | ByeReason::Shutdown)
         }
-        LessonError::Refused { .. } | LessonError::Address(_) => true,
+        LessonError::Refused { .. } => true,
+        LessonError::Unreachable(error) => matches!(error, DialError::Address(_)),
         _ => false,
     }
 }

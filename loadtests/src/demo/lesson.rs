@@ -64,8 +64,7 @@ pub async fn give(site: &Site, plan: &Plan) -> Result<Report> {
     let teacher = join(site, &lesson, TEACHER, "李老师", Role::Teacher).await?;
     let token = site.tokens().sign(TEACHER, "李老师", Role::Teacher, CAMPUS, Some(&lesson))?;
     let url = site.url("campus").join(&format!("whip/{lesson}"))?;
-    let mut publisher =
-        Publisher::start(site.http(), Endpoint { url, token }, Video::default()).await?;
+    let mut publisher = Publisher::start(Endpoint { url, token }, Video::default()).await?;
     let picture = TrackId::new(MemberId::new(TEACHER)?, Source::Camera);
     let sound = TrackId::new(MemberId::new(TEACHER)?, Source::Microphone);
     soon(&teacher, "the teacher is on air", |s| {
