@@ -300,4 +300,8 @@ pub enum Command {
         recording: String,
         duration_ms: u64,
     },
+    /// One that this release does not know or can't read, as it came: nodes in between pass it
+    /// on, an origin refuses it with [`Refusal::NotSupported`](crate::refusal::Refusal).
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
 }

@@ -94,6 +94,10 @@ refusals! {
     CampusAway, "与总部校区的连接断开,请稍后再试。", "The campus can't be reached; please try again shortly.";
     /// The log could not be written.
     Storage, "服务器无法保存,请联系运维。", "The server can't store this; please tell the operator.";
+    /// The lesson's origin is of an earlier release than whoever asks. Also how a refusal of a later
+    /// release than the reader's is read.
+    #[serde(other)]
+    NotSupported, "节点之间的软件版本不同,这项操作还不受支持。", "The nodes run different releases, and one of them does not know this.";
 }
 
 #[cfg(test)]

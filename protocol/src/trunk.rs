@@ -124,6 +124,9 @@ pub struct HandUpOutcome {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpsCertificate {
+    /// The node it is for, when it is not the receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<NodeId>,
     /// The name it is for, where it is one that every browser trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -244,16 +247,44 @@ pub enum Control {
     /// §4) of the RTP timestamp, so that lip sync and the recording's time line hold behind
     /// any number of hops.
     Clock { flow: u64, ntp: u64, rtp: u32 },
-    /// Up: a request (PKCS #10, PEM) for a new certificate of the sender's, whose old one
-    /// nears its end.
-    Renew { csr: String },
+    /// Up: a request (PKCS #10, PEM) for a new certificate of a node whose old one nears its end.
+    Renew {
+        csr: String,
+        /// The node, when it is not the sender.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<NodeId>,
+        /// The certificate it has on trunks, PEM. For a node behind the sender it proves who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+    },
     /// Down: the new certificate, PEM, for the same node and the key of the request.
-    Renewed { certificate: String },
-    /// Up: the sender serves pages over HTTPS and needs a certificate. `csr` and `names`,
-    /// where browsers reach it, are for a campus that has none to hand out and issues one.
-    Https { csr: String, names: Vec<String> },
+    Renewed {
+        certificate: String,
+        /// The node it is for, when it is not the receiver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<NodeId>,
+    },
+    /// Up: a node serves pages over HTTPS and needs a certificate. `csr` and `names`, where
+    /// browsers reach it, are for a campus that has none to hand out and issues one.
+    Https {
+        csr: String,
+        names: Vec<String>,
+        /// As for [`Self::Renew`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<NodeId>,
+        /// As for [`Self::Renew`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+    },
     /// Down: what to serve pages with, again whenever it changes.
     HttpsCertificate(HttpsCertificate),
+    /// Down: a certificate that was asked for does not come, and why, for people.
+    CertificateRefused {
+        /// The node that asked, when it is not the receiver.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<NodeId>,
+        reason: String,
+    },
     /// Either way: the sender's site allows lessons so much of its line, in each direction.
     Cap { bits_per_second: u64 },
     /// Either way: send an asset of the lesson from byte `offset` on, in
@@ -327,6 +358,32 @@ mod tests {
         let later = r#"{"type":"weather","of":{"school":"school-01"},"rain":true}"#;
         assert_eq!(read(later).unwrap(), Control::Unknown);
         assert!(frame::encode(&Control::Unknown).is_err(), "nobody says it");
+    }
+
+    #[test]
+    fn a_command_of_a_later_release_is_passed_on_as_it_came() {
+        for command in [
+            r#"{"kind":"weather","rain":[1.5,null]}"#,
+            r#"{"by":"wang","command":{"do":"sing"},"kind":"member"}"#,
+            r#"{"by":"wang","command":{"do":"raise-hand","high":true},"kind":7}"#,
+        ] {
+            let said =
+                format!(r#"{{"type":"command","request":1,"lesson":"math","command":{command}}}"#);
+            let Control::Command { command: read, .. } = read(&said).unwrap() else { panic!() };
+            assert!(matches!(read, Command::Unknown(_)), "{read:?}");
+            assert_eq!(serde_json::to_string(&read).unwrap(), command);
+        }
+        let known = r#"{"kind":"member","by":"wang","command":{"do":"raise-hand"}}"#;
+        let known: Command = serde_json::from_str(known).unwrap();
+        assert!(matches!(known, Command::Member { .. }));
+    }
+
+    #[test]
+    fn a_refusal_of_a_later_release_is_one_that_is_not_supported() {
+        let said = r#"{"type":"outcome","request":2,"refusal":"the-bell-has-rung"}"#;
+        let refusal = Some(Refusal::NotSupported);
+        assert_eq!(read(said).unwrap(), Control::Outcome { request: 2, refusal });
+        assert_eq!(serde_json::to_value(Refusal::NotSupported).unwrap(), "not-supported");
     }
 
     #[test]

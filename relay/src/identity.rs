@@ -47,6 +47,32 @@ pub enum IdentityError {
     NotRenewed(String),
 }
 
+/// A certificate that is shown for another node is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate that is shown for it is not accepted: {0}")]
+pub struct NotVouched(String);
+
+/// A node as a certificate of the campus CA names it.
+#[derive(Debug, Clone)]
+pub struct Vouched {
+    peer: Peer,
+    leaf: CertificateDer<'static>,
+}
+
+impl Vouched {
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Whether a request is signed by the key of the certificate: whoever made it has that key.
+    #[must_use]
+    pub fn asks(&self, request: &ca::Request) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(&self.leaf) else { return false };
+        request.is_for(&certificate.public_key().subject_public_key.data)
+    }
+}
+
 /// Who this process is on a trunk. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
@@ -132,6 +158,29 @@ impl Identity {
         let key = files::read(&self.0.dir.join("node.key"))?;
         let not = |e: ca::BadRequest| IdentityError::NotRenewed(e.to_string());
         ca::request(&String::from_utf8_lossy(&key)).map_err(not)
+    }
+
+    /// The certificate it shows on trunks, PEM.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when it can't be read again.
+    pub fn certificate(&self) -> Result<String, IdentityError> {
+        let pem = files::read(&self.0.dir.join("node.pem"))?;
+        Ok(String::from_utf8_lossy(&pem).into_owned())
+    }
+
+    /// Whom a certificate, PEM, names that is shown for a node this one has no trunk with: one
+    /// of the same CA, that is good now.
+    ///
+    /// # Errors
+    /// [`NotVouched`].
+    pub fn vouched(&self, pem: &str) -> Result<Vouched, NotVouched> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        let chain = chain.map_err(|e| NotVouched(e.to_string()))?;
+        let peer = peer(&chain).map_err(|e| NotVouched(e.to_string()))?;
+        tls::is_of(&self.0.roots, &chain).map_err(|e| NotVouched(e.to_string()))?;
+        let leaf = chain.into_iter().next().ok_or_else(|| NotVouched("it is empty".into()))?;
+        Ok(Vouched { peer, leaf })
     }
 
     /// Takes a renewed certificate, PEM, which must say the same and be for the same key: it

@@ -59,7 +59,7 @@ pub use attempt::DialError;
 pub use dialer::{DialStatus, Dialer, Found, RETURN_AFTER, Upstreams};
 pub use follow::{Feed, Subscriber, SubscriberStats};
 pub use frame::{Begun, FrameKind, FrameOptions, Skip, Verdict};
-pub use identity::{Identity, IdentityError, Validity};
+pub use identity::{Identity, IdentityError, NotVouched, Validity, Vouched};
 pub use incoming::Media;
 pub use listener::{BindError, Listener, ListenerStats, Services};
 pub use marking::{BadDscp, Dscp};

@@ -197,6 +197,7 @@ impl From<Refusal> for Problem {
             Refusal::Ended => StatusCode::GONE,
             Refusal::LessonFull | Refusal::CampusAway => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Storage | Refusal::BoardFull => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::NotSupported => StatusCode::NOT_IMPLEMENTED,
         };
         let kind = serde_json::to_value(refusal).ok();
         let kind = kind.as_ref().and_then(|k| k.as_str()).unwrap_or("refused").to_owned();

@@ -3,12 +3,21 @@
 
 mod common;
 
-use common::{Site, free_address, soon};
+use classroom_client::dial::{Dial, DialError, Distrust};
+use classroom_client::lesson_client::{LessonClient, LessonError};
+use classroom_client::publish::{Endpoint, Publication};
+use classroom_client::rtp::{Header, Packet};
+use cloudschool_protocol::id::{LessonId, MemberId};
+use cloudschool_protocol::media::{Source, TrackId};
+use cloudschool_protocol::member::Role;
+use cloudschool_protocol::refusal::Lang;
+use common::{LESSON, Node, Site, free_address, soon};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 const NODE: &str = "school-09";
 
@@ -209,13 +219,10 @@ async fn a_machine_with_a_code_becomes_a_node_that_serves_https() {
     assert_eq!((&said["fromCampus"], &said["usable"]), (&"full".into(), &true.into()), "{said}");
 }
 
-#[tokio::test]
-async fn a_certificate_near_its_end_is_renewed_over_the_trunk() {
-    let campus = Campus::start().await;
-    let site = &campus.site;
+/// Gives school-01 a certificate for the same key and names, made long ago.
+fn grow_old(site: &Site) -> String {
     let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
     let tls = site.path("tls/school-01");
-    // The same key and names, made long ago.
     let key = KeyPair::from_pem(&read(tls.join("node.key"))).unwrap();
     let ca_key = KeyPair::from_pem(&read(site.path("ca/ca.key"))).unwrap();
     let issuer = Issuer::from_ca_cert_pem(&read(site.path("ca/ca.pem")), ca_key).unwrap();
@@ -228,14 +235,27 @@ async fn a_certificate_near_its_end_is_renewed_over_the_trunk() {
     params.not_after = now + time::Duration::days(60);
     let old = params.signed_by(&key, &issuer).unwrap().pem();
     std::fs::write(tls.join("node.pem"), &old).unwrap();
+    old
+}
 
-    let node = site.school(&[]).await;
+/// Waits until school-01 has another certificate than `old`.
+async fn renewed(site: &Site, old: &str) {
+    let file = site.path("tls/school-01/node.pem");
     let renewed = async {
-        while read(tls.join("node.pem")) == old {
+        while std::fs::read_to_string(&file).unwrap() == old {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     soon("a renewed certificate", renewed).await;
+}
+
+#[tokio::test]
+async fn a_certificate_near_its_end_is_renewed_over_the_trunk() {
+    let campus = Campus::start().await;
+    let site = &campus.site;
+    let old = grow_old(site);
+    let node = site.school(&[]).await;
+    renewed(site, &old).await;
     node.kill().await;
     // It is good: the node comes back with it.
     site.school(&[]).await.ready().await;
@@ -249,4 +269,79 @@ async fn a_withdrawn_node_is_let_in_no_more() {
     assert!(good, "{said}");
     let mut node = campus.site.school(&[]).await;
     node.logged("the campus has withdrawn this node").await;
+}
+
+/// A member in the lesson at school-01, which serves HTTPS at `https` with the campus's own CA:
+/// by the native client, over HTTPS alone, publishing.
+async fn takes_part_over_https(site: &Site, school: &mut Node, https: SocketAddr) {
+    school.logged("HTTPS is served").await;
+    school.ready().await;
+    let node: Url = format!("https://{https}").parse().unwrap();
+    let lesson = LessonId::new(LESSON).unwrap();
+    let token = site.token("wang", Role::Classroom, "school-01");
+    let stranger = soon("a refusal", LessonClient::join(&node, &lesson, &token)).await.err();
+    let Some(LessonError::Unreachable(error)) = stranger else { panic!("it is trusted") };
+    assert!(matches!(error, DialError::Certificate(_, Distrust::UnknownCa)), "{error}");
+
+    let root = site.data("school-01").join("https/root.pem");
+    let dial = Dial::trusting(&root, Lang::En).unwrap();
+    let member = LessonClient::join_by(&dial, &node, &lesson, &token);
+    let member = soon("a welcome", member).await.unwrap();
+    let endpoint = Endpoint { url: node.join(&format!("whip/{lesson}")).unwrap(), token };
+    let publication = soon("media", Publication::start(&dial, endpoint)).await.unwrap();
+    // It is there when something comes of it.
+    let microphone = TrackId::new(MemberId::new("wang").unwrap(), Source::Microphone);
+    let mut clock = tokio::time::interval(Duration::from_millis(20));
+    let mut sequence_number = 0;
+    let heard = async {
+        let mut there = pin!(member.until(|state| state.tracks.contains_key(&microphone)));
+        loop {
+            tokio::select! {
+                state = &mut there => return state.unwrap(),
+                _ = clock.tick() => {
+                    sequence_number += 1;
+                    let timestamp = u32::from(sequence_number) * 960;
+                    let header =
+                        Header { version: 2, sequence_number, timestamp, ..Default::default() };
+                    let payload = vec![0xf8, 0xff, 0xfe].into();
+                    publication.audio().send(Packet { header, payload }).await.unwrap();
+                }
+            }
+        }
+    };
+    soon("the microphone", heard).await;
+    publication.stop().await.unwrap();
+    let gone = member.until(|state| !state.tracks.contains_key(&microphone));
+    soon("the microphone's end", gone).await.unwrap();
+    member.leave().await;
+}
+
+fn https_at(address: SocketAddr) -> String {
+    format!("{{ bind = \"{address}\" }}")
+}
+
+#[tokio::test]
+async fn the_native_client_takes_part_over_https() {
+    let campus = Campus::start().await;
+    let https = free_address();
+    let mut school = campus.site.school(&[("HTTPS", &https_at(https))]).await;
+    takes_part_over_https(&campus.site, &mut school, https).await;
+}
+
+#[tokio::test]
+async fn a_school_behind_a_district_gets_its_certificates_through_it() {
+    let campus = Campus::start().await;
+    let site = &campus.site;
+    let (middle, https) = (free_address(), free_address());
+    let old = grow_old(site);
+    // It comes before there is a way to the campus, asks, and asks again when there is one.
+    let env = [("HTTPS", &*https_at(https)), ("TRUNK__UPSTREAM", &middle.to_string())];
+    let nowhere = free_address().to_string();
+    let lost = site.district("district-1", middle, &[("TRUNK__UPSTREAM", &nowhere)]).await;
+    let mut school = site.school(&env).await;
+    school.logged("the campus can't be reached now").await;
+    lost.kill().await;
+    let _district = site.district("district-1", middle, &[]).await;
+    takes_part_over_https(site, &mut school, https).await;
+    renewed(site, &old).await;
 }

@@ -10,12 +10,14 @@ use cloudschool_protocol::media::{Codec, TrackId};
 use cloudschool_protocol::member::{Member, Role};
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::socket::{ClientMessage, ServerMessage};
-use cloudschool_protocol::trunk::{Control, Standing};
-use cloudschool_relay::{Dialer, Identity, Trunk, TrunkReceiver};
+use cloudschool_protocol::trunk::{Control, HandUpEntry, Standing};
+use cloudschool_relay::{Dialer, Identity, Trunk, TrunkReceiver, ca};
 use common::{LESSON, Node, Page, Site, free_address, soon};
+use serde_json::json;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 fn id(name: &str) -> MemberId {
     MemberId::new(name).unwrap()
@@ -186,8 +188,12 @@ struct Raw {
 
 impl Raw {
     async fn new(site: &Site, node: &str) -> Self {
+        Self::at(site.trunk(), site, node).await
+    }
+
+    async fn at(upstream: SocketAddr, site: &Site, node: &str) -> Self {
         let identity = Identity::load(&site.path("tls").join(node)).unwrap();
-        let mut dialer = Dialer::new(site.trunk().to_string(), identity, "raw 1");
+        let mut dialer = Dialer::new(upstream.to_string(), identity, "raw 1");
         let (trunk, receiver) = soon("a trunk", dialer.connect()).await;
         Self { trunk, receiver }
     }
@@ -277,4 +283,167 @@ async fn a_node_that_says_what_it_may_not_is_refused_and_the_lesson_of_others_go
     };
     assert_eq!((count("lesson"), count("node"), count("misplaced")), (3, 2, 1));
     assert!(count("rate") >= 1 && count("keyframe") > 1000);
+}
+
+/// Why a certificate does not come that is asked for in the name of `school-01`.
+async fn refusal(raw: &mut Raw, asked: Control) -> String {
+    raw.say(asked).await;
+    raw.until(|m| match m {
+        Control::CertificateRefused { to, reason } => Some((to, reason)),
+        Control::Renewed { .. } | Control::HttpsCertificate(_) => panic!("it was given: {m:?}"),
+        _ => None,
+    })
+    .await
+    .1
+}
+
+#[tokio::test]
+async fn a_district_gets_certificates_for_nodes_behind_it_and_none_for_a_key_of_its_own() {
+    let site = Site::new();
+    let authority = site.path("ca").display().to_string();
+    let node = site.campus(&[("ENROLMENT__CA", &authority)]).await;
+    let mut district = Raw::new(&site, "district-1").await;
+    let school = NodeId::new("school-01").unwrap();
+    let standing = Standing { node: school.clone(), school: SchoolId::new("school-01").ok() };
+    district.say(Control::Behind { nodes: vec![standing] }).await;
+
+    let of = |name: &str| Identity::load(&site.path("tls").join(name)).unwrap();
+    let renew = |from: &str, csr: &str, shown: Option<&str>| Control::Renew {
+        csr: csr.into(),
+        from: NodeId::new(from).ok(),
+        certificate: shown.map(|name| of(name).certificate().unwrap()),
+    };
+    let its_own = of("school-01").request().unwrap();
+    let (_, others) = ca::new_key().unwrap();
+    for (asked, reason) in [
+        (renew("school-02", &its_own, Some("school-02")), "does not stand behind it"),
+        (renew("school-01", &its_own, None), "was not shown"),
+        (renew("school-01", &its_own, Some("school-02")), "is of the edge school-02"),
+        (renew("school-01", &others, Some("school-01")), "not for the key of its certificate"),
+        (renew("school-01", &"x".repeat(30_000), Some("school-01")), "too long"),
+    ] {
+        let said = refusal(&mut district, asked).await;
+        assert!(said.contains(reason), "{said:?} is not {reason:?}");
+    }
+    let names = vec!["192.168.1.10".to_owned()];
+    let stolen = Control::Https {
+        csr: others.clone(),
+        names: names.clone(),
+        from: Some(school.clone()),
+        certificate: Some(std::fs::read_to_string(site.path("ca/ca.pem")).unwrap()),
+    };
+    assert!(refusal(&mut district, stolen).await.contains("not accepted"));
+
+    district.say(renew("school-01", &its_own, Some("school-01"))).await;
+    let renewed = district.until(|m| match m {
+        Control::Renewed { certificate, to } => Some((certificate, to)),
+        _ => None,
+    });
+    let (certificate, to) = renewed.await;
+    assert_eq!(to.as_ref(), Some(&school));
+    assert_eq!(of("campus").vouched(&certificate).unwrap().peer(), of("school-01").me());
+    of("school-01").renew(&certificate).unwrap();
+
+    // A node that is withdrawn gets none any more, by whatever way it asks.
+    let dir = site.path("ca");
+    let withdrawn = tokio::process::Command::new(env!("CARGO_BIN_EXE_sfu"))
+        .args(["ca", "withdraw", "--node", "school-01", "--dir"])
+        .arg(&dir)
+        .status();
+    assert!(withdrawn.await.unwrap().success());
+    let said = refusal(&mut district, renew("school-01", &its_own, Some("school-01"))).await;
+    assert!(said.contains("withdrawn"), "{said}");
+
+    // Asking without end is answered with less and less, and costs nobody else anything.
+    let mut greedy = Raw::new(&site, "school-02").await;
+    let too_often = async {
+        loop {
+            for _ in 0..100 {
+                greedy.say(renew("school-02", "", None)).await;
+            }
+            for _ in 0..100 {
+                let answer = greedy.until(|m| match m {
+                    Control::CertificateRefused { reason, .. } => Some(reason),
+                    _ => None,
+                });
+                if answer.await.contains("more certificates are asked for") {
+                    return;
+                }
+            }
+        }
+    };
+    soon("a refusal", too_often).await;
+    node.join(&site.token("li", Role::Teacher, "campus")).await;
+}
+
+#[tokio::test]
+async fn what_a_later_release_says_is_refused_alone_also_behind_a_district() {
+    let site = Site::new();
+    let campus = site.campus(&[]).await;
+    let middle = free_address();
+    let district = site.district("district-1", middle, &[]).await;
+    district.ready().await;
+    let mut teacher = campus.join(&site.token("li", Role::Teacher, "campus")).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    let mut school = Raw::at(middle, &site, "school-01").await;
+    let lesson = || LessonId::new(LESSON).unwrap();
+    let outcome = async |school: &mut Raw, request: u64, command: Command| {
+        school.say(Control::Command { request, lesson: lesson(), from: None, command }).await;
+        let answered = school.until(|m| match m {
+            Control::Outcome { request: of, refusal } if of == request => Some(refusal),
+            _ => None,
+        });
+        answered.await
+    };
+    let member = Member {
+        id: id("wang"),
+        name: "wang".into(),
+        role: Role::Student,
+        school: SchoolId::new("school-01").unwrap(),
+        node: NodeId::new("school-01").unwrap(),
+    };
+    assert_eq!(outcome(&mut school, 1, Command::Join { member }).await, None);
+    let sings =
+        json!({"kind": "member", "by": "wang", "command": {"do": "sing", "song": "茉莉花"}});
+    let rains = json!({"kind": "weather", "rain": [{"mm": 3}]});
+    let reacts =
+        json!({"kind": "member", "by": "wang", "command": {"do": "react", "reaction": "volcano"}});
+    for (request, command) in [(2, &sings), (3, &rains), (4, &reacts)] {
+        let refused = outcome(&mut school, request, Command::Unknown(command.clone())).await;
+        assert_eq!(refused, Some(Refusal::NotSupported), "{command}");
+    }
+
+    let raises = Command::Member { by: id("wang"), command: MemberCommand::RaiseHand };
+    let commands = [Command::Unknown(sings), raises, Command::Unknown(rains)];
+    let at_ms = cloudschool_service::clock::now_ms();
+    let entry = |command| HandUpEntry { id: Uuid::now_v7(), at_ms, from: None, command };
+    let entries: Vec<_> = commands.into_iter().map(entry).collect();
+    let ids: Vec<_> = entries.iter().map(|e| e.id).collect();
+    school.say(Control::HandUp { lesson: lesson(), entries }).await;
+    let taken = school.until(|m| match m {
+        Control::HandUpTaken { outcomes, .. } => Some(outcomes),
+        _ => None,
+    });
+    let taken: Vec<_> = taken.await.into_iter().map(|o| (o.id, o.refusal)).collect();
+    let refused = Some(Refusal::NotSupported);
+    assert_eq!(taken, [(ids[0], refused), (ids[1], None), (ids[2], refused)]);
+    teacher.event(raised).await;
+}
+
+#[tokio::test]
+async fn an_entry_the_campus_does_not_know_is_given_up_by_the_node_that_handed_it_up() {
+    let site = Site::new();
+    let _campus = site.campus(&[]).await;
+    let queue = site.data("school-01").join("lessons").join(LESSON).join("to-hand-up.ndjson");
+    std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
+    let entry = json!({"id": Uuid::now_v7(), "atMs": 7, "command": {"kind": "weather"}});
+    std::fs::write(&queue, format!("{entry}\n")).unwrap();
+    let mut school = site.school(&[]).await;
+    school.logged("what was decided here is given up").await;
+    let empty = async {
+        while std::fs::metadata(&queue).unwrap().len() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("an empty queue", empty).await;
 }

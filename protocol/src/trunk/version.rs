@@ -15,6 +15,8 @@ pub mod capability {
     pub const TREE: &str = "tree";
     /// Asks for certificates, or answers who does.
     pub const CERTIFICATES: &str = "certificates";
+    /// Takes requests for certificates in the name of nodes behind the sender.
+    pub const CERTIFICATES_BEHIND: &str = "certificates-behind";
     /// Keeps boards and tells of their changes.
     pub const BOARD: &str = "board";
     /// Sends and takes assets, and passes on where the teacher points.
@@ -31,6 +33,7 @@ pub const CAPABILITIES: &[&str] = &[
     capability::HAND_UP,
     capability::TREE,
     capability::CERTIFICATES,
+    capability::CERTIFICATES_BEHIND,
     capability::BOARD,
     capability::ASSETS,
     capability::REPORTS,

@@ -38,6 +38,11 @@ impl Request {
         digest(&SHA256, self.0.public_key.der_bytes()).as_ref().to_vec()
     }
 
+    /// Whether it is for this public key: the bits of a subjectPublicKey (RFC 5280 §4.1.2.7).
+    pub(crate) fn is_for(&self, key: &[u8]) -> bool {
+        self.0.public_key.der_bytes() == key
+    }
+
     pub(crate) fn signed(
         &self,
         params: CertificateParams,

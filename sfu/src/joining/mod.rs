@@ -8,7 +8,7 @@ mod misses;
 
 pub use misses::{Misses, RETRY_S};
 
-use crate::lesson::{Lessons, may_enter};
+use crate::lesson::{Lessons, is_seen, may_enter};
 use cloudschool_protocol::id::{MemberId, NodeId, SchoolId};
 use cloudschool_protocol::join_code::JoinCode;
 use cloudschool_protocol::lesson::{LessonInfo, Phase};
@@ -149,7 +149,8 @@ impl Desk {
         let line = self.lesson(lessons, code).ok_or(NoEntry::NoSuchCode)?;
         let name = name.trim();
         let length = name.chars().count();
-        if !(1..=MAX_NAME).contains(&length) || name.chars().any(char::is_control) {
+        let good = (1..=MAX_NAME).contains(&length) && is_seen(name);
+        if !good || name.chars().any(char::is_control) {
             return Err(NoEntry::Name);
         }
         let schools = self.schools(&line.info);

@@ -271,7 +271,10 @@ impl Mirror {
         let mut inner = self.inner.lock().await;
         let lesson = &inner.sides.decided().info.id;
         for HandUpOutcome { id, refusal } in outcomes {
-            if let Some(refusal) = refusal {
+            if *refusal == Some(Refusal::NotSupported) {
+                tracing::warn!(%lesson, %id, "what was decided here is given up: the campus runs \
+                    an earlier release that does not know it");
+            } else if let Some(refusal) = refusal {
                 tracing::info!(%lesson, %id, %refusal, "what was decided here did not hold");
             }
         }

@@ -22,4 +22,4 @@ mod settled;
 pub use feed::{Reset, Subscription, Told};
 pub use mirror::{Asked, FollowAgain, Forward};
 pub use registry::{LessonHandle, Lessons, LessonsError, Settings};
-pub use rules::{Limits, may_enter};
+pub use rules::{Limits, is_seen, may_enter};

@@ -19,7 +19,7 @@ mod text;
 mod timing;
 
 pub use directing::{Voices, cut};
-pub use door::may_enter;
+pub use door::{is_seen, may_enter};
 pub use timing::{due, overdue};
 
 use asked::{Asked, Decider, running};
@@ -76,7 +76,9 @@ pub fn decide_away(
 ) -> Result<Vec<EventBody>, Refusal> {
     use MemberCommand as M;
     let about = match command {
-        Command::Archived { .. } | Command::Speaks { .. } => return Err(Refusal::CampusAway),
+        Command::Archived { .. } | Command::Speaks { .. } | Command::Unknown(_) => {
+            return Err(Refusal::CampusAway);
+        }
         Command::Member { command, .. } => match command {
             M::RaiseHand
             | M::AnswerRollCall
@@ -157,6 +159,9 @@ pub fn decide_late(
     opened_ms: u64,
 ) -> Result<Vec<EventBody>, Refusal> {
     let HandUpEntry { id, at_ms, command, .. } = entry;
+    if matches!(command, Command::Unknown(_)) {
+        return Err(Refusal::NotSupported);
+    }
     if *at_ms < opened_ms {
         return Err(Refusal::Ended);
     }
@@ -192,6 +197,7 @@ fn decide_by(
             coming::drew(state, member, *strokes, *from_ms, from, now_ms)
         }
         Command::Archived { recording, duration_ms } => archived(state, recording, *duration_ms),
+        Command::Unknown(_) => Err(Refusal::NotSupported),
     }
 }
 

@@ -7,13 +7,14 @@ use super::watching;
 use super::{Node, Want};
 use crate::media::lane::TrunkLane;
 use crate::media::{OutletId, Priority, TrackKey};
+use crate::school::papers;
 use crate::trunk::limits::RefusedCounts;
 use crate::trunk::tree::{NoPath, Tree};
 use crate::trunk::{LinkCommand, LinkHandle, priority};
 use cloudschool_protocol::id::NodeId;
 use cloudschool_protocol::lesson::{Phase, PublishedTrack, State};
 use cloudschool_protocol::media::{Codec, TrackId};
-use cloudschool_protocol::trunk::{MAX_DEMAND, Standing};
+use cloudschool_protocol::trunk::{Control, MAX_DEMAND, Standing};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::watch;
@@ -66,6 +67,23 @@ impl Node {
         let mut taken = Ok(());
         self.change_tree(|tree| taken = tree.set_path(nodes, away));
         taken
+    }
+
+    /// Something about certificates came from above: taken, or passed on to the node below it is
+    /// for. Gives back what is about something else.
+    pub(crate) fn certificate_came(&self, message: Control) -> Option<Control> {
+        let Some(to) = papers::to(&message).filter(|to| *to != self.name()) else {
+            return self.papers().take(message);
+        };
+        let way = self.tree().borrow().ways_to(to).first().map(|(peer, _)| (*peer).clone());
+        match way.and_then(|peer| self.trunks.get(&peer).map(|link| link.clone())) {
+            Some(link) => {
+                let message = papers::told(message, &link.peer);
+                link.send(LinkCommand::Say(message));
+            }
+            None => tracing::info!(node = %to, "it is not there any more: it asks again"),
+        }
+        None
     }
 
     /// A trunk from below is heard again, or isn't any more.

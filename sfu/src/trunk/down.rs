@@ -3,10 +3,10 @@
 
 use super::hand_up;
 use super::limits::Refused;
-use super::link::Link;
+use super::link::{Link, LinkCommand};
 use crate::lesson::{LessonHandle, Subscription};
 use crate::node::Node;
-use crate::school::papers::Attending;
+use crate::school::papers::{self, Attending};
 use cloudschool_protocol::command::Command;
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::lesson::LessonInfo;
@@ -78,8 +78,8 @@ struct Down {
     deciding: Arc<tokio::sync::Semaphore>,
     /// What the peer was last told of the nodes above it.
     path: Option<Control>,
-    /// Gives it certificates.
-    attending: Option<Attending>,
+    /// Gives certificates, to it and to nodes behind it.
+    attending: HashMap<NodeId, Attending>,
     /// Whether the peer is heard, and since when after it was not.
     reachable: watch::Receiver<bool>,
     heard_again: Option<Instant>,
@@ -96,7 +96,7 @@ async fn run(node: Arc<Node>, trunk: Trunk, mut receiver: TrunkReceiver) {
         followers: HashMap::new(),
         deciding,
         path: None,
-        attending: None,
+        attending: HashMap::new(),
         reachable: trunk.reachable(),
         heard_again: None,
     };
@@ -187,11 +187,8 @@ impl Down {
             return self.link.refuse(Refused::Lesson, 1);
         }
         let Some(message) = self.link.media_message(message) else { return };
-        let message = match self.link.node.papers().answer(&self.link.trunk, message) {
-            Ok(attending) => return self.attending = attending.or(self.attending.take()),
-            Err(message) => *message,
-        };
         match message {
+            Control::Renew { .. } | Control::Https { .. } => self.certificate(message),
             Control::Follow { lesson, after } => self.follow(lesson, after),
             Control::Unfollow { lesson } => self.unfollow(&lesson),
             Control::Command { request, lesson, from, command } => {
@@ -226,6 +223,42 @@ impl Down {
                 "it may not speak for these nodes: its certificate names the schools it carries");
             self.link.refuse(Refused::Node, refused as u64);
         }
+        let mut attending = std::mem::take(&mut self.attending);
+        attending.retain(|node, _| self.speaks_for(node));
+        self.attending = attending;
+    }
+
+    /// A certificate is asked for, by the peer or in the name of a node behind it: answered here
+    /// where certificates are given, else passed on upwards.
+    fn certificate(&mut self, asked: Control) {
+        let from = papers::asks(&asked).unwrap_or(&self.peer().node).clone();
+        let reason = if !self.link.limits.certificate(Instant::now()) {
+            self.link.refuse(Refused::Certificate, 1);
+            papers::TOO_OFTEN
+        } else if !papers::is_bearable(&asked) {
+            self.link.refuse(Refused::Certificate, 1);
+            papers::TOO_LONG
+        } else if !self.speaks_for(&from) {
+            self.link.refuse(Refused::Node, 1);
+            papers::NOT_ITS_OWN
+        } else if self.link.node.papers().gives(&asked) {
+            let answered = self.link.node.papers().answer(&self.link.trunk, asked, &from);
+            if let Some(attending) = answered {
+                self.attending.insert(from, attending);
+            }
+            return;
+        } else {
+            let up = self.link.node.uplink().filter(|up| up.can(capability::CERTIFICATES_BEHIND));
+            match up {
+                Some(up) => return up.send(LinkCommand::Say(papers::in_the_name_of(asked, from))),
+                None => papers::NO_WAY_UP,
+            }
+        };
+        // Who asks without end must not fill the log.
+        if reason != papers::TOO_OFTEN {
+            tracing::warn!(peer = %self.peer().node, node = %from, reason, "no certificate");
+        }
+        self.link.tell(papers::refused(&self.peer().node, &from, reason));
     }
 
     fn speaks_for(&self, node: &NodeId) -> bool {

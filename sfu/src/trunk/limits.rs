@@ -26,6 +26,10 @@ const KEYFRAMES: (f64, u32) = (100.0, 512);
 /// is of all of them.
 const TELLINGS: (f64, u32) = (5.0, 64);
 
+/// Requests for certificates a second, in the long run and at once. A node asks when its trunk
+/// comes up and once a day.
+const CERTIFICATES: (f64, u32) = (5.0, 64);
+
 /// What of a peer's was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -45,13 +49,15 @@ pub enum Refused {
     Command,
     /// More than may be handed up at once.
     HandUp,
+    /// A request for a certificate too many, or too long.
+    Certificate,
     /// A message that goes the other way.
     Misplaced,
 }
 
 impl Refused {
     /// All of them, in the order they are counted in.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rate,
         Self::Keyframe,
         Self::Lesson,
@@ -60,6 +66,7 @@ impl Refused {
         Self::Node,
         Self::Command,
         Self::HandUp,
+        Self::Certificate,
         Self::Misplaced,
     ];
 
@@ -75,6 +82,7 @@ impl Refused {
             Self::Node => "node",
             Self::Command => "command",
             Self::HandUp => "hand_up",
+            Self::Certificate => "certificate",
             Self::Misplaced => "misplaced",
         }
     }
@@ -106,6 +114,7 @@ pub struct Limits {
     messages: Bucket,
     keyframes: Bucket,
     tellings: Bucket,
+    certificates: Bucket,
     flows: usize,
 }
 
@@ -121,6 +130,7 @@ impl Limits {
             messages: bucket(MESSAGES),
             keyframes: bucket(KEYFRAMES),
             tellings: Bucket::new(TELLINGS.0, TELLINGS.1, now),
+            certificates: bucket(CERTIFICATES),
             flows: FLOWS * times as usize,
         }
     }
@@ -133,6 +143,11 @@ impl Limits {
     /// One more request for a keyframe.
     pub fn keyframe(&mut self, now: Instant) -> bool {
         self.keyframes.take(now)
+    }
+
+    /// One more request for a certificate.
+    pub fn certificate(&mut self, now: Instant) -> bool {
+        self.certificates.take(now)
     }
 
     /// How many flows may be open.

@@ -7,6 +7,7 @@ use super::limits::Refused;
 use super::link::{Link, LinkCommand};
 use crate::lesson::{Asked, Forward};
 use crate::node::Node;
+use crate::school::papers::Attending;
 use cloudschool_protocol::event::Event;
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::refusal::Refusal;
@@ -45,6 +46,8 @@ struct Up {
     shown: bool,
     /// The nodes behind this one, as it was told of them.
     behind: Vec<Standing>,
+    /// Asks it for certificates.
+    attending: Attending,
 }
 
 /// How a session ended.
@@ -112,9 +115,9 @@ async fn session(
         away: false,
         shown: false,
         behind: Vec::new(),
+        attending: node.papers().attend(trunk.clone()),
     };
     node.link_up(up.link.handle.clone(), true);
-    let _attending = node.papers().attend(trunk.clone());
     up.say_behind();
     if let Some(first) = first {
         up.message(first).await;
@@ -215,7 +218,7 @@ async fn leave(
 impl Up {
     async fn message(&mut self, message: Control) {
         let Some(message) = self.link.media_message(message) else { return };
-        let Some(message) = self.link.node.papers().take(message) else { return };
+        let Some(message) = self.link.node.certificate_came(message) else { return };
         match message {
             Control::Lessons { lessons } => self.lessons(lessons),
             Control::Events { lesson, events } => self.events(lesson, events).await,
@@ -247,6 +250,9 @@ impl Up {
         // A list of lessons follows when it can reach the origin again.
         self.shown &= !away;
         self.tell_campus();
+        if !away {
+            self.attending.look();
+        }
     }
 
     fn tell_campus(&self) {

@@ -43,9 +43,34 @@ pub fn may_enter(
     Ok(())
 }
 
-/// A name without what people would not see in it: case, and blanks.
+/// A name without what people would not see in it: case, blanks, characters that show nothing, and
+/// whether a letter is as wide as a Chinese character.
 fn folded(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+    let seen = name.chars().filter(|c| !c.is_whitespace() && !is_unseen(*c));
+    seen.map(narrow).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether people see anything of a name.
+#[must_use]
+pub fn is_seen(name: &str) -> bool {
+    !folded(name).is_empty()
+}
+
+/// Soft hyphens, joiners, marks of direction, variation selectors, fillers and tags (Unicode's
+/// Default_Ignorable_Code_Point).
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A full-width letter, digit or mark as the narrow one it is (Unicode block FF00).
+fn narrow(c: char) -> char {
+    let at = u32::from(c);
+    let narrow = (0xff01..=0xff5e).contains(&at).then(|| char::from_u32(at - 0xfee0));
+    narrow.flatten().unwrap_or(c)
 }
 
 /// Takes somebody out, or keeps out one who has gone meanwhile. An assistant looks after the
@@ -86,4 +111,27 @@ pub(super) fn lock(asked: &Asked<'_>, locked: bool) -> Decided {
         return Ok(vec![]);
     }
     Ok(vec![EventBody::LessonLocked { locked, by: asked.me() }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_looks_the_same_is_the_same() {
+        for alike in [
+            "wang5",
+            "WANG 5",
+            "wa\u{200b}ng5",
+            "\u{202e}wang5",
+            "wang5\u{fe0f}",
+            "w\u{ad}ang5",
+            "\u{ff37}ang\u{ff15}",
+        ] {
+            assert_eq!(folded(alike), "wang5", "{alike:?}");
+        }
+        assert_eq!(folded("小\u{2060}明\u{3000}"), folded("小明"));
+        assert_ne!(folded("小明"), folded("小名"));
+        assert!(!is_seen(" \u{200b}") && is_seen("小明"));
+    }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::time::interval;
 
@@ -41,6 +42,8 @@ pub struct Https {
     dir: PathBuf,
     names: Vec<String>,
     shown: watch::Sender<Shown>,
+    /// Whether the campus has given one since it was last asked over a new trunk.
+    given: AtomicBool,
 }
 
 impl Https {
@@ -59,6 +62,7 @@ impl Https {
             dir: data.join("https"),
             names,
             shown: watch::Sender::default(),
+            given: AtomicBool::new(false),
         };
         if let Err(error) = https.load() {
             tracing::warn!(%error, "nothing to serve HTTPS with yet");
@@ -105,14 +109,25 @@ impl Https {
         Ok(())
     }
 
-    /// What to ask the campus; nothing where it has files of its own.
-    pub(super) fn request(&self) -> Option<Control> {
+    /// A trunk is new: what was given over another does not count.
+    pub(super) fn begins(&self) {
+        self.given.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the campus has given something since.
+    pub(super) fn is_given(&self) -> bool {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// What to ask the campus, showing the node's own `certificate`; nothing where it has files
+    /// of its own.
+    pub(super) fn request(&self, certificate: Option<String>) -> Option<Control> {
         if self.own.is_some() {
             return None;
         }
         let csr = self.csr();
         let csr = csr.inspect_err(|e| tracing::error!("no certificate is asked for: {e}")).ok()?;
-        Some(Control::Https { csr, names: self.names.clone() })
+        Some(Control::Https { csr, names: self.names.clone(), from: None, certificate })
     }
 
     fn csr(&self) -> io::Result<String> {
@@ -132,6 +147,7 @@ impl Https {
         if self.own.is_some() {
             return;
         }
+        self.given.store(true, Ordering::Relaxed);
         match self.keep(certificate).and_then(|()| self.load()) {
             Ok(()) => tracing::info!(name = certificate.name, "HTTPS is served"),
             Err(error) => tracing::error!(%error, "the certificate the campus handed down"),
