@@ -254,3 +254,34 @@ async fn who_tries_codes_digit_by_digit_is_slowed_down_and_a_class_is_not() {
     };
     soon("the next try", waiting).await;
 }
+
+#[tokio::test]
+async fn a_token_for_one_lesson_makes_changes_and_calls_off_no_other() {
+    let site = Site::new();
+    let node = site.campus(&[]).await;
+    let bound = site.sign("ops", Role::Operator, "campus", Some(LESSON), 600);
+    let free = site.sign("ops", Role::Operator, "campus", None, 600);
+    let http = reqwest::Client::new();
+    let info = serde_json::json!({"id": "physics", "title": "光", "teacher": "周老师", "campus": "campus",
+        "plannedStartMs": cloudschool_service::clock::now_ms() + 864_000_000});
+    let open = async |token: &str| {
+        let asked = http.post(node.url("/api/lessons")).bearer_auth(token).json(&info).send();
+        asked.await.unwrap().status()
+    };
+    let sheet = async |token: &str| {
+        let sheet = "id,title,teacher,start\nchemistry,水,王老师,2099-01-01 08:00\n";
+        let asked = http.post(node.url("/api/timetable")).bearer_auth(token).body(sheet).send();
+        asked.await.unwrap().status()
+    };
+    let call_off = async |token: &str| {
+        let url = node.url("/api/lessons/physics");
+        http.delete(url).bearer_auth(token).send().await.unwrap().status()
+    };
+    assert_eq!(
+        (open(&bound).await, sheet(&bound).await),
+        (403.try_into().unwrap(), 403.try_into().unwrap())
+    );
+    assert_eq!(open(&free).await, 201);
+    assert_eq!(call_off(&bound).await, 403);
+    assert_eq!(call_off(&free).await, 204);
+}

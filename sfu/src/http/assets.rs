@@ -25,7 +25,7 @@ use cloudschool_service::http::drain;
 use cloudschool_service::problem::Problem;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -36,6 +36,10 @@ static COMING_IN: Semaphore = Semaphore::const_new(UPLOADS);
 
 /// How long a sender may be silent in the middle of a file.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Bytes a second of a file that comes in, at the least: a tenth of what a picture-less lesson takes.
+/// Places are few, and who sends a byte now and then must not keep one.
+const LEAST: u32 = 1024;
 
 /// Read from the disk at once.
 const READ: usize = 64 * 1024;
@@ -98,10 +102,14 @@ async fn take_in(
     }
     let _permit = COMING_IN.try_acquire().map_err(|_| AssetError::Busy)?;
     let mut upload = assets.receive(lesson.id()).await?;
+    let (begun, mut bytes) = (Instant::now(), 0);
     loop {
-        let next = tokio::time::timeout(SILENCE, body.next()).await.map_err(|_| unfinished())?;
+        let patience = patience(begun.elapsed(), bytes);
+        let next = tokio::time::timeout(patience, body.next()).await.map_err(|_| unfinished())?;
         let Some(data) = next else { break };
-        upload.push(&data.map_err(|_| unfinished())?).await?;
+        let data = data.map_err(|_| unfinished())?;
+        bytes += data.len() as u64;
+        upload.push(&data).await?;
     }
     let (id, found) = upload.finish(!app.node.lessons().are_ours()).await?;
     let key = (lesson.id().clone(), id);
@@ -113,6 +121,12 @@ async fn take_in(
     let location = HeaderValue::from_str(&location).map_err(|e| Problem::internal(&e))?;
     let kept = Kept { id, bytes: found.bytes, kind: found.kind, waiting: !handed_up };
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(kept)).into_response())
+}
+
+/// How long to wait for more of a file of which so many bytes came in so much time.
+fn patience(elapsed: Duration, bytes: u64) -> Duration {
+    let due = SILENCE.as_secs_f64() + bytes as f64 / f64::from(LEAST);
+    Duration::from_secs_f64((due - elapsed.as_secs_f64()).max(0.0)).min(SILENCE)
 }
 
 fn unfinished() -> Problem {
@@ -218,5 +232,26 @@ impl From<AssetError> for Problem {
             ),
             AssetError::Disk(error) => Problem::internal(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_come_slowly_and_not_for_ever() {
+        let s = Duration::from_secs;
+        assert_eq!(patience(s(0), 0), SILENCE);
+        // 64 kbit/s, for a quarter of an hour.
+        assert_eq!(patience(s(900), 900 * 8_000), SILENCE);
+        // A byte every twenty seconds.
+        let mut at = s(0);
+        let ended = (0..).find(|n| {
+            let waits = patience(at, *n) >= s(20);
+            at += s(20);
+            !waits
+        });
+        assert_eq!(ended, Some(1));
     }
 }

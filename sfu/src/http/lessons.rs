@@ -12,7 +12,7 @@ use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_protocol::token::{Claims, MAX_NAME};
 use cloudschool_protocol::trunk::LessonLine;
-use cloudschool_service::auth::Bearer;
+use cloudschool_service::auth::{Bearer, admit};
 use cloudschool_service::problem::Problem;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -54,6 +54,7 @@ async fn open(
     for_operators(&claims)?;
     let Json(info) = info.map_err(malformed)?;
     check(&info)?;
+    admit(&claims, &info.id)?;
     owned_here(&app)?;
     let (line, new) = app.node.plan(info).await?;
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(line)))

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::{LessonInfo, Phase};
 use cloudschool_protocol::refusal::{Lang, Refusal};
-use cloudschool_service::auth::Bearer;
+use cloudschool_service::auth::{Bearer, admit};
 use cloudschool_service::problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,9 @@ async fn take(
         })
     });
     let mut sheet = sheet.await.map_err(|e| Problem::internal(&e))?.map_err(unreadable)?;
+    for (_, info) in &sheet.lessons {
+        admit(&claims, &info.id)?;
+    }
     let mut rows = Vec::new();
     for (line, info) in std::mem::take(&mut sheet.lessons) {
         match standing(&app, &info) {
@@ -161,6 +164,7 @@ async fn call_off(
     for_operators(&claims)?;
     owned_here(&app)?;
     let id = LessonId::new(lesson).map_err(|_| Refusal::NoSuchLesson)?;
+    admit(&claims, &id)?;
     let table = app.node.timetable().cloned().ok_or(Refusal::NoSuchLesson)?;
     let of = id.clone();
     let removed = tokio::task::spawn_blocking(move || table.remove(&[of]))

@@ -141,6 +141,7 @@ export type RefusalCode =
   | "locked"
   | "lesson-full"
   | "campus-away"
+  | "not-supported"
   | "storage"
   | "not-now"
   | "already-open"
