@@ -9,6 +9,7 @@
 mod waiting;
 
 use crate::frame::{Begun, FrameOptions, Verdict};
+use crate::packed::Packed;
 use crate::path::Gauge;
 use crate::stats::{Counters, add, count};
 use crate::transport::DATAGRAM_SEND_BUFFER;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use cloudschool_protocol::media::Kind;
 use cloudschool_protocol::roq;
 use quinn::{Connection, SendDatagramError};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -84,7 +86,8 @@ impl Outgoing {
         };
         let now = Instant::now();
         let deadline = now + self.gauge.state().deadline();
-        let only = Frame::new(now, deadline, flow, priority, stream(flow, &[packet]));
+        let only = Packed::from(&[packet]).stream(flow);
+        let only = Frame::new(now, deadline, flow, priority, only);
         let sent = self.hold(now, vec![only]);
         if !sent {
             count(&self.counters.packets_not_sent);
@@ -93,32 +96,26 @@ impl Outgoing {
     }
 
     /// The packets of one frame, as a stream of their own.
-    pub fn frame<P: AsRef<[u8]>>(
-        &self,
-        flow: u64,
-        options: FrameOptions,
-        packets: &[P],
-    ) -> Verdict {
+    pub fn frame(&self, flow: u64, options: FrameOptions, packets: Packed) -> Verdict {
         self.put(flow, options, packets, true).map_or_else(|verdict| verdict, |_| Verdict::Sent)
     }
 
     /// The first packets of a frame.
-    pub fn begin<P: AsRef<[u8]>>(
+    pub fn begin(
         &self,
         flow: u64,
         options: FrameOptions,
-        packets: &[P],
+        packets: Packed,
     ) -> Result<Begun, Verdict> {
         let id = self.put(flow, options, packets, false)?;
         Ok(Begun { id, flow, kind: options.kind })
     }
 
     /// More of a frame that was begun; false when no more of it goes.
-    pub fn go_on<P: AsRef<[u8]>>(&self, begun: &Begun, packets: &[P], last: bool) -> bool {
+    pub fn go_on(&self, begun: &Begun, packets: Packed, last: bool) -> bool {
         let now = Instant::now();
-        let bytes = if packets.is_empty() { Bytes::new() } else { pieces(None, packets) };
         let mut waiting = self.waiting();
-        if !waiting.go_on(now, begun.id, bytes, last, &self.counters) {
+        if !waiting.go_on(now, begun.id, packets.more(), last, &self.counters) {
             waiting.missed(begun.flow, begun.kind);
             count(&self.counters.frames_not_sent);
             return false;
@@ -133,11 +130,11 @@ impl Outgoing {
     }
 
     /// Takes a frame, or the beginning of one; gives the name of the latter.
-    fn put<P: AsRef<[u8]>>(
+    fn put(
         &self,
         flow: u64,
         options: FrameOptions,
-        packets: &[P],
+        packets: Packed,
         complete: bool,
     ) -> Result<u64, Verdict> {
         let now = Instant::now();
@@ -155,8 +152,8 @@ impl Outgoing {
             count(&self.counters.frames_skipped);
             return Err(Verdict::Skipped { why });
         }
-        let part = |packets: &[P]| {
-            Frame::new(now, now + deadline, flow, options.priority, stream(flow, packets))
+        let part = |packets: Packed| {
+            Frame::new(now, now + deadline, flow, options.priority, packets.stream(flow))
         };
         let mut name = 0;
         let parts = if !complete {
@@ -164,7 +161,7 @@ impl Outgoing {
             name = self.waiting().name(&mut begun);
             vec![begun]
         } else if path.has_time_for_one_loss() {
-            packets.chunks(PART).map(|packets| part(packets).twice()).collect()
+            packets.parts(PART).into_iter().map(|packets| part(packets).twice()).collect()
         } else {
             vec![part(packets)]
         };
@@ -330,7 +327,8 @@ impl Outgoing {
             roq::put_varint(&mut bytes, ZEROS.len() as u64);
             bytes.extend_from_slice(&ZEROS);
             let spent = bytes.len() + HEADERS;
-            let frame = Frame::new(now, now + PADDING_DEADLINE, PADDING, i32::MIN, bytes.into());
+            let bytes = VecDeque::from([bytes.into()]);
+            let frame = Frame::new(now, now + PADDING_DEADLINE, PADDING, i32::MIN, bytes);
             if !waiting.send_padding(&self.connection, frame) {
                 return;
             }
@@ -392,27 +390,6 @@ impl Outgoing {
 const PIECE: usize = 1150;
 
 struct TooLarge;
-
-/// The bytes of a stream that carries `packets` of one flow.
-fn stream<P: AsRef<[u8]>>(flow: u64, packets: &[P]) -> Bytes {
-    pieces(Some(flow), packets)
-}
-
-/// The bytes of packets in a stream, which begins with its flow, made in one go.
-fn pieces<P: AsRef<[u8]>>(flow: Option<u64>, packets: &[P]) -> Bytes {
-    // To the byte, so that nothing is moved when it is shared.
-    let with_length = |len: usize| roq::varint_len(len as u64) + len;
-    let len: usize = packets.iter().map(|p| with_length(p.as_ref().len())).sum();
-    let mut bytes = Vec::with_capacity(flow.map_or(0, roq::varint_len) + len);
-    if let Some(flow) = flow {
-        roq::put_varint(&mut bytes, flow);
-    }
-    for packet in packets {
-        roq::put_varint(&mut bytes, packet.as_ref().len() as u64);
-        bytes.extend_from_slice(packet.as_ref());
-    }
-    bytes.into()
-}
 
 /// The output of a future that is ready now.
 fn at_once<F: Future>(future: F) -> Option<F::Output> {

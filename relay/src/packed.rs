@@ -10,10 +10,12 @@ const SMALL: usize = 64;
 
 static SMALL_IDS: [u8; SMALL] = {
     let mut ids = [0; SMALL];
+    let mut rest = ids.as_mut_slice();
     let mut id = 0;
-    while id < SMALL {
-        ids[id] = id as u8;
+    while let Some((first, more)) = rest.split_first_mut() {
+        *first = id;
         id += 1;
+        rest = more;
     }
     ids
 };

@@ -6,6 +6,7 @@ use crate::hello::{Greeted, Heard, READ};
 use crate::incoming::{self, Media, Sink};
 use crate::migration::Mover;
 use crate::outgoing::Outgoing;
+use crate::packed::Packed;
 use crate::path::{Gauge, PathState};
 use crate::peer::Peer;
 use crate::stats::{Counters, TrunkStats, count};
@@ -185,13 +186,13 @@ impl Trunk {
 
     /// Sends the RTP packets of one frame as a stream. Never waits, callable from any thread.
     /// What is left out or finds no room is left out whole.
-    pub fn send_frame<P: AsRef<[u8]>>(
+    pub fn send_frame(
         &self,
         flow: u64,
         options: FrameOptions,
-        packets: &[P],
+        packets: impl Into<Packed>,
     ) -> Verdict {
-        self.0.outgoing.frame(flow, options, packets)
+        self.0.outgoing.frame(flow, options, packets.into())
     }
 
     /// Begins a frame of which more comes, so that a node that is handed it in pieces need not
@@ -199,19 +200,19 @@ impl Trunk {
     ///
     /// # Errors
     /// What became of it instead, as with [`Self::send_frame`].
-    pub fn begin_frame<P: AsRef<[u8]>>(
+    pub fn begin_frame(
         &self,
         flow: u64,
         options: FrameOptions,
-        packets: &[P],
+        packets: impl Into<Packed>,
     ) -> Result<Begun, Verdict> {
-        self.0.outgoing.begin(flow, options, packets)
+        self.0.outgoing.begin(flow, options, packets.into())
     }
 
     /// Adds packets to a frame that was begun, or none when it ends `last` without more. False
     /// when it was given up meanwhile, or finds no room: no more of it goes then.
-    pub fn add_to_frame<P: AsRef<[u8]>>(&self, begun: &Begun, packets: &[P], last: bool) -> bool {
-        self.0.outgoing.go_on(begun, packets, last)
+    pub fn add_to_frame(&self, begun: &Begun, packets: impl Into<Packed>, last: bool) -> bool {
+        self.0.outgoing.go_on(begun, packets.into(), last)
     }
 
     /// Whether beginning frames before they are whole is of use: not on a path so long that

@@ -1,8 +1,7 @@
 //! The least quinn can do: a sender in a process of its own that writes the packets of a
 //! lesson to as many connections, sound in datagrams and each frame on a stream of its own.
 
-use super::{BEGUN_WITHIN, Side, WHOLE};
-use crate::forward::process::Cpu;
+use super::{BEGUN_WITHIN, Reading, WHOLE};
 use crate::forward::work::{Burst, Work};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -21,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -140,11 +139,20 @@ impl Counts {
     }
 }
 
-/// Starts the sender, receives from it as often as there are schools, and measures it.
+/// A sender that runs, and those it sends to.
+pub struct Running {
+    _sender: Child,
+    pid: u32,
+    receivers: usize,
+    counts: Arc<Counts>,
+    _tasks: JoinSet<()>,
+}
+
+/// Starts the sender and receives from it as often as there are schools, until all have begun.
 ///
 /// # Errors
-/// When it does not start, or what it sent did not come.
-pub async fn measure(receivers: usize, work: &Work, length: Duration) -> Result<Side> {
+/// When it does not start.
+pub async fn start(receivers: usize, work: &Work) -> Result<Running> {
     let me = std::env::current_exe().context("where this program is")?;
     let mut sender = Command::new(me)
         .arg("bare-sender")
@@ -184,20 +192,28 @@ pub async fn measure(receivers: usize, work: &Work, length: Duration) -> Result<
         }
     };
     tokio::time::timeout(BEGUN_WITHIN, begun).await.context("not every receiver got packets")?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let (cpu, before) = (Cpu::of(pid)?, counts.packets.load(Ordering::Relaxed));
-    let began = Instant::now();
-    tokio::time::sleep(length).await;
-    let cpu_ns = Cpu::of(pid)?.since(&cpu);
-    let packets = counts.packets.load(Ordering::Relaxed) - before;
-    let seconds = began.elapsed().as_secs_f64();
-    drop(sender);
-    let trace = work.trace(Duration::from_secs(8));
-    let each: usize = trace.iter().map(|burst| burst.sizes.len()).sum();
-    let published = each as f64 / 8.0 * receivers as f64 * seconds;
-    let came = packets as f64 / published;
-    ensure!((came - 1.0).abs() < WHOLE + 1.0 / seconds, "of what was sent {came:.2} came");
-    Side::new(cpu_ns, packets, seconds)
+    Ok(Running { _sender: sender, pid, receivers, counts, _tasks: tasks })
+}
+
+impl Running {
+    /// # Errors
+    /// When the sender is gone.
+    pub fn reading(&self) -> Result<Reading> {
+        Reading::of(self.pid, self.counts.packets.load(Ordering::Relaxed))
+    }
+
+    /// Whether what came is what was sent.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self, work: &Work, packets: u64, seconds: f64) -> Result<()> {
+        let trace = work.trace(Duration::from_secs(8));
+        let each: usize = trace.iter().map(|burst| burst.sizes.len()).sum();
+        let published = each as f64 / 8.0 * self.receivers as f64 * seconds;
+        let came = packets as f64 / published;
+        ensure!((came - 1.0).abs() < WHOLE + 1.0 / seconds, "of what was sent {came:.2} came");
+        Ok(())
+    }
 }
 
 fn client(pem: &str) -> Result<quinn::ClientConfig> {

@@ -4,8 +4,8 @@
 //!
 //! The schools' nodes are trunks without anything behind them, so that one machine has room
 //! for fifty. The campus and the bare sender are processes of their own, whose CPU time the
-//! kernel tells; both are measured for the same time, one after the other, the bare sender
-//! with quinn's own settings.
+//! kernel tells; both run and are measured at the same time, so that what else the machine does
+//! disturbs both alike. The bare sender has quinn's own settings.
 //!
 //! `moq-relay` is not among the sides: it relays its own container over its own sessions, and
 //! publishing and subscribing the same packets would take its client stack as a dependency.
@@ -113,17 +113,64 @@ async fn runs(options: &Options, place: &crate::trunk::Place) -> Result<Report> 
     let work = options.work()?;
     let mut runs = Vec::new();
     for n in 1..=options.runs {
-        let campus = campus(options, place, &work).await.with_context(|| format!("run {n}"))?;
-        let bare = bare::measure(options.edges, &work, options.length()).await;
-        let bare = bare.with_context(|| format!("run {n}, the bare sender"))?;
+        runs.push(run(options, place, &work).await.with_context(|| format!("run {n}"))?);
         tracing::info!(n, "run done");
-        runs.push(Run { campus, bare });
     }
     Ok(Report::new(options, runs))
 }
 
-/// The campus's side of a run.
-async fn campus(options: &Options, place: &crate::trunk::Place, work: &Work) -> Result<Side> {
+/// What a process has spent and brought about.
+pub(crate) struct Reading {
+    pid: u32,
+    cpu: Cpu,
+    packets: u64,
+    at: Instant,
+}
+
+impl Reading {
+    fn of(pid: u32, packets: u64) -> Result<Self> {
+        Ok(Self { pid, cpu: Cpu::of(pid)?, packets, at: Instant::now() })
+    }
+
+    /// What it was between the two.
+    fn until(&self, later: &Self) -> Result<Side> {
+        let seconds = (later.at - self.at).as_secs_f64();
+        ensure!(self.pid == later.pid, "readings of two processes");
+        Side::new(later.cpu.since(&self.cpu), later.packets - self.packets, seconds)
+    }
+}
+
+async fn run(options: &Options, place: &crate::trunk::Place, work: &Work) -> Result<Run> {
+    let campus = campus(options, place, work).await?;
+    let bare = bare::start(options.edges, work).await.context("the bare sender")?;
+    // Controllers have found their rate, and the first keyframes are through.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = (campus.reading()?, bare.reading()?);
+    tokio::time::sleep(options.length()).await;
+    let (campus_side, bare_side) =
+        (before.0.until(&campus.reading()?)?, before.1.until(&bare.reading()?)?);
+    bare.check(work, bare_side.packets, options.seconds)?;
+    drop((campus.schools, campus.publishers));
+    campus.server.stop().await;
+    Ok(Run { campus: campus_side, bare: bare_side })
+}
+
+/// A campus that relays.
+struct Campus {
+    pid: u32,
+    server: Server,
+    publishers: Publishers,
+    schools: Schools,
+}
+
+impl Campus {
+    fn reading(&self) -> Result<Reading> {
+        Reading::of(self.pid, self.schools.packets())
+    }
+}
+
+/// The campus's side of a run, in which every school has begun to get packets.
+async fn campus(options: &Options, place: &crate::trunk::Place, work: &Work) -> Result<Campus> {
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let http = Client::builder().build()?;
     let plan = NodePlan {
@@ -156,14 +203,5 @@ async fn campus(options: &Options, place: &crate::trunk::Place, work: &Work) -> 
     let schools = Schools::dial(&identities, trunk, &lesson)?;
     let begun = tokio::time::timeout(BEGUN_WITHIN, schools.begun()).await;
     begun.context("not every school got packets in time")?;
-    // Controllers have found their rate, and the first keyframes are through.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let (cpu, packets, began) = (Cpu::of(pid)?, schools.packets(), Instant::now());
-    tokio::time::sleep(options.length()).await;
-    let (cpu_ns, packets) = (Cpu::of(pid)?.since(&cpu), schools.packets() - packets);
-    let seconds = began.elapsed().as_secs_f64();
-    drop(schools);
-    drop(publishers);
-    server.stop().await;
-    Side::new(cpu_ns, packets, seconds)
+    Ok(Campus { pid, server, publishers, schools })
 }

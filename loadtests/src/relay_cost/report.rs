@@ -34,7 +34,7 @@ impl Side {
     }
 }
 
-/// Both sides, measured one after the other.
+/// Both sides, measured at the same time.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
     pub campus: Side,

@@ -43,9 +43,8 @@ pub struct Frame {
     deadline: Instant,
     flow: u64,
     priority: i32,
-    /// What QUIC has not taken yet, and what was added to it.
-    rest: Bytes,
-    added: VecDeque<Bytes>,
+    /// What QUIC has not taken yet; no part of it is empty.
+    rest: VecDeque<Bytes>,
     /// Names one that was begun before all of it was there; 0 for others.
     id: u64,
     /// All of it is there.
@@ -56,20 +55,25 @@ pub struct Frame {
     /// Its place among those QUIC was given.
     place: u64,
     /// All of it, to be sent once more when what was given to QUIC later is through before it.
-    spare: Option<Bytes>,
+    spare: Option<VecDeque<Bytes>>,
     second: Option<SendStream>,
 }
 
 impl Frame {
-    pub fn new(born: Instant, deadline: Instant, flow: u64, priority: i32, bytes: Bytes) -> Self {
-        let len = bytes.len() as u64;
+    pub fn new(
+        born: Instant,
+        deadline: Instant,
+        flow: u64,
+        priority: i32,
+        bytes: VecDeque<Bytes>,
+    ) -> Self {
+        let len = length(&bytes) as u64;
         Self {
             born,
             deadline,
             flow,
             priority,
             rest: bytes,
-            added: VecDeque::new(),
             id: 0,
             complete: true,
             len,
@@ -93,16 +97,21 @@ impl Frame {
             self.stream = Some(stream);
         }
         let stream = self.stream.as_mut()?;
-        let written = if self.rest.len() <= most {
-            at_once(stream.write_chunks(std::slice::from_mut(&mut self.rest)))?.ok()?.bytes
+        let written = if length(&self.rest) <= most {
+            at_once(stream.write_chunks(self.rest.make_contiguous()))?.ok()?.bytes
         } else {
-            let piece = self.rest.slice(..most);
-            let written = at_once(stream.write_chunks(&mut [piece]))?.ok()?.bytes;
-            self.rest.advance(written);
+            let mut piece = beginning(&self.rest, most);
+            let written = at_once(stream.write_chunks(&mut piece))?.ok()?.bytes;
+            let mut gone = written;
+            for chunk in &mut self.rest {
+                let of_it = chunk.len().min(gone);
+                chunk.advance(of_it);
+                gone -= of_it;
+            }
             written
         };
-        if self.rest.is_empty() {
-            self.rest = self.added.pop_front().unwrap_or_default();
+        while self.rest.front().is_some_and(Bytes::is_empty) {
+            self.rest.pop_front();
         }
         if self.rest.is_empty() && self.complete {
             stream.finish().ok()?;
@@ -111,16 +120,12 @@ impl Frame {
     }
 
     /// More of one that was begun; its time counts from here.
-    fn go_on(&mut self, now: Instant, bytes: Bytes, last: bool) {
+    fn go_on(&mut self, now: Instant, bytes: VecDeque<Bytes>, last: bool) {
         let lasts = self.deadline - self.born;
         (self.born, self.deadline) = (now, now + lasts);
         self.complete |= last;
-        self.len += bytes.len() as u64;
-        if self.rest.is_empty() {
-            self.rest = bytes;
-        } else if !bytes.is_empty() {
-            self.added.push_back(bytes);
-        }
+        self.len += length(&bytes) as u64;
+        self.rest.extend(bytes);
         if self.rest.is_empty()
             && self.complete
             && let Some(stream) = &mut self.stream
@@ -133,12 +138,12 @@ impl Frame {
     /// Sends all of it once more, before what else waits. Gives its bytes; 0 when QUIC has no
     /// room, and then nothing is sent.
     fn write_again(&mut self, connection: &Connection) -> usize {
-        let Some(bytes) = self.spare.take() else { return 0 };
+        let Some(mut bytes) = self.spare.take() else { return 0 };
         let Some(Ok(mut stream)) = at_once(connection.open_uni()) else { return 0 };
-        let len = bytes.len();
+        let len = length(&bytes);
         let first = self.priority.saturating_add(1);
         let written = stream.set_priority(first).ok().and_then(|()| {
-            let written = at_once(stream.write_chunks(&mut [bytes]))?.ok()?.bytes;
+            let written = at_once(stream.write_chunks(bytes.make_contiguous()))?.ok()?.bytes;
             (written == len).then(|| stream.finish().ok())?
         });
         if written.is_none() {
@@ -163,6 +168,22 @@ impl Frame {
             stream.reset(ROQ_FRAME_CANCELLED).ok();
         }
     }
+}
+
+/// Bytes of all of them.
+fn length(chunks: &VecDeque<Bytes>) -> usize {
+    chunks.iter().map(Bytes::len).sum()
+}
+
+/// The first `most` bytes.
+fn beginning(chunks: &VecDeque<Bytes>, most: usize) -> Vec<Bytes> {
+    let mut room = most;
+    let of_it = |chunk: &Bytes| {
+        let len = chunk.len().min(room);
+        room -= len;
+        (len > 0).then(|| chunk.slice(..len))
+    };
+    chunks.iter().map_while(of_it).collect()
 }
 
 #[derive(Default)]
@@ -344,11 +365,11 @@ impl Waiting {
         &mut self,
         now: Instant,
         id: u64,
-        bytes: Bytes,
+        bytes: VecDeque<Bytes>,
         last: bool,
         counters: &Counters,
     ) -> bool {
-        let len = bytes.len() as u64;
+        let len = length(&bytes) as u64;
         if self.bytes + len > BACKLOG {
             self.sweep(now, counters);
         }

@@ -1,16 +1,20 @@
 //! Opened packets of one encoding of a track on their way to another shard or up a trunk: a
 //! value, not a pile of shared pieces. This lane may drop; what must arrive goes by commands.
 
+use super::cut::Cut;
 use super::egress::Shift;
 use super::outlet::Offer;
 use cloudschool_protocol::media::{
     AUDIO_LEVEL_EXTENSION, Codec, DEPENDENCY_DESCRIPTOR_EXTENSION, RED_PAYLOAD_TYPE,
 };
 use cloudschool_protocol::rtp;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Bytes of a packet's length in front of it.
+/// Bytes of a packet's length in front of it, a QUIC variable-length integer as in a stream up
+/// a trunk (RFC 9000 §16): of packets below [`LONG`], and of longer ones.
 const LENGTH: usize = 2;
+const LONG_LENGTH: usize = 4;
+const LONG: usize = 1 << 14;
 
 /// Most bytes around a payload, the dependency descriptor not counted: header, contributing
 /// source, audio level, padding.
@@ -33,8 +37,7 @@ pub struct TrackBatch {
     pub track: TrackKey,
     pub encoding: u8,
     pub codec: Codec,
-    /// Each packet behind its length, [`LENGTH`] bytes.
-    bytes: Arc<Vec<u8>>,
+    body: Arc<Body>,
     count: usize,
     /// A new mapping of the publisher's clock, if one came.
     pub clock: Option<Clock>,
@@ -42,6 +45,56 @@ pub struct TrackBatch {
     pub still: bool,
     /// What the track could be sent as, told from time to time to whoever chooses.
     pub offer: Option<Box<Offer>>,
+}
+
+/// The bytes of a batch.
+#[derive(Debug, Default)]
+struct Body {
+    /// Each packet behind its length.
+    bytes: Vec<u8>,
+    cut: OnceLock<Cut>,
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), cut: OnceLock::new() }
+    }
+}
+
+/// A packet among others.
+#[derive(Debug, Clone, Copy)]
+pub struct Among<'a> {
+    pub bytes: &'a [u8],
+    /// Bytes of those behind it.
+    pub rest: usize,
+}
+
+/// The packets of a batch's bytes.
+pub fn packets_of(bytes: &[u8]) -> impl Iterator<Item = Among<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (length, packets) = match *rest {
+            [a, b, ..] if a >> 6 == 1 => {
+                (usize::from(u16::from_be_bytes([a & 0x3f, b])), rest.get(LENGTH..)?)
+            }
+            [a, b, c, d, ..] if a >> 6 == 2 => {
+                (u32::from_be_bytes([a & 0x3f, b, c, d]) as usize, rest.get(LONG_LENGTH..)?)
+            }
+            _ => return None,
+        };
+        let (bytes, after) = packets.split_at_checked(length)?;
+        rest = after;
+        Some(Among { bytes, rest: rest.len() })
+    })
+}
+
+/// The length of a packet as it stands in front of it, in [`LENGTH`] bytes or more.
+fn put_length(bytes: &mut Vec<u8>, length: u16, long: bool) {
+    if long {
+        bytes.extend_from_slice(&(u32::from(length) | 0x8000_0000).to_be_bytes());
+    } else {
+        bytes.extend_from_slice(&(length | 0x4000).to_be_bytes());
+    }
 }
 
 /// The parts a packet is made of.
@@ -65,21 +118,27 @@ pub struct Parts<'a> {
 impl TrackBatch {
     #[must_use]
     pub fn new(track: TrackKey, encoding: u8, codec: Codec) -> Self {
-        let bytes = Arc::default();
-        Self { track, encoding, codec, bytes, count: 0, clock: None, still: false, offer: None }
+        let body = Arc::default();
+        Self { track, encoding, codec, body, count: 0, clock: None, still: false, offer: None }
+    }
+
+    fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        let body = Arc::make_mut(&mut self.body);
+        body.cut.take();
+        &mut body.bytes
     }
 
     /// Makes room for so many packets of up to `payload` bytes each.
     pub fn reserve(&mut self, packets: usize, payload: usize) {
-        Arc::make_mut(&mut self.bytes).reserve(packets * (LENGTH + AROUND + payload));
+        self.bytes_mut().reserve(packets * (LENGTH + AROUND + payload));
     }
 
     /// Adds a whole, normalised RTP packet.
     pub fn push_packet(&mut self, packet: &[u8]) {
         let Ok(length) = u16::try_from(packet.len()) else { return };
-        let bytes = Arc::make_mut(&mut self.bytes);
-        bytes.reserve(LENGTH + packet.len());
-        bytes.extend_from_slice(&length.to_be_bytes());
+        let bytes = self.bytes_mut();
+        bytes.reserve(LONG_LENGTH + packet.len());
+        put_length(bytes, length, packet.len() >= LONG);
         bytes.extend_from_slice(packet);
         self.count += 1;
     }
@@ -94,10 +153,13 @@ impl TrackBatch {
         let present = extensions.iter().any(|(_, value)| !value.is_empty());
         let payload_type = if parts.red { RED_PAYLOAD_TYPE } else { self.codec.payload_type() };
         let sources = u8::from(parts.speaker.is_some());
-        let bytes = Arc::make_mut(&mut self.bytes);
+        let most = AROUND + parts.dependencies.len() + parts.payload.len();
+        let prefix = if most < LONG { LENGTH } else { LONG_LENGTH };
+        let bytes = self.bytes_mut();
         let before = bytes.len();
-        bytes.reserve(LENGTH + AROUND + parts.dependencies.len() + parts.payload.len());
-        bytes.extend_from_slice(&[0; LENGTH]);
+        bytes.reserve(prefix + most);
+        // Its room; how long the packet is, is known at its end.
+        put_length(bytes, 0, most >= LONG);
         bytes.push(0x80 | u8::from(present) << 4 | sources);
         bytes.push(u8::from(parts.marker) << 7 | payload_type);
         bytes.extend_from_slice(&parts.sequence.to_be_bytes());
@@ -111,8 +173,18 @@ impl TrackBatch {
         }
         bytes.extend_from_slice(parts.payload);
         // No payload is so large: it came in a datagram.
-        match (u16::try_from(bytes.len() - before - LENGTH), bytes.get_mut(before..)) {
-            (Ok(length), Some([high, low, ..])) => [*high, *low] = length.to_be_bytes(),
+        let length = u16::try_from(bytes.len() - before - prefix);
+        match (length, bytes.get_mut(before..before + prefix)) {
+            (Ok(length), Some([.., high, low])) => {
+                let [more_high, more_low] = length.to_be_bytes();
+                // The marks of its width are in the bits that are no length.
+                if prefix == LENGTH {
+                    *high |= more_high;
+                } else {
+                    *high = more_high;
+                }
+                *low = more_low;
+            }
             _ => return bytes.truncate(before),
         }
         self.count += 1;
@@ -122,34 +194,38 @@ impl TrackBatch {
     pub fn push_shifted(&mut self, parts: &Parts<'_>, shift: Shift) {
         let before = self.count;
         self.push(parts);
-        let bytes = Arc::make_mut(&mut self.bytes);
+        let grown = self.count > before;
+        let bytes = self.bytes_mut();
         let from = bytes.len().saturating_sub(parts.payload.len());
-        if let Some(payload) = bytes.get_mut(from..).filter(|_| self.count > before) {
+        if let Some(payload) = bytes.get_mut(from..).filter(|_| grown) {
             shift.apply(payload);
         }
     }
 
     /// The packets, whole.
     pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            let (length, packets) = rest.split_first_chunk::<LENGTH>()?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            let (packet, after) = packets.split_at_checked(length)?;
-            rest = after;
-            Some(packet)
-        })
+        packets_of(&self.body.bytes).map(|packet| packet.bytes)
+    }
+
+    /// What they say of themselves, read once for all clones.
+    pub fn cut(&self) -> &Cut {
+        self.body.cut.get_or_init(|| Cut::of(self.codec, &self.body.bytes))
     }
 
     /// Whether both are the same bytes in memory.
     #[cfg(test)]
     pub fn shares_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.bytes, &other.bytes)
+        Arc::ptr_eq(&self.body, &other.body)
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    #[must_use]
+    pub fn has_no_packets(&self) -> bool {
+        self.count == 0
     }
 
     #[must_use]
@@ -188,6 +264,50 @@ mod tests {
         assert_eq!(packets(&batch), [&b"first"[..], b"", b"last"]);
         assert_eq!(packets(&copy), [&b"first"[..], b""], "a clone is a value of its own");
         assert_eq!((batch.len(), copy.len()), (3, 2));
+    }
+
+    #[test]
+    fn packets_of_any_length_lie_as_in_a_stream() {
+        let packets = [0usize, 1, 63, 64, 1200, LONG - 1, LONG, 65_535].map(|len| vec![9; len]);
+        let mut batch = TrackBatch::new(TrackKey(1), 0, Codec::H264);
+        packets.iter().for_each(|packet| batch.push_packet(packet));
+        assert_eq!(batch.packets().collect::<Vec<_>>(), packets.each_ref());
+        let mut decoder = cloudschool_protocol::roq::StreamDecoder::default();
+        decoder.push(&[7]);
+        decoder.push(&batch.cut().bytes);
+        for packet in &packets {
+            assert_eq!(decoder.next(), Ok(Some((7, &packet[..]))));
+        }
+        for len in [LONG - AROUND, LONG, LONG + 700] {
+            let parts = Parts {
+                marker: false,
+                red: false,
+                sequence: 1,
+                timestamp: 2,
+                ssrc: 3,
+                level: None,
+                speaker: None,
+                dependencies: &[],
+                payload: &vec![7; len],
+            };
+            let mut batch = TrackBatch::new(TrackKey(1), 0, Codec::H264);
+            batch.push(&parts);
+            assert_eq!(batch.packets().next().unwrap().len(), 12 + len);
+        }
+    }
+
+    #[test]
+    fn a_batch_that_grows_is_cut_anew() {
+        let mut batch = TrackBatch::new(TrackKey(1), 0, Codec::Opus);
+        let packet = [&[0x80, 111, 0, 1][..], &[0; 8], b"x"].concat();
+        batch.push_packet(&packet);
+        batch.push_packet(b"no RTP");
+        let copy = batch.clone();
+        assert_eq!(batch.cut().pieces.len(), 1);
+        batch.push_packet(&packet);
+        let ends: Vec<_> = batch.cut().pieces.iter().map(|p| (p.from, p.packet, p.to)).collect();
+        assert_eq!(ends, [(0, 2, 15), (23, 25, 38)]);
+        assert_eq!(copy.cut().pieces.len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! the shard. What was dropped is counted.
 
 use super::batch::TrackBatch;
+use super::crew::Near;
 pub use super::outlet::OutletId;
 use mio::Waker;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 const SHARD_LANE: usize = 1024;
 
 /// Batches waiting for one flow of a trunk: about a second of one track.
-const TRUNK_LANE: usize = 64;
+pub(super) const TRUNK_LANE: usize = 64;
 
 /// Into a shard.
 #[derive(Debug, Clone)]
@@ -40,12 +41,19 @@ impl ShardLane {
 
 /// Towards one flow of a trunk. What waits in it can be taken back.
 #[derive(Debug, Clone)]
-pub struct TrunkLane {
-    queue: mpsc::Sender<(u64, TrackBatch)>,
-    emptied: Arc<AtomicU64>,
+pub struct TrunkLane(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    /// To whoever has the far end for itself.
+    Own {
+        queue: mpsc::Sender<(u64, TrackBatch)>,
+        emptied: Arc<AtomicU64>,
+    },
+    Crew(Arc<Near>),
 }
 
-/// The far end of a [`TrunkLane`].
+/// The far end of a [`TrunkLane`] of one's own.
 #[derive(Debug)]
 pub struct TrunkBatches {
     queue: mpsc::Receiver<(u64, TrackBatch)>,
@@ -53,22 +61,37 @@ pub struct TrunkBatches {
 }
 
 impl TrunkLane {
-    /// A lane and its far end.
+    /// A lane and its far end, for one that takes for itself.
     #[must_use]
     pub fn new() -> (Self, TrunkBatches) {
         let (queue, receiver) = mpsc::channel(TRUNK_LANE);
         let emptied = Arc::new(AtomicU64::new(0));
-        (Self { queue, emptied: emptied.clone() }, TrunkBatches { queue: receiver, emptied })
+        let lane = Self(Way::Own { queue, emptied: emptied.clone() });
+        (lane, TrunkBatches { queue: receiver, emptied })
+    }
+
+    pub(super) fn of_crew(near: Near) -> Self {
+        Self(Way::Crew(Arc::new(near)))
     }
 
     /// Hands a batch over. False when the trunk is so far behind that it was dropped.
     pub fn send(&self, batch: TrackBatch) -> bool {
-        self.queue.try_send((self.emptied.load(Ordering::Relaxed), batch)).is_ok()
+        match &self.0 {
+            Way::Own { queue, emptied } => {
+                queue.try_send((emptied.load(Ordering::Relaxed), batch)).is_ok()
+            }
+            Way::Crew(near) => near.send(batch),
+        }
     }
 
     /// Takes back everything that still waits.
     pub fn empty(&self) {
-        self.emptied.fetch_add(1, Ordering::Relaxed);
+        match &self.0 {
+            Way::Own { emptied, .. } => {
+                emptied.fetch_add(1, Ordering::Relaxed);
+            }
+            Way::Crew(near) => near.empty(),
+        }
     }
 }
 

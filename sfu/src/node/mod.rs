@@ -31,6 +31,7 @@ use crate::board::Boards;
 use crate::config::{Config, InvalidConfig, LinksSection};
 use crate::joining::{Codes, Desk};
 use crate::lesson::{Lessons, LessonsError, Settings, may_enter};
+use crate::media::crew::Crew;
 use crate::media::{Media, MediaConfig, MediaEvent, MediaStartError, SessionId, Stopped, TrackKey};
 use crate::peer::{Condition, FragmentError, OfferError, Patched};
 use crate::school::Welcome;
@@ -170,6 +171,8 @@ pub struct Node {
     lessons: Arc<Lessons>,
     auth: Auth,
     media: Media,
+    /// Hands tracks to the trunks.
+    crew: Crew,
     links: LinksSection,
     rooms: DashMap<LessonId, Arc<Room>>,
     /// Which room a track belongs to.
@@ -318,6 +321,7 @@ impl Node {
             lessons,
             auth,
             media: Media::start(&media, &events)?,
+            crew: Crew::start(),
             links: config.links.clone(),
             rooms: DashMap::new(),
             tracks: DashMap::new(),

@@ -5,7 +5,6 @@
 use super::room::{Inner, Room};
 use super::watching;
 use super::{Node, Want};
-use crate::media::lane::TrunkLane;
 use crate::media::{OutletId, Priority, TrackKey};
 use crate::school::papers;
 use crate::trunk::limits::RefusedCounts;
@@ -337,7 +336,7 @@ impl Room {
                 continue;
             };
             let key = self.track(node, inner, &place.1);
-            let (lane, packets) = TrunkLane::new();
+            let (lane, packets) = node.crew.lane(link.id);
             // What of it goes is for the trunk's allocator to say.
             let outlet = node.media().add_waiting_outlet(key, lane);
             link.send(LinkCommand::Start {

@@ -1,10 +1,11 @@
 //! One connected trunk, as this node uses it: what both directions have in common.
 
 use super::allocator::{self, News, Teller, frames_first};
-use super::flows::{Inlets, Outward};
+use super::flows::Inlets;
 use super::limits::{Limits, Refused};
+use super::outward::{Line, Outward};
 use crate::assets::Courier;
-use crate::media::lane::TrunkBatches;
+use crate::media::crew::Place;
 use crate::media::{Clock, OutletId, Priority, TrackKey};
 use crate::node::{Node, Want};
 use cloudschool_protocol::id::{LessonId, NodeId};
@@ -33,7 +34,7 @@ pub enum LinkCommand {
         matters: Priority,
         /// Where its packets come from.
         at: (TrackKey, OutletId),
-        packets: TrunkBatches,
+        packets: Place,
     },
     /// A track that is sent matters more or less from now on.
     Matters { lesson: LessonId, track: TrackId, matters: Priority },
@@ -185,13 +186,13 @@ impl Link {
                 self.tell(Control::Flow { flow, lesson, track, codec });
                 let (trunk, outbox) = (self.trunk.clone(), self.outbox.clone());
                 let allocator = self.allocator.clone();
-                let outward = Outward { trunk, outbox, allocator, flow, codec, first };
-                tokio::spawn(outward.send(packets));
+                let line = Line { trunk, outbox, allocator, flow, codec, first };
+                packets.give(Outward::new(line));
             }
             LinkCommand::Matters { lesson, track, matters } => {
                 self.allocator.tell(News::Matters(lesson, track, matters));
             }
-            // The flow's task ends, and says so, when its outlet is taken off.
+            // The flow ends, and that is said, when its outlet is taken off.
             LinkCommand::Stop { lesson, track } => {
                 self.outgoing.retain(|_, (l, t)| *l != lesson || *t != track);
             }

@@ -9,7 +9,7 @@ use crate::media::TrackBatch;
 use crate::media::lane::TrunkBatches;
 use crate::node::{Node, Taking};
 use crate::trunk::closing::Closing;
-use crate::trunk::flows::{Frame, Whole};
+use crate::trunk::frames::{Frame, Whole};
 use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_relay::{FrameKind, PlainOutward, PlainStream};
@@ -126,12 +126,13 @@ impl Pictures {
     }
 
     fn put(&mut self, batch: &TrackBatch, stream: &mut PlainStream, taking: &Taking) {
-        for packet in batch.packets() {
-            if self.codec.kind() == Kind::Audio {
-                stream.put(&[packet]);
-                continue;
-            }
-            for mut whole in self.frame.push(self.codec, packet).into_iter().flatten() {
+        if self.codec.kind() == Kind::Audio {
+            batch.packets().for_each(|packet| stream.put(&[packet]));
+            return;
+        }
+        let cut = batch.cut();
+        for piece in &cut.pieces {
+            for whole in self.frame.push(cut, *piece).into_iter().flatten() {
                 if self.takes(&whole, stream.behind()) {
                     stream.put(&whole.numbered(0, &mut self.closing));
                 } else {
