@@ -29,7 +29,7 @@ pub const TRUNK_REPLAY_PACKETS: u64 = 128;
 const REPLAY_AGE: Duration = Duration::from_secs(2);
 
 /// RTP, UDP and IP headers and the SRTP tag, on top of a payload, for its rate.
-const OVERHEAD: usize = 12 + 8 + 28 + 16;
+pub const OVERHEAD: usize = 12 + 8 + 28 + 16;
 
 /// A packet as its publisher, a trunk or another shard handed it in.
 #[derive(Debug, Clone, Copy)]

@@ -53,5 +53,5 @@ pub use cut::{Cut, Piece};
 pub use layers::Target;
 pub use loudest::PLACES;
 pub use messages::{Counters, MediaEvent, PublishTracks, SessionId, Shown};
-pub use outlet::{Offer, OutletId, STILL_INTERVAL, Showing, Still};
+pub use outlet::{Offer, OutletId, STILL_DEADLINE, Showing, Still};
 pub use thumbnail::Thumbnail;

@@ -8,7 +8,7 @@
 
 use super::batch::{Parts, TrackBatch};
 use super::egress::{Egress, Epoch, Outgoing};
-use super::encoding::TRUNK_REPLAY_PACKETS;
+use super::encoding::{OVERHEAD, TRUNK_REPLAY_PACKETS};
 use super::gate::{Gate, Through};
 use super::lane::{Lane, ShardLane, TrunkLane};
 use super::layers::Target;
@@ -22,12 +22,21 @@ use std::time::{Duration, Instant};
 const OFFER_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Of a picture that stands, a new one is asked for after this: with the encoder's time and the
-/// line's, another is there within three seconds.
-pub const STILL_INTERVAL: Duration = Duration::from_millis(2500);
+/// line's, which takes longer for one that is larger than the one before, another is there
+/// within three seconds.
+const STILL_INTERVAL: Duration = Duration::from_millis(1800);
 
-/// Keyframes that come sooner after the last still, for others, are left out: the line is too
-/// thin for them.
-const STILL_LEAST: Duration = Duration::from_millis(2000);
+/// Stills take no more of a line than this, in bit/s: what a line of 300 kbit/s has beside sound.
+/// Larger ones come less often, yet as often as this.
+const STILLS_MOST: u64 = 170_000;
+const STILL_RARELY: Duration = Duration::from_secs(8);
+
+/// After which one that did not get through is given up.
+pub const STILL_DEADLINE: Duration = STILL_RARELY;
+
+/// Keyframes that come sooner than so long before one is due, for others, are left out: the line
+/// is too thin for them.
+const STILL_EARLY: Duration = Duration::from_millis(500);
 
 /// How often a still is asked for that does not come.
 const STILL_AGAIN: Duration = Duration::from_millis(500);
@@ -49,7 +58,7 @@ pub enum Showing {
     Best,
     /// These layers.
     Layers(Target),
-    /// Keyframes of this encoding alone, one every [`STILL_INTERVAL`].
+    /// Keyframes of this encoding alone, one every [`still_interval`].
     Stills(u8),
     /// Nothing.
     Off,
@@ -68,7 +77,7 @@ pub struct Offer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Still {
     pub encoding: u8,
-    /// Bit/s of one every [`STILL_INTERVAL`].
+    /// Bit/s of one every [`still_interval`].
     pub rate: u64,
 }
 
@@ -93,11 +102,28 @@ struct Line {
     ssrc: u32,
     /// What the newest packet was of.
     epoch: Option<Epoch>,
-    /// The still that is going through: its source and timestamp, and when it began.
-    still: Option<((Epoch, u32), Instant)>,
-    next_still: Option<Instant>,
+    still: Option<Going>,
+    /// When one was asked for.
+    asked: Option<Instant>,
     /// Another source begun: its clock goes along.
     clock_due: bool,
+}
+
+/// The still that is going through, or has last.
+#[derive(Debug, Clone, Copy)]
+struct Going {
+    /// Its source and timestamp.
+    part: (Epoch, u32),
+    began: Instant,
+    /// IP bytes so far.
+    bytes: u32,
+}
+
+impl Going {
+    /// When the next is due.
+    fn next(&self) -> Instant {
+        self.began + still_interval(self.bytes)
+    }
 }
 
 /// What of a turn goes up more than one trunk: made once, and shared.
@@ -110,6 +136,12 @@ struct Shared {
     taken: Vec<(Fresh, Outgoing)>,
 }
 
+/// How long after one still of so many bytes the next is due.
+fn still_interval(bytes: u32) -> Duration {
+    let takes = Duration::from_millis(u64::from(bytes) * 8 * 1000 / STILLS_MOST);
+    takes.clamp(STILL_INTERVAL, STILL_RARELY)
+}
+
 impl Line {
     fn new(kind: Kind, clock_rate: u32) -> Self {
         Self {
@@ -117,7 +149,7 @@ impl Line {
             ssrc: rand::random(),
             epoch: None,
             still: None,
-            next_still: None,
+            asked: None,
             clock_due: false,
         }
     }
@@ -136,8 +168,12 @@ impl Line {
         let encoding = track.encoding(fresh.encoding)?;
         let packet = encoding.packet(fresh.number)?;
         let epoch = Epoch { track: track.key, encoding: fresh.encoding, run: encoding.run };
-        if stills && !self.is_still((epoch, packet.timestamp), packet.description.keyframe(), now) {
-            return None;
+        if stills {
+            let part = (epoch, packet.timestamp);
+            let bytes = (packet.payload.len() + OVERHEAD) as u32;
+            if !self.is_still(part, packet.description.keyframe(), bytes, now) {
+                return None;
+            }
         }
         let outgoing = self.egress.forward(epoch, encoding.aligned, packet, now)?;
         if self.epoch != Some(epoch) {
@@ -177,22 +213,32 @@ impl Line {
     }
 
     /// Whether a packet is part of a still that goes through now.
-    fn is_still(&mut self, part: (Epoch, u32), keyframe: bool, now: Instant) -> bool {
-        if let Some((going, began)) = self.still {
-            if going == part {
+    fn is_still(&mut self, part: (Epoch, u32), keyframe: bool, bytes: u32, now: Instant) -> bool {
+        if let Some(going) = &mut self.still {
+            if going.part == part {
+                going.bytes = going.bytes.saturating_add(bytes);
                 return true;
             }
-            if now - began < STILL_LEAST {
+            if now + STILL_EARLY < going.next() {
                 return false;
             }
         }
         if keyframe {
             // What was left out since the last one leaves no gap.
             self.egress.unmap();
-            self.still = Some((part, now));
-            self.next_still = Some(now + STILL_INTERVAL);
+            self.still = Some(Going { part, began: now, bytes });
         }
         keyframe
+    }
+
+    /// Whether a still is to be asked for now.
+    fn asks_for_still(&mut self, now: Instant) -> bool {
+        let due = self.still.is_none_or(|going| going.next() <= now);
+        let asks = due && self.asked.is_none_or(|at| now >= at + STILL_AGAIN);
+        if asks {
+            self.asked = Some(now);
+        }
+        asks
     }
 }
 
@@ -335,13 +381,7 @@ impl Track {
     /// Asks for the keyframe a line waits for, again until it comes.
     fn want_for(&mut self, line: &mut Line, showing: Showing, now: Instant) {
         let wanted = match showing {
-            Showing::Stills(encoding) => {
-                let due = line.next_still.is_none_or(|at| at <= now);
-                if due {
-                    line.next_still = Some(now + STILL_AGAIN);
-                }
-                due.then_some(encoding)
-            }
+            Showing::Stills(encoding) => line.asks_for_still(now).then_some(encoding),
             Showing::Off => None,
             Showing::Best | Showing::Layers(_) => line.egress.wants_keyframe_of(),
         };
@@ -532,7 +572,7 @@ impl Track {
             let still = |s: Showing| matches!(s, Showing::Stills(_));
             if at_once || still(before) || still(showing) {
                 line.egress.unmap();
-                (line.still, line.next_still) = (None, None);
+                (line.still, line.asked) = (None, None);
             }
             line.egress.retarget(self.target(showing, now));
             if before == Showing::Off {
@@ -599,7 +639,7 @@ impl Track {
         }
         self.ladder(|_| true, now, &mut offer.steps);
         let per_second =
-            |bytes: u32| u64::from(bytes) * 8 * 1000 / STILL_INTERVAL.as_millis() as u64;
+            |bytes: u32| u64::from(bytes) * 8 * 1000 / still_interval(bytes).as_millis() as u64;
         for (encoding, e) in self.encodings().filter(|_| !offer.steps.is_empty()) {
             if let Some(bytes) = e.keyframe_bytes() {
                 offer.stills.push(Still { encoding, rate: per_second(bytes) });

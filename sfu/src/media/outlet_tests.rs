@@ -169,7 +169,7 @@ fn what_is_shown_goes_on_until_the_new_can_begin_unless_it_is_broken_off() {
 }
 
 #[test]
-fn a_picture_that_stands_is_new_at_least_every_three_seconds_and_at_most_every_two() {
+fn a_picture_that_stands_is_new_every_two_seconds_however_often_others_ask() {
     let mut studio = Studio::new(layers(1));
     studio.frame([true, true]);
     studio.film(1000 * MS);
@@ -193,12 +193,19 @@ fn a_picture_that_stands_is_new_at_least_every_three_seconds_and_at_most_every_t
     studio.check();
     assert!(at[0] < 600 * MS);
     let gaps: Vec<Duration> = at.windows(2).map(|w| w[1] - w[0]).collect();
-    assert!(gaps.iter().all(|g| (2000 * MS..3000 * MS).contains(g)), "{gaps:?}");
+    assert!(gaps.iter().all(|g| (1300 * MS..2300 * MS).contains(g)), "{gaps:?}");
     // And it asks for them itself where nobody else does.
     studio.out.clear();
     studio.film(6000 * MS);
     assert_eq!(studio.out.len() % 5, 0);
     assert!(studio.out.len() >= 10);
+}
+
+#[test]
+fn a_large_picture_that_stands_comes_less_often_and_takes_no_more() {
+    assert_eq!(still_interval(0), STILL_INTERVAL);
+    assert_eq!(still_interval(85_000), 4000 * MS);
+    assert_eq!(still_interval(u32::MAX), STILL_RARELY);
 }
 
 #[test]
@@ -225,7 +232,7 @@ fn nothing_goes_while_it_is_off_but_what_there_would_be() {
     assert!((300_000..350_000).contains(&rates[0]), "{rates:?}");
     assert!((750_000..850_000).contains(&rates[1]), "{rates:?}");
     assert_eq!(offer.stills.iter().map(|s| s.encoding).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(offer.stills[1].rate, 5 * 665 * 8 * 1000 / 2500);
+    assert_eq!(offer.stills[1].rate, 5 * 665 * 8 * 1000 / 1800);
     assert_eq!(studio.track.outlets[0].wanted(&studio.track), 0, "nobody needs to send it");
     studio.show(layers(0), false);
     studio.film(600 * MS);

@@ -93,9 +93,14 @@ const SETTLE_OFF: Duration = Duration::from_millis(500);
 
 /// A line that has just become narrow is underestimated for a moment, until what stood before it
 /// is through. So long the smallest moving picture is kept that fits into so much of the
-/// estimate.
+/// estimate; not beside a screen, whose stills it would delay.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PATIENTLY: u64 = 250;
+
+/// Stills of a screen, the humblest, come less often where the line takes no more: they are given
+/// as long as they and sound fit into so much of the estimate, in percent, and begin with so much.
+const STILLS_AT_LEAST: u64 = 250;
+const STILLS_BEGIN: u64 = 200;
 
 /// A step up that was taken back within this was a mistake …
 const MISTAKE: Duration = Duration::from_secs(20);
@@ -183,12 +188,19 @@ struct Line {
     /// Counted like those, the smallest form that moves; and whether it is kept for now.
     moving: usize,
     patient: bool,
+    /// Its stills are what is read.
+    read: bool,
 }
 
 impl Line {
     /// What share of the estimate may be filled for the sake of a form, in percent; `None`: it
     /// is out of the question now.
     fn share(&self, forms: &[Form], form: usize, now: Instant) -> Option<u64> {
+        if self.read && form == 1 {
+            let begins = self.current == 0;
+            let share = if begins { STILLS_BEGIN } else { STILLS_AT_LEAST };
+            return (!begins || self.barred.is_none()).then_some(share);
+        }
         if !self.granted {
             return Some(BEGIN);
         }
@@ -217,7 +229,8 @@ impl Line {
     }
 
     /// Finds the track's place among its forms, and takes note of what they take.
-    fn meet(&mut self, forms: &[Form], passed: Duration, now: Instant) {
+    fn meet(&mut self, wish: &Wish<'_>, passed: Duration, now: Instant) {
+        let forms = wish.forms;
         self.barred = self.barred.filter(|(_, since, penalty)| now - *since < *penalty);
         self.current = match self.showing {
             Some(Showing::Off) | None => 0,
@@ -232,6 +245,7 @@ impl Line {
         };
         self.moving = stills(forms) + 1;
         self.patient = false;
+        self.read = wish.priority == Priority::Screen && self.moving > 1;
         let kept = 0.5f64.powf(passed.as_secs_f64() / PEAK_HALF.as_secs_f64());
         self.peaks = forms
             .iter()
@@ -327,7 +341,7 @@ impl Allocation {
             .iter()
             .map(|wish| {
                 let mut line = before.remove(&wish.flow).unwrap_or_default();
-                line.meet(wish.forms, passed, now);
+                line.meet(wish, passed, now);
                 line
             })
             .collect();
@@ -486,8 +500,11 @@ impl<'a> Division<'a> {
     /// Finds the pictures that would stop moving only now. Returns whether there are any.
     fn lose_patience(&mut self, now: Instant) -> bool {
         let mut any = false;
+        let both = self.lines.iter().zip(self.wishes);
+        let reading: Vec<usize> = both.filter(|(l, _)| l.read).map(|(_, w)| w.lesson).collect();
         for (line, wish) in self.lines.iter_mut().zip(self.wishes) {
-            let moved = line.granted && line.current >= line.moving && !is_sound(wish);
+            let stands = reading.contains(&wish.lesson);
+            let moved = line.granted && line.current >= line.moving && !is_sound(wish) && !stands;
             if !moved || line.chosen >= line.moving {
                 line.short = None;
                 continue;

@@ -6,7 +6,7 @@ use super::closing::Closing;
 use super::frames::{Frame, Way, Whole};
 use super::keyframes::Asking;
 use crate::media::crew::Taker;
-use crate::media::{Clock, STILL_INTERVAL, TrackBatch};
+use crate::media::{Clock, STILL_DEADLINE, TrackBatch};
 use cloudschool_protocol::media::{Codec, Kind};
 use cloudschool_protocol::trunk::Control;
 use cloudschool_relay::{FrameKind, FrameOptions, Skip, Trunk, Verdict};
@@ -93,7 +93,7 @@ impl Line {
     ) {
         let priority = self.first.load(Ordering::Relaxed);
         // A picture that stands is worth something until the next one.
-        let deadline = still.then_some(STILL_INTERVAL);
+        let deadline = still.then_some(STILL_DEADLINE);
         let options = FrameOptions { priority, kind: whole.kind(), deadline };
         let verdict = self.put(options, whole, last, closing);
         let missing = needs_keyframe(verdict, whole.kind());
