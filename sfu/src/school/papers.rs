@@ -289,7 +289,7 @@ fn addressed(peer: &NodeId, node: &NodeId) -> Option<NodeId> {
     (peer != node).then(|| node.clone())
 }
 
-/// For whom a message about certificates is, and the same as its next receiver is told.
+/// For whom a message about certificates is, when it is not its receiver.
 #[must_use]
 pub fn to(message: &Control) -> Option<&NodeId> {
     match message {
