@@ -4,7 +4,8 @@
 //! ([`ingress`]) → number, describe, keep ([`encoding`]) → for each viewer: choose layers and
 //! renumber ([`egress`]) → write and seal ([`header`], `cloudschool_srtp`) → pace
 //! ([`bandwidth`]) → GSO batch ([`outbox`]) → send at the end of the turn. To another shard or
-//! up a trunk goes the opened packet, once ([`lane`], [`batch`]).
+//! up a trunk goes the opened packet, once ([`lane`], [`batch`]); a few tasks hand it to all trunks
+//! ([`crew`]).
 //!
 //! The rest of the node reaches it through [`Media`] alone: commands in, which arrive;
 //! [`MediaEvent`]s out; and the media lane, which may drop. No lock, no shared counter and
