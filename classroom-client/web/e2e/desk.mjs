@@ -14,7 +14,6 @@ import {
   until,
   visit,
 } from "./harness.mjs";
-import { lineThrough } from "./link.mjs";
 
 const STUDENT = "wang";
 const TEACHER = "li";
@@ -45,28 +44,6 @@ export async function desk({ links }) {
     expect(is === "tcp" || is === "poor", `the verdict is ${is}`);
     await accessibility(page);
     await page.context().close();
-  });
-
-  await test("where a line loses much, the check says so in both languages", async () => {
-    const line = lineThrough("rate=4mbit");
-    const page = await visit(browser, "lossy", links.teacher, { before: line.before });
-    await plays(page, "own-camera");
-    await verdict(page);
-    await byId(page, "try-voice").click();
-    // Connected by now: what is lost from here on is sound.
-    await byId(page, "try-voice").filter({ hasText: "请说话" }).waitFor();
-    await line.change("rate=4mbit,loss=40%");
-    const lossy = page.locator('[data-testid="line-verdict"][data-losing="much"]');
-    await lossy.waitFor();
-    expect((await lossy.getAttribute("data-verdict")) === "poor", "the verdict is not poor");
-    await lossy.filter({ hasText: "丢包" }).waitFor();
-    await accessibility(page);
-    await byId(page, "language").click();
-    await lossy.filter({ hasText: "lost on the way" }).waitFor();
-    const said = await lossy.textContent();
-    await page.context().close();
-    await line.stop();
-    return said.trim();
   });
 
   const begun = await test("the check hears one's voice through the node", async () => {

@@ -65,15 +65,17 @@ export async function throughNode(
   }
 }
 
-/** Two seconds of sound: of fewer packets one that is lost says nothing. */
-const COUNTED = 100;
+/** A second of sound: of fewer packets one that is lost says nothing. */
+const COUNTED = 50;
 
 /** What is lost on the way there and on the way back: the worse of the two. */
 export function worseLoss(up: RTCStatsReport, down: RTCStatsReport): number | undefined {
-  const share = ({ lost, packets }: LineSample, of: number) =>
-    packets < COUNTED ? undefined : Math.min(1, Math.max(0, lost) / of);
+  const share = ({ lost }: LineSample, of: number) =>
+    of < COUNTED ? undefined : Math.min(1, Math.max(0, lost) / of);
   const [sent, came] = [lineSample(up, "out"), lineSample(down, "in")];
-  const there = share(sent, sent.packets);
+  // Of the way there the node tells, in reports that may be lost themselves.
+  const told = [...up.values()].some(({ type }) => type === "remote-inbound-rtp");
+  const there = told ? share(sent, sent.packets) : undefined;
   const both = share(came, came.packets + came.lost);
   if (there === undefined || both === undefined) return there ?? both;
   // What never reached the node is missing in what comes back too.
