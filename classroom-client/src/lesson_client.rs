@@ -88,6 +88,16 @@ impl LessonClient {
         lesson: &LessonId,
         token: &str,
     ) -> Result<Self, LessonError> {
+        // What a handshake needs is large, and not needed after it.
+        Box::pin(Self::come_in(dial, node, lesson, token)).await
+    }
+
+    async fn come_in(
+        dial: &Dial,
+        node: &Url,
+        lesson: &LessonId,
+        token: &str,
+    ) -> Result<Self, LessonError> {
         let address = || DialError::Address(node.clone());
         let mut url = node.join(&format!("/lessons/{lesson}/socket")).map_err(|_| address())?;
         let stream = dial.connect(&url).await?;

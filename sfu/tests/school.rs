@@ -288,7 +288,7 @@ async fn takes_part_over_https(site: &Site, school: &mut Node, https: SocketAddr
     let member = LessonClient::join_by(&dial, &node, &lesson, &token);
     let member = soon("a welcome", member).await.unwrap();
     let endpoint = Endpoint { url: node.join(&format!("whip/{lesson}")).unwrap(), token };
-    let publication = soon("media", Publication::start(&dial, endpoint)).await.unwrap();
+    let publication = soon("media", Box::pin(Publication::start(&dial, endpoint))).await.unwrap();
     // It is there when something comes of it.
     let microphone = TrackId::new(MemberId::new("wang").unwrap(), Source::Microphone);
     let mut clock = tokio::time::interval(Duration::from_millis(20));
@@ -325,7 +325,7 @@ async fn the_native_client_takes_part_over_https() {
     let campus = Campus::start().await;
     let https = free_address();
     let mut school = campus.site.school(&[("HTTPS", &https_at(https))]).await;
-    takes_part_over_https(&campus.site, &mut school, https).await;
+    Box::pin(takes_part_over_https(&campus.site, &mut school, https)).await;
 }
 
 #[tokio::test]
@@ -342,6 +342,6 @@ async fn a_school_behind_a_district_gets_its_certificates_through_it() {
     school.logged("the campus can't be reached now").await;
     lost.kill().await;
     let _district = site.district("district-1", middle, &[]).await;
-    takes_part_over_https(site, &mut school, https).await;
+    Box::pin(takes_part_over_https(site, &mut school, https)).await;
     renewed(site, &old).await;
 }
