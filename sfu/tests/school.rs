@@ -311,6 +311,8 @@ async fn takes_part_over_https(site: &Site, school: &mut Node, https: SocketAddr
     };
     soon("the microphone", heard).await;
     publication.stop().await.unwrap();
+    let gone = member.until(|state| !state.tracks.contains_key(&microphone));
+    soon("the microphone's end", gone).await.unwrap();
     member.leave().await;
 }
 

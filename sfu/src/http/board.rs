@@ -13,6 +13,11 @@ use cloudschool_protocol::refusal::Refusal;
 use cloudschool_service::auth::{Bearer, admit};
 use cloudschool_service::problem::Problem;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+/// Boards of a former time that are made at once: each is gone through from its first change, and
+/// takes the memory of a whole board.
+static FORMER: Semaphore = Semaphore::const_new(2);
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/lessons/{lesson}/board", get(serve))
@@ -43,6 +48,7 @@ async fn serve(
         None => app.node.board(lesson.id()).await?.whole(),
         Some(at) => {
             let dir = app.node.board_dir(lesson.id());
+            let _turn = FORMER.acquire().await;
             let read = tokio::task::spawn_blocking(move || as_of(&dir, state.run, at)).await;
             match read {
                 Ok(Ok(board)) => board.unwrap_or_else(|| vec![0, 0]),

@@ -140,15 +140,20 @@ impl Room {
         }
     }
 
-    async fn tell(&self, node: &Node, command: Command) {
+    async fn tell(self: &Arc<Self>, node: &Arc<Node>, command: Command) {
         let (Command::Publish { track, .. } | Command::Unpublish { track }) = &command else {
             return;
         };
         let track = track.clone();
-        if let Err(refusal) = self.handle().submit(command, &node.name).await {
-            tracing::info!(%track, %refusal, "a track was not announced; it is tried again");
-        }
+        let told = self.handle().submit(command, &node.name).await;
         self.inner().announcing.remove(&track);
+        match told {
+            // It may have stopped, or begun, since: nobody said so while this was under way.
+            Ok(_) => self.announce(node),
+            Err(refusal) => {
+                tracing::info!(%track, %refusal, "a track was not announced; it is tried again");
+            }
+        }
     }
 
     /// A peer connection ended by itself.
