@@ -74,7 +74,7 @@ pub struct Grant {
 pub struct Outlook {
     /// Bit/s of all grants.
     pub granted: u64,
-    /// Bit/s the path must be known to take before the next better form is given; 0 when more
+    /// Bit/s the path must be known to take before the next better forms are given; 0 when more
     /// would be of no use now.
     pub wanted: u64,
 }
@@ -109,6 +109,10 @@ const MISTAKE: Duration = Duration::from_secs(20);
 const PENALTIES: [Duration; 3] =
     [Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(60)];
 const PLENTY: u64 = 55;
+
+/// So many forms ahead the path is tried, so that each step up need not wait for a try of its own.
+/// A line that is full is noticed as soon however much was wanted.
+const AHEAD: usize = 2;
 
 /// A track that has kept what it was raised to for so long has no mistakes held against it.
 const FORGIVEN: Duration = Duration::from_secs(60);
@@ -516,22 +520,29 @@ impl<'a> Division<'a> {
         any
     }
 
-    /// What the path must be known to take before the most important track that could be better
-    /// gets its next form; 0 when none could, or none should now.
+    /// What the path must be known to take before the tracks that could be better, the most
+    /// important first, get their next [`AHEAD`] forms; 0 when none could, or none should now.
     fn wanted(&self) -> u64 {
-        let both = || self.lines.iter().zip(self.wishes);
-        let all: u64 = both().map(|(l, w)| rate(w.forms, l.chosen)).sum();
-        let raises = self.lessons.iter().flat_map(|(_, raises)| raises);
-        let open = raises.filter_map(|raise| {
-            let (line, wish) = self.lines.get(raise.at).zip(self.wishes.get(raise.at))?;
-            if raise.form != line.chosen + 1 || line.barred.is_some() {
-                return None;
-            }
-            let total = all - rate(wish.forms, line.chosen) + line.rate(wish.forms, raise.form);
-            let share = if raise.form == line.moving { BEGIN } else { GAIN };
-            Some((*raise, total.saturating_mul(100) / share + 1))
-        });
-        open.min().map_or(0, |(_, total)| total)
+        let mut chosen: Vec<usize> = self.lines.iter().map(|l| l.chosen).collect();
+        let both = self.lines.iter().zip(self.wishes);
+        let mut all: u64 = both.map(|(l, w)| l.rate(w.forms, l.chosen)).sum();
+        let mut wanted = 0;
+        for _ in 0..AHEAD {
+            let raises = self.lessons.iter().flat_map(|(_, raises)| raises);
+            let open = raises.filter(|raise| {
+                let free = self.lines.get(raise.at).is_some_and(|l| l.barred.is_none());
+                free && chosen.get(raise.at).is_some_and(|c| raise.form == c + 1)
+            });
+            let Some(next) = open.min() else { break };
+            let both = self.lines.get(next.at).zip(self.wishes.get(next.at));
+            let Some(((line, wish), form)) = both.zip(chosen.get_mut(next.at)) else { break };
+            all = all.saturating_sub(line.rate(wish.forms, *form));
+            all += line.rate(wish.forms, next.form);
+            *form = next.form;
+            let share = if next.form == line.moving { BEGIN } else { GAIN };
+            wanted = wanted.max(all.saturating_mul(100) / share + 1);
+        }
+        wanted
     }
 }
 
