@@ -150,6 +150,15 @@ export class Ledger {
     this.#done.push(...lines);
   }
 
+  /** Waits until the campus has written down what was done so far of this type. */
+  async written(type) {
+    await until(`${type} in the log`, async () => {
+      const logged = (await this.events()).filter((event) => event.type === type).map(lineOf);
+      const done = this.#done.filter((line) => line.split(" ")[0] === type);
+      return without(done, logged).length === 0;
+    });
+  }
+
   /** The log as it is now. What is still being written at its end is left out. */
   async events() {
     const text = await readFile(this.file, "utf8");

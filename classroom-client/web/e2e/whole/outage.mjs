@@ -21,6 +21,8 @@ export async function outage(crew, ledger, school) {
   await bars(teacher, [1, 0, 0, 0]);
   ledger.did(`stage.called ${ROOM2}`, "quiz.opened poll", `quiz.answered ${NEAR} 0 {"choice":0}`);
 
+  // Who drew is said ten seconds after the first stroke: before the line is cut, not while it is.
+  await ledger.written("board.drawn");
   const cutAt = performance.now();
   await school.cut();
   await crew.show(FAR, "banner");
