@@ -4,7 +4,7 @@
 import type { IconNode } from "lucide";
 import { X } from "lucide";
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { deskWords } from "../../../i18n/sections/desk.ts";
 import type { LessonState } from "../../../protocol/words.ts";
 import { IconButton } from "../../../ui/controls.tsx";
@@ -32,7 +32,8 @@ interface Props {
 export function Panel({ title, icon, testId, onClose, children, actions, wide = false }: Props) {
   const element = useRef<HTMLElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // At once, not after the next picture: what is typed right after the tool's key belongs here.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     element.current?.focus();
     return () => {
