@@ -53,9 +53,12 @@ pub enum Skip {
 /// from what was last added.
 #[derive(Debug)]
 pub struct Begun {
+    /// 0 when it goes in parts.
     pub(crate) id: u64,
     pub(crate) flow: u64,
-    pub(crate) kind: FrameKind,
+    pub(crate) options: FrameOptions,
+    /// What it began with.
+    pub(crate) bytes: u64,
 }
 
 impl Verdict {

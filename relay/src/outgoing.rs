@@ -8,7 +8,7 @@
 
 mod waiting;
 
-use crate::frame::{Begun, FrameOptions, Verdict};
+use crate::frame::{Begun, FrameKind, FrameOptions, Verdict};
 use crate::packed::Packed;
 use crate::path::Gauge;
 use crate::stats::{Counters, add, count};
@@ -55,6 +55,15 @@ const BEHIND: Duration = Duration::from_millis(200);
 /// and one of them is sent once more when it has lost something. Smaller ones would cost more
 /// for themselves than they save of what is sent again.
 const PART: usize = 2;
+
+/// Share of packets lost from which a keyframe goes in such parts on any path: it is so large that
+/// a loss in it is likely, and that loss again is a second nobody sees anything of. On a slow line
+/// and one that is shared what is sent again would be in the way.
+const LOSSY: f64 = 0.01;
+
+/// A part of it that has lost something is sent once more so long after QUIC sends again what was
+/// lost: whatever takes that as well is over then.
+const AFTER_A_BURST: Duration = Duration::from_millis(20);
 
 /// Audio that QUIC has not sent: with more than this in its buffer the line is stuck, and what
 /// comes waits here, where it can become too old, and not behind it.
@@ -107,16 +116,30 @@ impl Outgoing {
         options: FrameOptions,
         packets: Packed,
     ) -> Result<Begun, Verdict> {
+        let bytes = packets.len();
         let id = self.put(flow, options, packets, false)?;
-        Ok(Begun { id, flow, kind: options.kind })
+        Ok(Begun { id, flow, options, bytes })
     }
 
     /// More of a frame that was begun; false when no more of it goes.
     pub fn go_on(&self, begun: &Begun, packets: Packed, last: bool) -> bool {
         let now = Instant::now();
+        let Begun { id, flow, options, bytes } = begun;
         let mut waiting = self.waiting();
-        if !waiting.go_on(now, begun.id, packets.more(), last, &self.counters) {
-            waiting.missed(begun.flow, begun.kind);
+        let goes = if *id == 0 {
+            let deadline = options.deadline.unwrap_or_else(|| self.gauge.state().deadline());
+            let part = |packets: Packed| {
+                Frame::new(now, now + deadline, *flow, options.priority, packets.stream(*flow))
+            };
+            let of = bytes + packets.len();
+            let parts = packets.parts(PART).into_iter();
+            let parts = parts.map(|packets| part(packets).twice(AFTER_A_BURST).part_of(of));
+            !self.gauge.orders().draining && waiting.hold(now, parts.collect(), &self.counters)
+        } else {
+            waiting.go_on(now, *id, packets.more(), last, &self.counters)
+        };
+        if !goes {
+            waiting.missed(*flow, options.kind);
             count(&self.counters.frames_not_sent);
             return false;
         }
@@ -129,7 +152,7 @@ impl Outgoing {
         !self.gauge.state().has_time_for_one_loss()
     }
 
-    /// Takes a frame, or the beginning of one; gives the name of the latter.
+    /// Takes a frame, or the beginning of one; gives the name of the latter, 0 of one in parts.
     fn put(
         &self,
         flow: u64,
@@ -139,9 +162,10 @@ impl Outgoing {
     ) -> Result<u64, Verdict> {
         let now = Instant::now();
         let path = self.gauge.state();
+        let orders = self.gauge.orders();
         let deadline = options.deadline.unwrap_or_else(|| path.deadline());
         // What may wait does until the line has got rid of what it was given before.
-        let waits = deadline > path.deadline() || !self.gauge.orders().draining;
+        let waits = deadline > path.deadline() || !orders.draining;
         let patience = waits.then(|| Patience {
             least: path.rtt + BEHIND.max(deadline / 2),
             most: path.rtt + BEHIND.max(deadline),
@@ -156,12 +180,17 @@ impl Outgoing {
             Frame::new(now, now + deadline, flow, options.priority, packets.stream(flow))
         };
         let mut name = 0;
-        let parts = if !complete {
+        let key = options.kind == FrameKind::Keyframe;
+        let parts = if key && orders.whole_frames() && orders.steady_loss >= LOSSY {
+            let of = packets.len();
+            let twice = |packets| part(packets).twice(AFTER_A_BURST).part_of(of);
+            packets.parts(PART).into_iter().map(twice).collect()
+        } else if !complete {
             let mut begun = part(packets);
             name = self.waiting().name(&mut begun);
             vec![begun]
         } else if path.has_time_for_one_loss() {
-            packets.parts(PART).into_iter().map(|packets| part(packets).twice()).collect()
+            packets.parts(PART).into_iter().map(|p| part(p).twice(Duration::ZERO)).collect()
         } else {
             vec![part(packets)]
         };
@@ -262,7 +291,7 @@ impl Outgoing {
         }
         let whole = orders.whole_frames();
         let piece = if whole { usize::MAX } else { PIECE };
-        let again = waiting.send_again(&self.connection);
+        let again = waiting.send_again(now, &self.connection);
         if again > 0 {
             waiting.pacer.spent(again + again.div_ceil(PIECE) * HEADERS);
             add(&self.counters.frame_bytes_repeated, again as u64);
@@ -352,7 +381,9 @@ impl Outgoing {
                 self.send_copies(&mut waiting, now);
                 self.pad(&mut waiting, now);
                 let orders = self.gauge.orders();
-                let again = orders.pad_to > 0.0 || orders.shared && waiting.has_copies();
+                let again = orders.pad_to > 0.0
+                    || orders.shared && waiting.has_copies()
+                    || waiting.has_parts_of_keyframes();
                 let beat = (again || !waiting.audio.is_empty()).then(|| now + BEAT);
                 waiting.next_look = waiting.look_again().into_iter().chain(beat).min();
                 waiting.next_look

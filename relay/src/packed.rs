@@ -48,6 +48,11 @@ impl Packed {
         self.0.iter()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|chunk| chunk.len() as u64).sum()
+    }
+
     /// The bytes, one after the other.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {

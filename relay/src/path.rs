@@ -68,7 +68,10 @@ impl Orders {
     /// How many packets of audio are repeated with each.
     #[must_use]
     pub fn repeats(&self) -> usize {
-        redundancy::repeats(self.steady_loss, self.send_rate, self.rising)
+        // Sound alone is sent while a line that has become narrow drains, and behind a queue that
+        // still overflows.
+        let asked = redundancy::repeats(self.steady_loss, self.send_rate, self.rising);
+        if self.draining { redundancy::MOST } else { asked }
     }
 
     /// Whether a frame goes all at once; else packet by packet.

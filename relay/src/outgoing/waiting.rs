@@ -49,13 +49,17 @@ pub struct Frame {
     id: u64,
     /// All of it is there.
     complete: bool,
-    /// Bytes of the whole.
+    /// Bytes of the whole, and of the frame it is a part of.
     len: u64,
+    part_of: u64,
     stream: Option<SendStream>,
     /// Its place among those QUIC was given.
     place: u64,
     /// All of it, to be sent once more when what was given to QUIC later is through before it.
     spare: Option<VecDeque<Bytes>>,
+    /// So long after that was seen, and when it was.
+    again_after: Duration,
+    overtaken: Option<Instant>,
     second: Option<SendStream>,
 }
 
@@ -77,16 +81,30 @@ impl Frame {
             id: 0,
             complete: true,
             len,
+            part_of: len,
             stream: None,
             place: 0,
             spare: None,
+            again_after: Duration::ZERO,
+            overtaken: None,
             second: None,
         }
     }
 
-    /// The same, of which there is a second.
-    pub fn twice(self) -> Self {
-        Self { spare: Some(self.rest.clone()), ..self }
+    /// The same, of which there is a second, to be sent so long after the first has lost something.
+    pub fn twice(self, again_after: Duration) -> Self {
+        Self { spare: Some(self.rest.clone()), again_after, ..self }
+    }
+
+    /// The same as a part of a frame of so many bytes.
+    pub fn part_of(self, bytes: u64) -> Self {
+        Self { part_of: bytes, ..self }
+    }
+
+    /// When its second is due.
+    fn again_at(&self) -> Option<Instant> {
+        let overtaken = self.overtaken.filter(|_| self.spare.is_some())?;
+        Some(overtaken + self.again_after)
     }
 
     /// Hands at most `most` bytes to QUIC; `None` when it has no room.
@@ -302,7 +320,8 @@ impl Waiting {
         }
         let waiting = self.held.iter().chain(&self.open).filter(|f| f.flow == flow);
         let (oldest, largest) = waiting.fold((None, 0), |(oldest, largest), f| {
-            (Some(oldest.map_or(f.born, |o: Instant| o.min(f.born))), f.len.max(largest))
+            let largest = f.len.max(f.part_of).max(largest);
+            (Some(oldest.map_or(f.born, |o: Instant| o.min(f.born))), largest)
         });
         let state = self.flows.entry(flow).or_default();
         let behind = patience.is_none_or(|patience| {
@@ -418,14 +437,22 @@ impl Waiting {
 
     /// Sends once more what QUIC was given before something that is through, and is not through
     /// itself. Gives the bytes.
-    pub fn send_again(&mut self, connection: &Connection) -> usize {
+    pub fn send_again(&mut self, now: Instant, connection: &Connection) -> usize {
         let flows = &self.flows;
-        let overtaken = |frame: &&mut Frame| {
+        let due = |frame: &mut Frame| {
             let last = flows.get(&frame.flow).map_or(0, |flow| flow.last_through);
-            frame.spare.is_some() && frame.place + OVERTAKEN_BY <= last
+            if frame.spare.is_some() && frame.place + OVERTAKEN_BY <= last {
+                frame.overtaken.get_or_insert(now);
+            }
+            frame.again_at().is_some_and(|at| at <= now)
         };
-        let overtaken = self.open.iter_mut().filter(overtaken);
-        overtaken.map(|frame| frame.write_again(connection)).sum()
+        let open = self.open.iter_mut();
+        open.filter_map(|f| due(f).then(|| f.write_again(connection))).sum()
+    }
+
+    /// Whether parts of a keyframe are on their way that may have to be sent once more soon.
+    pub fn has_parts_of_keyframes(&self) -> bool {
+        self.open.iter().any(|frame| frame.spare.is_some() && !frame.again_after.is_zero())
     }
 
     /// Sends once more, before it is known to be lost, what QUIC was given a while ago and is not
