@@ -11,6 +11,7 @@ use crate::media::{Codec, TrackId};
 use crate::member::Member;
 use crate::slides::Deck;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// One numbered event of a lesson.
@@ -317,6 +318,40 @@ pub enum EventBody {
     TrackPublished { track: TrackId, codec: Codec, node: NodeId },
     #[serde(rename = "track.unpublished")]
     TrackUnpublished { track: TrackId },
+    /// One that this release does not know or can't read, as it came. It is kept and passed on
+    /// in its place; it changes nothing here, and no page is shown it: whose it is to know is
+    /// not known either.
+    #[serde(untagged)]
+    Later(Later),
+}
+
+/// What an event of a later release says beside its number, id and times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct Later(Map<String, Value>);
+
+/// An event says by its `type` what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event has a type")]
+pub struct NoType;
+
+impl Later {
+    /// What happened, as the later release calls it.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.get("type").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Map<String, Value>> for Later {
+    type Error = NoType;
+
+    fn try_from(said: Map<String, Value>) -> Result<Self, NoType> {
+        match said.get("type") {
+            Some(Value::String(_)) => Ok(Self(said)),
+            _ => Err(NoType),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -340,5 +375,34 @@ mod tests {
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!(json["late"], serde_json::json!({"node": "school-01", "heardMs": 8}));
         assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+
+    #[test]
+    fn an_event_of_a_later_release_is_kept_as_it_came() {
+        let head = r#""seq":7,"id":"00000000-0000-0000-0000-000000000000","atMs":1700000000000"#;
+        for said in [
+            r#""type":"weather.changed","rain":[1.5,null],"where":{"school":"school-01"}"#,
+            // Known, and said otherwise than this release can read.
+            r#""type":"hand.raised","hands":2"#,
+            r#""type":"member.left","member":"wang","reason":"moved""#,
+        ] {
+            let text = format!("{{{head},{said}}}");
+            let event: Event = serde_json::from_str(&text).unwrap();
+            let EventBody::Later(later) = &event.body else { panic!("{event:?}") };
+            assert!(text.contains(&format!(r#""type":"{}""#, later.kind())));
+            let again = serde_json::to_value(&event).unwrap();
+            assert_eq!(again, serde_json::from_str::<Value>(&text).unwrap());
+        }
+        let late = format!(r#"{{{head},"late":{{"node":"a"}},"type":"weather.changed"}}"#);
+        let event: Event = serde_json::from_str(&late).unwrap();
+        assert!(event.late.is_some());
+        assert_eq!(
+            serde_json::to_value(&event).unwrap(),
+            serde_json::from_str::<Value>(&late).unwrap()
+        );
+        for none in [head.to_owned(), format!(r#"{head},"type":7"#)] {
+            assert!(serde_json::from_str::<Event>(&format!("{{{none}}}")).is_err(), "{none}");
+        }
+        assert!(serde_json::from_str::<Event>(r#"{"seq":7,"type":"weather.changed"}"#).is_err());
     }
 }

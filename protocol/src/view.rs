@@ -8,6 +8,7 @@
 //! - Who is there, who is away, who was taken out, who reacts how and who was asked how often is
 //!   for those who run the lesson or watch it; everybody sees its own.
 //! - A message to the teacher is for the teacher and the assistants of the author's school.
+//! - What happened in a way that this release does not know is shown to nobody.
 //! - Notes and score sheets are their author's and the operator's. Proposals are between their
 //!   author and the teacher.
 
@@ -100,7 +101,7 @@ impl Viewer {
                 !unseen
             }
             // A page has the board itself.
-            EventBody::BoardDrawn { .. } => false,
+            EventBody::BoardDrawn { .. } | EventBody::Later(_) => false,
             EventBody::MemberLeft { member, .. } if self.unseen.remove(member) => false,
             // That somebody was taken out is not the class's to know.
             EventBody::MemberLeft { member, reason: LeaveReason::Removed }

@@ -15,6 +15,7 @@ use cloudschool_relay::{Dialer, Identity, Trunk, TrunkReceiver, ca};
 use common::{LESSON, Node, Page, Site, free_address, soon};
 use serde_json::json;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -113,6 +114,42 @@ async fn a_school_behind_a_district_takes_part_as_if_the_district_were_not_there
     whole(&chain.site.log("campus"));
     let metrics = reqwest::get(chain.campus.url("/metrics")).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("cloudschool_nodes_behind 2"), "district and school:\n{metrics}");
+}
+
+#[tokio::test]
+async fn an_event_of_a_later_release_goes_through_every_node_in_its_place() {
+    let site = Site::new();
+    site.campus(&[]).await.terminate().await;
+    let file = |node: &str| site.data(node).join("lessons").join(LESSON).join("events.ndjson");
+    let mut written = std::fs::read_to_string(file("campus")).unwrap();
+    let seq = site.log("campus").len() + 1;
+    let said = json!({
+        "seq": seq, "id": Uuid::now_v7(), "atMs": 1_700_000_000_000u64,
+        "type": "weather.changed", "rain": [1.5, null], "at": {"school": "school-01"},
+    });
+    writeln!(written, "{said}").unwrap();
+    std::fs::write(file("campus"), written).unwrap();
+
+    let campus = site.campus(&[]).await;
+    let middle = free_address();
+    let district = site.district("district-1", middle, &[]).await;
+    let mut school = site.school(&[("TRUNK__UPSTREAM", &middle.to_string())]).await;
+    school.logged("the campus runs a later release").await;
+    district.ready().await;
+    school.ready().await;
+    let mut teacher = campus.join(&site.token("li", Role::Teacher, "campus")).await;
+    let mut pupil = school.join(&site.token("wang", Role::Student, "school-01")).await;
+    teacher.ask(MemberCommand::Start).await.unwrap();
+    pupil.ask(MemberCommand::RaiseHand).await.unwrap();
+    teacher.event(raised).await;
+    for node in ["campus", "district-1", "school-01"] {
+        whole(&site.log(node));
+        let text = std::fs::read_to_string(file(node)).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(text.lines().nth(seq - 1).unwrap()).unwrap();
+        assert_eq!(line, said, "{node} has it as it came");
+        assert!(site.log(node).len() > seq + 3, "{node} has what came after it");
+    }
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl State {
             }
             EventBody::LessonLocked { locked, .. } => self.locked = *locked,
             // The board itself says what is on it.
-            EventBody::BoardDrawn { .. } => {}
+            EventBody::BoardDrawn { .. } | EventBody::Later(_) => {}
             EventBody::HandRaised { member } => self.raises_hand(member, at_ms),
             EventBody::HandLowered { member, .. } => self.hands.retain(|h| h.member != *member),
             EventBody::MemberMuted { member, muted, .. } => {

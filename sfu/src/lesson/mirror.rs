@@ -12,7 +12,7 @@ use super::log::EventLog;
 use super::provisional::{Sides, Taken};
 use super::queue::QueueFile;
 use cloudschool_protocol::command::Command;
-use cloudschool_protocol::event::Event;
+use cloudschool_protocol::event::{Event, EventBody};
 use cloudschool_protocol::id::{LessonId, NodeId};
 use cloudschool_protocol::lesson::{Phase, State};
 use cloudschool_protocol::refusal::Refusal;
@@ -70,6 +70,8 @@ pub(super) struct Mirror {
     /// Something is to be handed up: until it is, this node goes on deciding, so that nothing
     /// overtakes it.
     handing_up: AtomicBool,
+    /// Something came that this release does not know.
+    later: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,8 @@ impl Mirror {
         }
         let inner = Mutex::new(Inner { sides, log, queue });
         let handing_up = AtomicBool::default();
-        let mirror = Arc::new(Self { node, feed, up, campus, inner, decided, handing_up });
+        let later = AtomicBool::default();
+        let mirror = Arc::new(Self { node, feed, up, campus, inner, decided, handing_up, later });
         if left {
             mirror.start_handing_up();
         }
@@ -135,6 +138,7 @@ impl Mirror {
             new.push(event);
         }
         if !new.is_empty() {
+            self.warn_of_later(&new);
             if let Some(Err(error)) = inner.log.as_mut().map(|log| log.append(&new)) {
                 let lesson = &inner.sides.decided().info.id;
                 tracing::warn!(%lesson, %error, "the copy of the lesson's events ends here");
@@ -147,6 +151,21 @@ impl Mirror {
             }
         }
         if gap { Err(FollowAgain { after: self.follow_after() }) } else { Ok(()) }
+    }
+
+    /// Tells the operator, once, that the campus says what this release does not know.
+    fn warn_of_later(&self, new: &[Event]) {
+        let later = new.iter().find_map(|event| match &event.body {
+            EventBody::Later(later) => Some((event.seq, later.kind())),
+            _ => None,
+        });
+        if let Some((seq, kind)) = later
+            && !self.later.swap(true, Ordering::Relaxed)
+        {
+            let lesson = &self.feed.state().info.id;
+            tracing::warn!(%lesson, seq, kind, "the campus runs a later release: what this node \
+                does not know of the lesson is kept and passed on, and pages here are without it");
+        }
     }
 
     fn start_over(&self, inner: &mut Inner) -> FollowAgain {
