@@ -7,6 +7,7 @@
 //! [`update`]. Changes never enter the lesson's event log.
 
 pub mod bytes;
+pub mod pictures;
 pub mod update;
 
 use crate::blob::Blob;

@@ -3,6 +3,7 @@
 //! board's changes, so that a replay needs nobody but the library.
 
 use cloudschool_protocol::asset::{AssetId, AssetKind};
+use cloudschool_protocol::board::pictures;
 use cloudschool_protocol::id::{DeckId, MemberId};
 use cloudschool_protocol::lesson::showing::Layout;
 use cloudschool_protocol::lesson::{Phase, State};
@@ -149,14 +150,10 @@ pub fn kept(dir: &Path, asset: &AssetId) -> Option<(PathBuf, AssetKind)> {
     files.into_iter().find(|(path, _)| path.exists())
 }
 
-/// The pictures that are, or were, on a board: the entry `a` of an element, as the Yjs encoding
-/// writes it into the changes: a key of one byte, then a text (119) of 64.
+/// The pictures that are, or were, on a board.
 #[must_use]
 pub fn pictures_of_board(changes: &[u8]) -> BTreeSet<AssetId> {
-    const ENTRY: &[u8] = &[1, b'a', 119, 64];
-    let places = changes.windows(ENTRY.len() + 64).filter_map(|w| w.strip_prefix(ENTRY));
-    let ids = places.filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    ids.take(MAX_MOMENTS).collect()
+    pictures::named(changes).take(MAX_MOMENTS).collect()
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<bool> {

@@ -45,16 +45,17 @@ async fn kept(node: &Node, token: &str, file: Vec<u8>) -> AssetId {
     said["id"].as_str().unwrap().parse().unwrap()
 }
 
-async fn fetch(node: &Node, asset: &str) -> Response {
+async fn fetch(node: &Node, token: &str, asset: &str) -> Response {
     let url = node.url(&format!("/lessons/{LESSON}/assets/{asset}"));
-    soon("a file", reqwest::get(url)).await.unwrap()
+    let request = reqwest::Client::new().get(url).bearer_auth(token);
+    soon("a file", request.header("accept-language", "en").send()).await.unwrap()
 }
 
 /// Gets a file as a page does: again while it is on its way.
-async fn had(node: &Node, asset: AssetId) -> Vec<u8> {
+async fn had(node: &Node, token: &str, asset: AssetId) -> Vec<u8> {
     let getting = async {
         loop {
-            let answer = fetch(node, &asset.to_string()).await;
+            let answer = fetch(node, token, &asset.to_string()).await;
             match answer.status() {
                 StatusCode::OK => return answer.bytes().await.unwrap().to_vec(),
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::NOT_FOUND => {
@@ -121,29 +122,109 @@ async fn a_school_fetches_a_file_once_however_many_want_it_and_has_it_in_a_cut()
     let file = picture(1, 300_000);
     let asset = kept(&campus, &token, file.clone()).await;
     assert_eq!(kept(&campus, &token, file.clone()).await, asset, "its name is what is in it");
+    let mut li = teacher(&campus, &site, "campus").await;
+    li.ask(MemberCommand::SlidesOpen { deck: deck(&[asset]), page: None }).await.unwrap();
 
-    let readers = (0..20).map(|_| had(&school, asset));
+    let readers = (0..20).map(|_| had(&school, &token, asset));
     assert!(join_all(readers).await.iter().all(|got| *got == file));
     assert_eq!(figure(&campus, SENT).await, file.len() as u64, "it crossed the line once");
     assert_eq!(figure(&school, "cloudschool_assets_fetched_total").await, 1);
 
-    let later = kept(&campus, &token, picture(2, 50_000)).await;
     let mut pupil = school.join(&site.token("wang", Role::Student, "school-01")).await;
     line.cut();
     cut_off(&mut pupil).await;
-    assert_eq!(had(&school, asset).await, file, "what is here is here");
-    let answer = fetch(&school, &later.to_string()).await;
+    assert_eq!(had(&school, &token, asset).await, file, "what is here is here");
+    // A teacher at the school opens slides that only the campus has.
+    let mut zhang = school.join(&site.token("zhang", Role::Teacher, "school-01")).await;
+    let later = kept(&campus, &token, picture(2, 50_000)).await;
+    let other = Box::new(Deck { id: DeckId::new("deck-2").unwrap(), ..*deck(&[later]) });
+    zhang.ask(MemberCommand::SlidesOpen { deck: other, page: None }).await.unwrap();
+    let answer = fetch(&school, &token, &later.to_string()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers().contains_key("retry-after"));
     line.mend();
-    assert_eq!(had(&school, later).await, picture(2, 50_000));
+    assert_eq!(had(&school, &token, later).await, picture(2, 50_000));
     assert_eq!(figure(&campus, SENT).await, 350_000);
 
     // And over a restart of the school's node.
     school.terminate().await;
     line.cut();
     let school = site.school(&[("TRUNK__UPSTREAM", &upstream)]).await;
-    assert_eq!(had(&school, asset).await, file);
+    assert_eq!(had(&school, &token, asset).await, file);
+}
+
+/// What a refusal says.
+async fn detail(answer: Response) -> (StatusCode, String) {
+    let status = answer.status();
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    (status, problem["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_given_only_to_who_may_see_the_lesson() {
+    let site = Site::new();
+    let campus = site.campus(&[]).await;
+    let li = site.token("li", Role::Teacher, "campus");
+    let asset = kept(&campus, &li, picture(1, 2_000)).await.to_string();
+    let refused = async |token: &str, status: StatusCode, says: &str| {
+        let (was, said) = detail(fetch(&campus, token, &asset).await).await;
+        assert_eq!(was, status, "{said}");
+        assert!(said.contains(says), "{said}");
+    };
+    let url = campus.url(&format!("/lessons/{LESSON}/assets/{asset}"));
+    let stranger = reqwest::Client::new().get(url).header("accept-language", "en");
+    let (status, said) = detail(stranger.send().await.unwrap()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(said, "A token is needed: send it as Authorization: Bearer.");
+    refused("made.up.token", StatusCode::UNAUTHORIZED, "").await;
+    let expired = site.sign("wang", Role::Student, "school-01", Some(LESSON), -3600);
+    refused(&expired, StatusCode::UNAUTHORIZED, "expired").await;
+    let elsewhere = site.sign("wang", Role::Student, "school-01", Some("another"), 3600);
+    refused(&elsewhere, StatusCode::FORBIDDEN, "another lesson").await;
+    let uninvited = site.token("wang", Role::Student, "school-77");
+    refused(&uninvited, StatusCode::FORBIDDEN, "school").await;
+    for role in [Role::Student, Role::Classroom, Role::Observer] {
+        let token = site.token("wang", role, "school-01");
+        assert_eq!(fetch(&campus, &token, &asset).await.status(), StatusCode::OK);
+    }
+
+    let wang = site.token("wang", Role::Student, "school-01");
+    let page = campus.join(&wang).await;
+    let mut teaching = teacher(&campus, &site, "campus").await;
+    let member = page.me().id.clone();
+    teaching.ask(MemberCommand::RemoveMember { member }).await.unwrap();
+    refused(&wang, StatusCode::FORBIDDEN, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_a_lesson_never_named_cost_its_school_nothing() {
+    let site = Site::new();
+    let campus = site.campus(&[]).await;
+    let line = Line::to(site.trunk()).await;
+    let upstream = line.address.to_string();
+    let school = site.school(&[("TRUNK__UPSTREAM", &upstream)]).await;
+    school.ready().await;
+    let token = site.token("li", Role::Teacher, "campus");
+    let mut li = teacher(&campus, &site, "campus").await;
+    let wang = site.token("wang", Role::Student, "school-01");
+    let mut pupil = school.join(&wang).await;
+
+    // As long as the line is away, whatever the school asks the campus for is not answered.
+    line.cut();
+    cut_off(&mut pupil).await;
+    let made_up: Vec<String> = (0..64).map(|n| format!("{n:064x}")).collect();
+    let asked = made_up.iter().map(|name| fetch(&school, &wang, name));
+    for answer in join_all(asked).await {
+        let (status, said) = detail(answer).await;
+        assert_eq!((status, &*said), (StatusCode::NOT_FOUND, "There is no such file."));
+    }
+    let file = picture(30, 60_000);
+    let asset = kept(&campus, &token, file.clone()).await;
+    li.ask(MemberCommand::SlidesOpen { deck: deck(&[asset]), page: None }).await.unwrap();
+    line.mend();
+    pupil.event(|e| matches!(e, EventBody::SlidesOpened { .. })).await;
+    assert_eq!(fetch(&school, &wang, &asset.to_string()).await.status(), StatusCode::OK);
+    assert_eq!(had(&school, &wang, asset).await, file);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +250,7 @@ async fn a_decks_pages_are_at_the_school_before_they_are_turned_to() {
     soon("all pages, though nobody has asked for one", fetched).await;
     li.ask(MemberCommand::SlidesTurn { page: 2 }).await.unwrap();
     wang.event(|e| matches!(e, EventBody::SlidesTurned { page: 2, .. })).await;
-    assert_eq!(had(&school, pages[1]).await, picture(11, 40_000));
+    assert_eq!(had(&school, &token, pages[1]).await, picture(11, 40_000));
     assert_eq!(figure(&campus, SENT).await, 160_000);
 
     // The teacher's pointer is seen at the school, a pupil's nowhere.
@@ -214,11 +295,11 @@ async fn what_is_given_at_a_school_is_at_the_origin_through_a_district_also_afte
     let file = picture(20, 120_000);
     let asset = kept(&school, &token, file.clone()).await;
     // Answered only when the origin has it: through the district's node.
-    assert_eq!(fetch(&campus, &asset.to_string()).await.status(), StatusCode::OK);
-    assert_eq!(had(&between, asset).await, file);
+    assert_eq!(fetch(&campus, &token, &asset.to_string()).await.status(), StatusCode::OK);
+    assert_eq!(had(&between, &token, asset).await, file);
     assert_eq!(figure(&campus, SENT).await, 0, "the district's node had it already");
     // A school that is not invited does not even know of the lesson.
-    let answer = fetch(&other, &asset.to_string()).await;
+    let answer = fetch(&other, &token, &asset.to_string()).await;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 
     // Cut off, it is taken all the same and goes up when the line is back.
@@ -230,9 +311,10 @@ async fn what_is_given_at_a_school_is_at_the_origin_through_a_district_also_afte
     let said: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(said["waiting"], true);
     let asset: AssetId = said["id"].as_str().unwrap().parse().unwrap();
-    assert_eq!(fetch(&campus, &asset.to_string()).await.status(), StatusCode::NOT_FOUND);
+    let nowhere = fetch(&campus, &token, &asset.to_string()).await;
+    assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
     line.mend();
-    assert_eq!(had(&campus, asset).await, picture(21, 30_000));
+    assert_eq!(had(&campus, &token, asset).await, picture(21, 30_000));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +366,7 @@ async fn only_who_teaches_gives_files_and_only_files_that_are_what_they_say() {
     kept(&campus, &li, picture(5, 20)).await;
     refused(&li, picture(6, 20), full, "no room").await;
 
-    let answer = fetch(&campus, &first.to_string()).await;
+    let answer = fetch(&campus, &li, &first.to_string()).await;
     let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "image/webp");
     assert_eq!(header("x-content-type-options"), "nosniff");
@@ -295,7 +377,7 @@ async fn only_who_teaches_gives_files_and_only_files_that_are_what_they_say() {
     let upper = first.to_string().to_uppercase();
     for path in ["..%2Fevents.ndjson", "%2e%2e%2f%2e%2e", "events.ndjson", &upper, &"0".repeat(64)]
     {
-        let answer = fetch(&campus, path).await;
+        let answer = fetch(&campus, &li, path).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
     let folder = secret.with_file_name("assets");

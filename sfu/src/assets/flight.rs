@@ -26,8 +26,37 @@ const STALLED: Duration = Duration::from_secs(2);
 /// Without a piece for so long over a line that is there, it is given up.
 const GIVEN_UP: Duration = Duration::from_secs(120);
 
-/// Assets that may be on their way at once.
-const MOST: usize = 64;
+/// What an asset is to its lesson. Each sort has flights of its own, so that none keeps another
+/// waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// The page of the slides that everybody looks at.
+    Shown,
+    /// Another page of the slides that are open.
+    Deck,
+    /// A picture that the board names.
+    Board,
+    /// Offered by a node below.
+    Offered,
+}
+
+impl Sort {
+    /// Assets of that sort that may be on their way at once. Of what is offered as many as are
+    /// looked after.
+    const fn most(self) -> usize {
+        match self {
+            Self::Shown => 8,
+            Self::Deck => 24,
+            Self::Board => 16,
+            Self::Offered => super::up::OFFERS,
+        }
+    }
+
+    /// Whether one more may fly beside these.
+    fn has_room(self, flying: impl Iterator<Item = Self>) -> bool {
+        flying.filter(|sort| *sort == self).count() < self.most()
+    }
+}
 
 /// Pieces that may wait to be put in their places: what is sent at once, twice.
 const WAITING: usize = 64;
@@ -39,6 +68,7 @@ type Outcome = Result<(), AssetRefusal>;
 
 #[derive(Debug)]
 struct Flight {
+    sort: Sort,
     urgency: watch::Sender<Urgency>,
     landed: watch::Receiver<Option<Outcome>>,
 }
@@ -144,13 +174,18 @@ pub(super) async fn over(mut landed: watch::Receiver<Option<Outcome>>) -> Outcom
     }
 }
 
-/// Has an asset fetched, unless it is on its way already.
+/// Has an asset fetched, unless it is on its way already. The node above is asked for nothing
+/// that the lesson has not named.
 pub(super) fn fetch(
     node: &Arc<Node>,
     key: &Key,
     urgency: Urgency,
     source: Source,
 ) -> Result<watch::Receiver<Option<Outcome>>, AssetError> {
+    let sort = match &source {
+        Source::Below(_) => Sort::Offered,
+        Source::Above => node.sort_of(key).ok_or(AssetError::Missing)?,
+    };
     let mut flying = node.assets().flights.flying();
     if let Some(flight) = flying.get(key) {
         flight.urgency.send_if_modified(|now| {
@@ -160,12 +195,12 @@ pub(super) fn fetch(
         });
         return Ok(flight.landed.clone());
     }
-    if flying.len() >= MOST {
+    if !sort.has_room(flying.values().map(|flight| flight.sort)) {
         return Err(AssetError::Busy);
     }
     let (urgent, hurry) = watch::channel(urgency);
     let (land, landed) = watch::channel(None);
-    flying.insert(key.clone(), Flight { urgency: urgent, landed: landed.clone() });
+    flying.insert(key.clone(), Flight { sort, urgency: urgent, landed: landed.clone() });
     let (node, key) = (Arc::downgrade(node), key.clone());
     tokio::spawn(async move {
         let outcome = Flown { node: node.clone(), key: key.clone(), source, hurry }.fly().await;
@@ -323,5 +358,25 @@ impl Flown {
                 Err((&error).into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_nobody_has_keep_no_page_of_the_slides_waiting() {
+        let mut flying = Vec::new();
+        while Sort::Board.has_room(flying.iter().copied()) {
+            flying.push(Sort::Board);
+        }
+        assert_eq!(flying.len(), 16);
+        for sort in [Sort::Deck, Sort::Offered] {
+            while sort.has_room(flying.iter().copied()) {
+                flying.push(sort);
+            }
+        }
+        assert!(Sort::Shown.has_room(flying.iter().copied()), "everybody looks at it");
     }
 }

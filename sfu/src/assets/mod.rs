@@ -26,7 +26,7 @@ use cloudschool_protocol::id::LessonId;
 use cloudschool_protocol::lesson::State;
 use cloudschool_protocol::trunk::{Control, NodeKind};
 use cloudschool_relay::Media;
-use flight::Flights;
+use flight::{Flights, Sort};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,10 +104,10 @@ pub enum Urgency {
     Now,
 }
 
-/// Files that nobody has told this node of and that are not here, which pages may ask it for in a
-/// second, in the long run and at once: each costs the line a question. A board full of pictures
-/// asks for fewer.
-const UNKNOWN: (f64, u32) = (20.0, 100);
+/// Pictures of boards that are not here, which pages may ask this node for in a second, in the
+/// long run and at once: each costs the line a question, and who may write on a board may name
+/// what nobody has. A board full of pictures asks for fewer.
+const PICTURES: (f64, u32) = (20.0, 100);
 
 /// What crossed trunks.
 #[derive(Debug, Default)]
@@ -136,7 +136,7 @@ pub struct Assets {
     handing_up: HandingUp,
     ahead: ahead::Wanted,
     counters: Counters,
-    unknown: Mutex<Bucket>,
+    pictures: Mutex<Bucket>,
 }
 
 impl Assets {
@@ -152,7 +152,7 @@ impl Assets {
             handing_up: HandingUp::default(),
             ahead: ahead::Wanted::default(),
             counters: Counters::default(),
-            unknown: Mutex::new(Bucket::new(UNKNOWN.0, UNKNOWN.1, Instant::now())),
+            pictures: Mutex::new(Bucket::new(PICTURES.0, PICTURES.1, Instant::now())),
         })
     }
 
@@ -182,9 +182,9 @@ impl Assets {
         Upload::begin(self.store.clone(), lesson.clone()).await
     }
 
-    /// Whether the line may be asked once more for a file nobody has told of.
+    /// Whether the line may be asked once more for a picture of a board.
     fn may_ask(&self) -> bool {
-        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+        self.pictures.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
     }
 
     /// What comes by a trunk of assets; the rest is given back.
@@ -204,30 +204,36 @@ impl Assets {
 }
 
 impl Node {
-    /// An asset of a lesson: from this node's disk, else from the node above.
+    /// An asset of a lesson: from this node's disk, else from the node above. That is asked only
+    /// for what the lesson has named: a page of the slides that are open, a picture on the board.
     ///
     /// # Errors
     /// [`AssetError`].
     pub async fn asset(self: &Arc<Self>, key: &Key) -> Result<Found, AssetError> {
-        let urgency = match self.of_deck(key) {
-            Some(urgency) => urgency,
-            None if self.lessons().are_ours() => Urgency::Now,
-            None if self.assets().store.has(key) || self.assets().may_ask() => Urgency::Now,
-            None => return Err(AssetError::Busy),
+        let urgency = match self.sort_of(key) {
+            _ if self.lessons().are_ours() || self.assets().store.has(key) => Urgency::Now,
+            None => return Err(AssetError::Missing),
+            Some(Sort::Deck) => Urgency::Ahead,
+            Some(Sort::Board) if !self.assets().may_ask() => return Err(AssetError::Busy),
+            Some(_) => Urgency::Now,
         };
         flight::get(self, key, urgency).await
     }
 
-    /// Of what belongs to the slides that are open: whether everybody looks at it now, or it may
-    /// come later.
-    fn of_deck(&self, (lesson, asset): &Key) -> Option<Urgency> {
+    /// What an asset is to its lesson; `None` when the lesson has not named it.
+    fn sort_of(&self, (lesson, asset): &Key) -> Option<Sort> {
         let state = self.lessons().get(lesson)?.state();
-        let slides = state.slides.as_ref()?;
-        let current = slides.deck.page(slides.page);
-        if current.is_some_and(|p| p.asset == *asset || p.small == Some(*asset)) {
-            return Some(Urgency::Now);
+        if let Some(slides) = &state.slides {
+            let current = slides.deck.page(slides.page);
+            if current.is_some_and(|p| p.asset == *asset || p.small == Some(*asset)) {
+                return Some(Sort::Shown);
+            }
+            if slides.deck.assets().any(|a| a == *asset) {
+                return Some(Sort::Deck);
+            }
         }
-        slides.deck.assets().any(|a| a == *asset).then_some(Urgency::Ahead)
+        let board = self.boards().get(lesson, state.run)?;
+        board.names(asset).then_some(Sort::Board)
     }
 
     /// Has the origin keep an asset that was given to this node. Says whether it does by now:

@@ -20,7 +20,7 @@ const OFFER_AGAIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Offers from below that are looked after at once. One too many is made again.
-const OFFERS: usize = 32;
+pub(super) const OFFERS: usize = 32;
 
 type Answer = Option<Result<(), AssetRefusal>>;
 

@@ -20,14 +20,15 @@ pub use journal::{as_of, piece as changes_piece};
 pub use reader::{News, Reader};
 pub use replica::{Replica, Unusable};
 
+use cloudschool_protocol::asset::AssetId;
 use cloudschool_protocol::board::update::{self, NotTaken};
-use cloudschool_protocol::board::{MAX_INK, MAX_INKS, author_of};
+use cloudschool_protocol::board::{MAX_INK, MAX_INKS, author_of, pictures};
 use cloudschool_protocol::id::MemberId;
 use cloudschool_protocol::member::Member;
 use cloudschool_protocol::refusal::Refusal;
 use cloudschool_service::clock::now_ms;
 use journal::{Journal, Record};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -89,6 +90,8 @@ struct Inner {
     recent_bytes: usize,
     /// Bytes of all changes.
     bytes: u64,
+    /// What its changes named, erased or not; each takes 68 bytes of them.
+    pictures: HashSet<AssetId>,
     inks: BTreeMap<MemberId, Ink>,
     ink_seq: u64,
 }
@@ -118,6 +121,7 @@ impl Board {
     /// When the disk fails.
     pub fn open(dir: &Path, run: u32, limits: Limits) -> io::Result<Arc<Self>> {
         let (journal, replica) = Journal::open(dir, run)?;
+        let pictures = pictures::named(&replica.whole()).collect();
         let (records, written) = mpsc::unbounded_channel();
         let (stored_now, stored) = watch::channel(0);
         let inner = Inner {
@@ -126,6 +130,7 @@ impl Board {
             recent: VecDeque::new(),
             recent_bytes: 0,
             bytes: journal.length(),
+            pictures,
             inks: BTreeMap::new(),
             ink_seq: 0,
         };
@@ -162,6 +167,12 @@ impl Board {
     #[must_use]
     pub fn whole(&self) -> Vec<u8> {
         self.inner().replica.whole()
+    }
+
+    /// Whether something on it names this picture.
+    #[must_use]
+    pub fn names(&self, picture: &AssetId) -> bool {
+        self.inner().pictures.contains(picture)
     }
 
     /// A number for whoever reads and writes.
@@ -232,6 +243,7 @@ impl Board {
             inner.seq += 1;
             let (seq, update) = (inner.seq, Arc::<[u8]>::from(&*news));
             inner.bytes += news.len() as u64;
+            inner.pictures.extend(pictures::named(&news));
             inner.recent_bytes += news.len();
             inner.recent.push_back(Recent { seq, whose, update });
             while inner.recent.len() > RECENT || inner.recent_bytes > RECENT_BYTES {

@@ -1,10 +1,10 @@
 //! The files of a lesson: who teaches gives them to the node the page is at, every page gets them
 //! from its own.
 //!
-//! To get one no token is asked for, because an `<img>` can't send one: its name is the SHA-256
-//! of what is in it, which only those who were in the lesson have been told.
+//! To get one takes a token of the lesson, as everything in it does. An `<img>` can't send one:
+//! pages fetch the file and show what they have.
 
-use super::state::{App, Lesson};
+use super::state::{App, Lesson, may_see};
 use crate::assets::{AssetError, Found};
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
@@ -140,8 +140,10 @@ fn unfinished() -> Problem {
 async fn serve(
     State(app): State<App>,
     Lesson(lesson): Lesson,
+    Bearer(claims): Bearer,
     Path((_, asset)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
+    may_see(&claims, &lesson)?;
     let asset: AssetId = asset.parse().map_err(|_| AssetError::Missing)?;
     let key = (lesson.id().clone(), asset);
     let found = app.node.asset(&key).await?;

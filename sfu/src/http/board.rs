@@ -1,6 +1,6 @@
 //! A lesson's board as one Yjs update: as it is, or as it was at a time, for a replay.
 
-use super::state::{App, Lesson};
+use super::state::{App, Lesson, may_see};
 use crate::board::as_of;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
@@ -8,9 +8,8 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_service::auth::{Bearer, admit};
+use cloudschool_service::auth::Bearer;
 use cloudschool_service::problem::Problem;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -35,15 +34,9 @@ async fn serve(
     Bearer(claims): Bearer,
     when: Result<Query<When>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    admit(&claims, lesson.id())?;
+    may_see(&claims, &lesson)?;
     let Query(When { at }) = when.map_err(|_| Problem::of_status(StatusCode::BAD_REQUEST))?;
     let state = lesson.state();
-    if !state.info.includes(&claims.school) && claims.role != Role::Operator {
-        return Err(Refusal::NotInvited.into());
-    }
-    if state.removed.contains_key(&claims.sub) {
-        return Err(Refusal::Removed.into());
-    }
     let update = match at {
         None => app.node.board(lesson.id()).await?.whole(),
         Some(at) => {

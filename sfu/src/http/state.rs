@@ -9,8 +9,10 @@ use crate::node::Node;
 use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::request::Parts;
 use cloudschool_protocol::id::LessonId;
+use cloudschool_protocol::member::Role;
 use cloudschool_protocol::refusal::Refusal;
-use cloudschool_service::auth::Auth;
+use cloudschool_protocol::token::Claims;
+use cloudschool_service::auth::{Auth, admit};
 use cloudschool_service::problem::Problem;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,6 +66,23 @@ impl App {
             tracing::info!(open = self.sockets.len(), "some lesson sockets did not close in time");
         }
     }
+}
+
+/// Whether who has that token may see what is shown in the lesson: its board, its files.
+///
+/// # Errors
+/// A 403: it is for another lesson, of a school that is not invited, or of somebody who was
+/// removed.
+pub(super) fn may_see(claims: &Claims, lesson: &LessonHandle) -> Result<(), Problem> {
+    admit(claims, lesson.id())?;
+    let state = lesson.state();
+    if !state.info.includes(&claims.school) && claims.role != Role::Operator {
+        return Err(Refusal::NotInvited.into());
+    }
+    if state.removed.contains_key(&claims.sub) {
+        return Err(Refusal::Removed.into());
+    }
+    Ok(())
 }
 
 impl FromRef<App> for Arc<Auth> {

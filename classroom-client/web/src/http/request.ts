@@ -9,13 +9,15 @@ interface Asked {
   /** An object goes as JSON, a file as what it says it is. */
   body?: object | Blob;
   signal?: AbortSignal;
+  /** After everything else that is under way. */
+  low?: boolean;
   /** Statuses besides success that come with an answer of ours, not with a problem. */
   also?: readonly number[];
 }
 
 /** Asks. Rejects with `HttpProblem`, or as `fetch` does. */
 export async function request(url: string, asked: Asked): Promise<Response> {
-  const { method = "GET", token, body, signal, also = [] } = asked;
+  const { method = "GET", token, body, signal, low, also = [] } = asked;
   const headers: Record<string, string> = { "Accept-Language": lang.peek() };
   if (token) headers.Authorization = `Bearer ${token}`;
   const file = body instanceof Blob;
@@ -25,6 +27,7 @@ export async function request(url: string, asked: Asked): Promise<Response> {
     headers,
     ...(body ? { body: file ? body : JSON.stringify(body) } : {}),
     ...(signal ? { signal } : {}),
+    ...(low ? { priority: "low" } : {}),
   });
   if (!response.ok && !also.includes(response.status)) throw await problemOf(response);
   return response;

@@ -2,19 +2,20 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { slideWords } from "../i18n/sections/slides.ts";
-import type { Slides } from "../protocol/words.ts";
+import type { DeckPage, Slides } from "../protocol/words.ts";
 import { Button } from "../ui/controls.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { assetUrl } from "./asset.ts";
+import type { Files } from "./asset.ts";
+import { usePictureInSight } from "./picture.ts";
 
 interface Props {
-  lesson: string;
+  files: Files;
   slides: Slides;
   onChoose: (page: number) => void;
   onClose: () => void;
 }
 
-export function Overview({ lesson, slides, onChoose, onClose }: Props) {
+export function Overview({ files, slides, onChoose, onClose }: Props) {
   const words = slideWords.value;
   const { deck, page } = slides;
   const current = useRef<HTMLButtonElement>(null);
@@ -30,7 +31,7 @@ export function Overview({ lesson, slides, onChoose, onClose }: Props) {
       actions={<Button onClick={onClose}>{words.cancel}</Button>}
     >
       <ol class="slide-grid">
-        {deck.pages.map(({ asset, small, width, height, title }, index) => {
+        {deck.pages.map((at, index) => {
           const number = index + 1;
           return (
             <li key={number}>
@@ -41,19 +42,24 @@ export function Overview({ lesson, slides, onChoose, onClose }: Props) {
                 onClick={() => onChoose(number)}
                 data-testid={`slides-goto-${number}`}
               >
-                <img
-                  src={assetUrl(lesson, small ?? asset)}
-                  alt=""
-                  width={width}
-                  height={height}
-                  loading="lazy"
-                />
-                <span>{title ? `${number} · ${title}` : number}</span>
+                <Thumbnail files={files} at={at} />
+                <span>{at.title ? `${number} · ${at.title}` : number}</span>
               </button>
             </li>
           );
         })}
       </ol>
     </Dialog>
+  );
+}
+
+function Thumbnail({ files, at }: { files: Files; at: DeckPage }) {
+  const { asset, small, width, height } = at;
+  const place = useRef<HTMLDivElement>(null);
+  const shown = usePictureInSight(files, small ?? asset, place);
+  return (
+    <div ref={place} class="slide-small" style={{ aspectRatio: `${width} / ${height}` }}>
+      {shown && <img src={shown.src} alt="" width={width} height={height} />}
+    </div>
   );
 }

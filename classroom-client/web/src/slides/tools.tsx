@@ -151,7 +151,7 @@ function Turning({ session, slides }: { session: LessonSession; slides: Slides }
       </Button>
       {overview && (
         <Overview
-          lesson={session.entry.lesson}
+          files={session.entry}
           slides={slides}
           onChoose={(chosen) => {
             setOverview(false);

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { slideWords } from "../i18n/sections/slides.ts";
 import type { LessonSession } from "../lesson/session.ts";
 import type { Deck, DeckPage, Slides } from "../protocol/words.ts";
-import { assetUrl } from "./asset.ts";
+import { getAsset } from "./asset.ts";
 import { usePicture, useSoon } from "./picture.ts";
 import { Pointer, PointerTeller, spotOf } from "./pointer.tsx";
 import { readText } from "./text.ts";
@@ -51,14 +51,13 @@ interface OpenProps {
 
 function Open({ session, slides, ink, small, points }: OpenProps) {
   const { deck, page } = slides;
-  const url = (asset: string) => assetUrl(session.entry.lesson, asset);
-  const of = (at: DeckPage) => url(small ? (at.small ?? at.asset) : at.asset);
+  const of = (at: DeckPage) => (small ? (at.small ?? at.asset) : at.asset);
   const wanted = deck.pages[page - 1];
-  const meanwhile = wanted?.small && !small ? url(wanted.small) : undefined;
+  const meanwhile = small ? undefined : wanted?.small;
   const key = surfaceKey(deck.id, page);
-  const shown = usePicture({ key, full: wanted ? of(wanted) : "", small: meanwhile });
+  const shown = usePicture(session.entry, { key, full: wanted && of(wanted), small: meanwhile });
   const next = deck.pages[page];
-  useSoon(shown?.key === key && next && !small ? of(next) : undefined);
+  useSoon(session.entry, shown?.key === key && next && !small ? of(next) : undefined);
   const known = useKnown(slides);
   const texts = useTexts(session, deck, small);
   // What is seen is the page whose picture is there, and its ink with it.
@@ -137,8 +136,8 @@ function useTexts(session: LessonSession, deck: Deck, small: boolean): string[] 
     if (!text || small) return;
     const stop = new AbortController();
     const read = async () => {
-      const response = await fetch(assetUrl(session.entry.lesson, text), { signal: stop.signal });
-      if (response.ok) setTexts({ of: text, pages: readText(await response.json()) });
+      const file = await getAsset(session.entry, text, { signal: stop.signal });
+      setTexts({ of: text, pages: readText(JSON.parse(await file.text())) });
     };
     // Without it the page has its number and title.
     read().catch(() => undefined);
