@@ -176,13 +176,15 @@ pub struct MediaController {
     probe: Option<Probe>,
     next_probe: Instant,
     probe_again: Duration,
+    /// Bytes that may be in flight while nothing is wrong; follows from all the above.
+    base_window: u64,
 }
 
 impl MediaController {
     /// A controller of a new path; `mtu` in bytes.
     #[must_use]
     pub fn new(now: Instant, mtu: u16) -> Self {
-        Self {
+        let mut controller = Self {
             mtu: u64::from(mtu),
             rate: START_RATE,
             want: 0.0,
@@ -213,7 +215,10 @@ impl MediaController {
             probe: None,
             next_probe: now,
             probe_again: PROBE_AGAIN,
-        }
+            base_window: 0,
+        };
+        controller.settle();
+        controller
     }
 
     /// What is known of the path.
@@ -280,14 +285,21 @@ impl MediaController {
     /// Bytes that may be in flight at `now`. Never zero.
     #[must_use]
     pub fn window(&self, now: Instant) -> u64 {
-        self.outage.window(now, self.base_rtt(), self.base_window())
+        self.outage.window(now, self.base_rtt(), self.base_window)
+    }
+
+    /// The window without what the time may add to it, where no more than half of that is in
+    /// flight: whatever is added makes no difference then.
+    #[must_use]
+    pub fn roomy_window(&self) -> Option<u64> {
+        (self.outage.in_flight() <= self.base_window / 2).then_some(self.base_window)
     }
 
     /// `bytes` were sent.
     pub fn on_sent(&mut self, now: Instant, bytes: u64) {
         self.step(now);
         self.meter.sent(now, bytes);
-        self.outage.on_sent(now, bytes, self.base_window());
+        self.outage.on_sent(now, bytes, self.base_window);
     }
 
     /// A packet of `bytes` that was sent at `sent` is acknowledged.
@@ -302,7 +314,7 @@ impl MediaController {
         let rtt = self.batch_rtt.take();
         let queue = rtt.map(|rtt| rtt.saturating_sub(self.base_rtt()));
         self.rising = self.mode != Mode::Sharing && queue.is_some_and(|queue| queue > self.low());
-        if self.outage.on_acks(now, in_flight, self.base_rtt(), self.base_window()) {
+        if self.outage.on_acks(now, in_flight, self.base_rtt(), self.base_window) {
             // The round trip just seen is the outage's length, and so is everything measured.
             self.meter = Meter::new(now);
             self.began = now;
@@ -320,6 +332,7 @@ impl MediaController {
             self.meter.rtt(now, rtt);
         }
         self.step(now);
+        self.settle();
     }
 
     /// `bytes` are lost, the last of them sent at `sent`.
@@ -334,6 +347,7 @@ impl MediaController {
     /// The path's MTU is `mtu` bytes now.
     pub fn on_mtu(&mut self, mtu: u16) {
         self.mtu = u64::from(mtu);
+        self.settle();
     }
 
     /// The packets take another way from now on, as after a change of address.
@@ -343,26 +357,32 @@ impl MediaController {
         self.began = now;
         self.drain = None;
         self.alone_again();
+        self.settle();
     }
 
     fn base_rtt(&self) -> Duration {
         self.min_rtt.get().unwrap_or(UNKNOWN_RTT)
     }
 
-    fn base_window(&self) -> u64 {
+    /// Works out the window anew.
+    fn settle(&mut self) {
         let round = match self.mode {
             Mode::Sharing => self.base_rtt().max(self.seen.rtt),
             Mode::Starting | Mode::Alone => self.base_rtt(),
         };
         let window = self.send_rate() * (round + QUEUE_ALLOWED).as_secs_f64() * HEADROOM;
-        (window as u64).max(MIN_DATAGRAMS * self.mtu)
+        self.base_window = (window as u64).max(MIN_DATAGRAMS * self.mtu);
     }
 
     fn step(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.stepped);
-        if passed < STEP || self.outage.lasts(now, self.base_rtt()).is_some() {
-            return;
+        if passed >= STEP && self.outage.lasts(now, self.base_rtt()).is_none() {
+            self.take_step(now, passed);
+            self.settle();
         }
+    }
+
+    fn take_step(&mut self, now: Instant, passed: Duration) {
         self.stepped = now;
         self.meter.advance(now);
         self.look(now);

@@ -16,6 +16,7 @@ use cloudschool_protocol::trunk::Control;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -37,6 +38,9 @@ const PULSE: Duration = Duration::from_millis(150);
 /// Every so many of these the dialling end looks whether its address has changed: about once a
 /// second.
 const LOOK_AROUND: u32 = 7;
+
+/// So much of what a path was told to carry, as a divisor, is news when it is added.
+const MUCH_MORE: u64 = 8;
 
 /// The trunk is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -228,7 +232,9 @@ impl Trunk {
         self.0.gauge.state()
     }
 
-    /// The path, several times a second. Ends with the trunk.
+    /// News of the path: that it carries less, or an eighth more than was last told, or that the
+    /// other end was lost or is heard again. What is between is in [`Self::path`]. Ends with the
+    /// trunk.
     #[must_use]
     pub fn watch_path(&self) -> watch::Receiver<PathState> {
         self.0.path.clone()
@@ -432,6 +438,14 @@ impl Reader {
     }
 }
 
+/// Whether whoever follows the path is to be told of `now`, when it was last told and last
+/// looked at as given. It is looked at several times a second for every trunk, and mostly nothing
+/// has happened.
+fn is_news(told: &PathState, before: &PathState, now: &PathState) -> bool {
+    let much_more = told.estimate.saturating_add(told.estimate / MUCH_MORE);
+    now.reachable != told.reachable || now.estimate < before.estimate || now.estimate > much_more
+}
+
 /// Watches the path, and whether anything is received.
 async fn take_pulse(
     connection: Connection,
@@ -444,9 +458,11 @@ async fn take_pulse(
     let mut beat = tokio::time::interval(PULSE);
     let mut beats = 0u32;
     let mut heard = (connection.stats().udp_rx.datagrams, Instant::now());
+    let mut closed = pin!(connection.closed());
+    let mut before = gauge.state();
     loop {
         tokio::select! {
-            _ = connection.closed() => break,
+            _ = &mut closed => break,
             _ = beat.tick() => {}
         }
         beats += 1;
@@ -459,9 +475,33 @@ async fn take_pulse(
         }
         let now_reachable = heard.1.elapsed() < SILENCE;
         reachable.send_if_modified(|r| std::mem::replace(r, now_reachable) != now_reachable);
-        path.send_replace(gauge.set_reachable(now_reachable));
+        let state = gauge.set_reachable(now_reachable);
+        path.send_if_modified(|told| {
+            let news = is_news(told, &before, &state);
+            if news {
+                *told = state;
+            }
+            news
+        });
+        before = state;
         outgoing.nudge();
     }
     path.send_replace(gauge.set_reachable(false));
     reachable.send_replace(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_is_news_at_once_and_more_when_it_is_much() {
+        let path = |estimate| PathState { estimate, reachable: true, ..PathState::default() };
+        let [told, climbed] = [path(800), path(850)];
+        assert!(!is_news(&told, &told, &climbed) && !is_news(&told, &climbed, &climbed));
+        assert!(is_news(&told, &climbed, &path(840)), "less than a moment ago");
+        assert!(is_news(&told, &climbed, &path(901)));
+        let away = PathState { reachable: false, ..told };
+        assert!(is_news(&told, &told, &away) && is_news(&away, &away, &told));
+    }
 }

@@ -7,13 +7,17 @@ pub const SLOT: Duration = Duration::from_millis(50);
 /// Two seconds, and one slot that is being filled.
 const SLOTS: usize = 41;
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Slot {
     sent: u64,
     acked: u64,
     lost: u64,
-    /// Shortest round trip.
-    rtt: Option<Duration>,
+    /// Shortest round trip in nanoseconds; the largest number where there was none.
+    rtt: u64,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { sent: 0, acked: 0, lost: 0, rtt: u64::MAX };
 }
 
 /// Sums over a span of time.
@@ -58,7 +62,7 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(now: Instant) -> Self {
-        Self { slots: [Slot::default(); SLOTS], newest: 0, began: now, whole: 0 }
+        Self { slots: [Slot::EMPTY; SLOTS], newest: 0, began: now, whole: 0 }
     }
 
     pub fn sent(&mut self, now: Instant, bytes: u64) {
@@ -80,7 +84,8 @@ impl Meter {
 
     pub fn rtt(&mut self, now: Instant, rtt: Duration) {
         let slot = self.turn(now);
-        slot.rtt = Some(slot.rtt.map_or(rtt, |r| r.min(rtt)));
+        // 584 years are enough.
+        slot.rtt = slot.rtt.min(u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX - 1));
     }
 
     /// Sums of the last whole slots that make up `span`, ending `ago` before now.
@@ -89,26 +94,33 @@ impl Meter {
         let skip = slots_in(ago).min(self.whole);
         let count = slots_in(span).min(self.whole - skip);
         let mut sums = Sums { seconds: count as f64 * SLOT.as_secs_f64(), ..Sums::default() };
-        for back in skip + 1..=skip + count {
-            let index = (self.newest + 2 * SLOTS - back) % SLOTS;
-            let Some(slot) = self.slots.get(index) else { continue };
+        let mut rtt = u64::MAX;
+        // The ring, from the oldest of them to its end, and from its beginning on. This is read
+        // ten times a second for every trunk: in a row, without a decision for each.
+        let first = (self.newest + 2 * SLOTS - skip - count) % SLOTS;
+        let (behind, from) = self.slots.split_at(first.min(SLOTS));
+        let of_first = count.min(from.len());
+        let rows = [from.get(..of_first), behind.get(..count - of_first)];
+        for slot in rows.into_iter().flatten().flatten() {
             sums.sent += slot.sent;
             sums.acked += slot.acked;
             sums.lost += slot.lost;
-            sums.rtt = sums.rtt.into_iter().chain(slot.rtt).min();
+            rtt = rtt.min(slot.rtt);
         }
+        sums.rtt = (rtt < u64::MAX).then(|| Duration::from_nanos(rtt));
         sums
     }
 
     /// The slot of now, after as many empty ones as have passed.
     fn turn(&mut self, now: Instant) -> &mut Slot {
-        let passed = now.saturating_duration_since(self.began).as_millis() / SLOT.as_millis();
-        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        if passed > 0 {
+        let passed = now.saturating_duration_since(self.began);
+        if passed >= SLOT {
+            let passed = passed.as_millis() / SLOT.as_millis();
+            let passed = u32::try_from(passed).unwrap_or(u32::MAX);
             for _ in 0..passed.min(SLOTS as u32) {
                 self.newest = (self.newest + 1) % SLOTS;
                 if let Some(slot) = self.slots.get_mut(self.newest) {
-                    *slot = Slot::default();
+                    *slot = Slot::EMPTY;
                 }
             }
             self.began += SLOT * passed;

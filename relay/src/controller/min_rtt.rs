@@ -32,6 +32,9 @@ impl<T: Ord + Copy> Minimum<T> {
     }
 
     pub fn get(&self) -> Option<T> {
-        self.this.into_iter().chain(self.before).min()
+        match (self.this, self.before) {
+            (Some(this), Some(before)) => Some(this.min(before)),
+            (this, before) => this.or(before),
+        }
     }
 }

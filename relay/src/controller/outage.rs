@@ -108,6 +108,11 @@ impl Outage {
         self.forgiven_before.is_none_or(|t| sent > t)
     }
 
+    /// Bytes in flight, as far as is known.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
     /// How long the outage has lasted at `now`, if there is one.
     pub fn lasts(&self, now: Instant, min_rtt: Duration) -> Option<Duration> {
         let silence = now.saturating_duration_since(self.waiting_since?);

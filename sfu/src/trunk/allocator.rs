@@ -141,7 +141,10 @@ impl Allocator {
                     None => break,
                 },
                 Ok(()) = path.changed() => self.moved(*path.borrow_and_update()),
-                _ = beat.tick() => true,
+                _ = beat.tick() => {
+                    self.path = self.trunk.path();
+                    true
+                }
                 _ = &mut closed => break,
             };
             if due {
