@@ -185,6 +185,7 @@ impl<'a> Bench<'a> {
             data: self.options.data.join("node"),
             media: self.ip,
             shards: self.options.shards,
+            pin: self.options.pin,
             members: self.work.subscribers + self.work.microphones + 100,
             trunk: None,
             log_level: self.place.log_level.clone(),

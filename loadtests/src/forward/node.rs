@@ -24,6 +24,8 @@ pub struct NodePlan {
     /// Address of its media.
     pub media: IpAddr,
     pub shards: usize,
+    /// Whether they keep to processors of their own.
+    pub pin: bool,
     /// Most members of a lesson.
     pub members: usize,
     /// Where it listens for trunks, if not at any free port of the loopback interface.
@@ -72,6 +74,7 @@ impl Node {
             ("HTTP__BIND", ports.http("campus").to_string()),
             ("MEDIA__BIND", media.to_string()),
             ("MEDIA__SHARDS", plan.shards.to_string()),
+            ("MEDIA__PIN", plan.pin.to_string()),
             ("LIMITS__MEMBERS", plan.members.to_string()),
             ("LOG__LEVEL", plan.log_level.clone().unwrap_or_else(|| "warn".into())),
         ];

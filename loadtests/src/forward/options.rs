@@ -95,6 +95,9 @@ pub struct Options {
     /// Shards of our server.
     #[arg(long, default_value_t = 1)]
     pub shards: usize,
+    /// Its shards keep to processors of their own, as `[media] pin` has it.
+    #[arg(long)]
+    pub pin: bool,
     /// After everybody sees a picture, until it is measured; with --join-within-s, how long the
     /// lesson runs before anybody joins.
     #[arg(long, default_value_t = 2.0)]

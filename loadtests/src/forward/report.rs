@@ -60,6 +60,7 @@ pub struct Described {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join_within_s: Option<f64>,
     pub shards: usize,
+    pub pin: bool,
     pub feedback_ms: u64,
     pub receive_gro: bool,
     /// Whether everything ran in a network namespace of its own.
@@ -119,6 +120,7 @@ impl Described {
             link: options.link.clone(),
             join_within_s: options.join_within_s,
             shards: options.shards,
+            pin: options.pin,
             feedback_ms: options.feedback_ms,
             receive_gro: options.receive_gro,
             namespace,

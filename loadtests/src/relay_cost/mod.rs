@@ -5,7 +5,16 @@
 //! The schools' nodes are trunks without anything behind them, so that one machine has room
 //! for fifty. The campus and the bare sender are processes of their own, whose CPU time the
 //! kernel tells; both run and are measured at the same time, so that what else the machine does
-//! disturbs both alike. The bare sender has quinn's own settings.
+//! disturbs both alike.
+//!
+//! What the bare sender does is what quinn needs for these packets, and no more: one socket, a
+//! connection for each receiver, tokio's runtime with a worker for each core as the campus has,
+//! bursts of the lesson's sizes at the lesson's times, each made once and shared by all
+//! connections, and receivers that acknowledge as quinn does. It has quinn's own settings. It
+//! looks at no packet, receives none of a publisher, and has no deadlines, priorities, control
+//! streams or figures to tell: what these cost is the campus's. In the kernel both spend the
+//! same for a packet (`perf stat` tells instructions apart by side), so that the ratio is of
+//! what the programs do themselves.
 //!
 //! `moq-relay` is not among the sides: it relays its own container over its own sessions, and
 //! publishing and subscribing the same packets would take its client stack as a dependency.
@@ -179,6 +188,7 @@ async fn campus(options: &Options, place: &crate::trunk::Place, work: &Work) -> 
         data: options.data.clone(),
         media: ip,
         shards: 1,
+        pin: false,
         members: 100,
         trunk: None,
         log_level: place.log_level.clone(),

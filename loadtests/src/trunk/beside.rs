@@ -185,6 +185,7 @@ async fn trunks(plan: &RunPlan, profile: &str) -> Result<Shares> {
             data: plan.data.clone(),
             media: ip,
             shards: 1,
+            pin: false,
             members: 100,
             trunk: Some(shared::campus_trunk()),
             log_level: plan.log_level.clone(),

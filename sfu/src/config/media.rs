@@ -22,6 +22,9 @@ pub struct MediaSection {
     pub tcp: bool,
     #[serde(default = "one_shard")]
     pub shards: NonZeroUsize,
+    /// Whether each shard keeps to a processor of its own.
+    #[serde(default)]
+    pub pin: bool,
 }
 
 fn yes() -> bool {

@@ -34,6 +34,8 @@ pub struct MediaConfig {
     pub tcp: bool,
     /// Threads.
     pub shards: usize,
+    /// Each thread keeps to a processor of its own.
+    pub pin: bool,
 }
 
 /// The packet path can't begin.
@@ -122,6 +124,7 @@ impl Media {
             }
             let setup = ShardSetup {
                 index,
+                pin: config.pin,
                 bind,
                 tcp: config.tcp,
                 announce: config.announce.iter().map(|a| a.of_shard(index)).collect(),

@@ -291,6 +291,7 @@ impl Node {
             announce: config.media.announce.clone(),
             tcp: config.media.tcp,
             shards: config.media.shards.get(),
+            pin: config.media.pin,
         };
         let spool = match config.is_edge() {
             true => {

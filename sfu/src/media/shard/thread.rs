@@ -5,6 +5,7 @@ use super::{FLUSH_AT, Shard, TcpNews};
 use crate::media::batch::TrackBatch;
 use crate::media::lane::ShardLane;
 use crate::media::messages::{Command, MediaEvent};
+use crate::media::processor;
 use crate::media::socket::{Socket, Step};
 use crate::media::tcp::TcpPeers;
 use crate::peer::{DtlsIdentity, EngineConfig, Route};
@@ -47,6 +48,8 @@ pub struct ShardHandle {
 /// What a shard is made with.
 pub struct ShardSetup {
     pub index: usize,
+    /// Keep to one processor.
+    pub pin: bool,
     pub bind: SocketAddr,
     /// Also listen for media over TCP.
     pub tcp: bool,
@@ -70,7 +73,7 @@ impl ShardHandle {
     /// # Errors
     /// The operating system's.
     pub fn start(setup: ShardSetup, events: mpsc::UnboundedSender<MediaEvent>) -> io::Result<Self> {
-        let ShardSetup { index, bind, tcp, announce, identity } = setup;
+        let ShardSetup { index, pin, bind, tcp, announce, identity } = setup;
         let (mut socket, mut tcp) = open(bind, tcp)?;
         let local = socket.local_addr();
         let poll = Poll::new()?;
@@ -93,7 +96,12 @@ impl ShardHandle {
         let shard = Shard::new(index, socket.max_segments(), events, Instant::now());
         let runner = Runner { shard, socket, tcp, poll, commands, batches };
         let named = std::thread::Builder::new().name(format!("shard-{index}"));
-        named.spawn(move || runner.run())?;
+        named.spawn(move || {
+            if pin && let Err(error) = processor::keep_to(index) {
+                tracing::warn!(shard = index, %error, "the shard keeps to no processor");
+            }
+            runner.run();
+        })?;
         Ok(Self { address: local, lane, engines, commands: sender, waker })
     }
 }
