@@ -18,27 +18,35 @@ pub struct Part {
     arguments: &'static [&'static str],
 }
 
-/// The standard set, in about five minutes.
+/// The standard set, in about six minutes. Where CPU time is looked at, the server has its shard
+/// keep to one processor, as `configs/campus.toml` says of a machine that does little else.
 pub const PARTS: [Part; 9] = [
     Part {
         name: "side-by-side",
         title: "200 viewers of 2 Mbit/s beside the floor and Janus",
-        arguments: &["--subscribers=200", "--seconds=8", "--runs=3", "--against=floor,janus"],
+        arguments: &[
+            "--pin",
+            "--subscribers=200",
+            "--seconds=8",
+            "--runs=5",
+            "--against=floor,janus",
+        ],
     },
     Part {
         name: "few",
         title: "50 viewers of 2 Mbit/s",
-        arguments: &["--subscribers=50", "--seconds=8", "--runs=1", "--against=floor"],
+        arguments: &["--pin", "--subscribers=50", "--seconds=8", "--runs=1", "--against=floor"],
     },
     Part {
         name: "many",
         title: "500 viewers of 2 Mbit/s",
-        arguments: &["--subscribers=500", "--seconds=8", "--runs=1", "--against=floor"],
+        arguments: &["--pin", "--subscribers=500", "--seconds=8", "--runs=1", "--against=floor"],
     },
     Part {
         name: "lesson-200",
         title: "200 viewers of 1 Mbit/s",
         arguments: &[
+            "--pin",
             "--subscribers=200",
             "--bitrate-mbps=1",
             "--seconds=8",
@@ -50,6 +58,7 @@ pub const PARTS: [Part; 9] = [
         name: "lesson-1000",
         title: "1,000 viewers of 1 Mbit/s for a minute",
         arguments: &[
+            "--pin",
             "--subscribers=1000",
             "--bitrate-mbps=1",
             "--seconds=60",
@@ -60,7 +69,13 @@ pub const PARTS: [Part; 9] = [
     Part {
         name: "microphones",
         title: "40 open microphones, 100 listeners",
-        arguments: &["--microphones=40", "--listeners=100", "--seconds=10", "--runs=1"],
+        arguments: &[
+            "--pin",
+            "--microphones=40",
+            "--listeners=100",
+            "--seconds=10",
+            "--runs=1",
+        ],
     },
     Part {
         name: "joins",
