@@ -69,13 +69,7 @@ pub const PARTS: [Part; 9] = [
     Part {
         name: "microphones",
         title: "40 open microphones, 100 listeners",
-        arguments: &[
-            "--pin",
-            "--microphones=40",
-            "--listeners=100",
-            "--seconds=10",
-            "--runs=1",
-        ],
+        arguments: &["--pin", "--microphones=40", "--listeners=100", "--seconds=10", "--runs=1"],
     },
     Part {
         name: "joins",
