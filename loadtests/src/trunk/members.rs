@@ -39,7 +39,19 @@ enum Deed {
 #[derive(Debug, Clone, Copy)]
 struct Done {
     deed: Deed,
+    asked_ms: u64,
+    /// When the member was told.
     at_ms: u64,
+}
+
+impl Done {
+    /// How far a time in the log is from it. What a cut overtakes may have been done before it,
+    /// and the answer lost: then at any time since it was asked.
+    fn off(&self, logged_ms: u64, cuts_ms: &[(u64, u64)]) -> u64 {
+        let overtaken = |(from, _): &(u64, u64)| (self.asked_ms..self.at_ms).contains(from);
+        let first = if cuts_ms.iter().any(overtaken) { self.asked_ms } else { self.at_ms };
+        first.saturating_sub(logged_ms).max(logged_ms.saturating_sub(self.at_ms))
+    }
 }
 
 /// What one member did and was told.
@@ -148,10 +160,10 @@ async fn take_part(
     id: &mut u64,
 ) {
     let mut next = tokio::time::Instant::now() + EVERY;
-    let mut asked: Option<(u64, Deed, tokio::time::Instant)> = None;
+    let mut asked: Option<(u64, Deed, u64, tokio::time::Instant)> = None;
     let mut joined = false;
     loop {
-        let wake = asked.map_or(next, |(_, _, deadline)| deadline);
+        let wake = asked.map_or(next, |(.., deadline)| deadline);
         tokio::select! {
             message = socket.next() => {
                 let Some(Ok(message)) = message else { break };
@@ -167,13 +179,14 @@ async fn take_part(
                         record.campus.push((now_ms(), reachable));
                     }
                     ServerMessage::Done { id } => {
-                        if let Some((_, deed, _)) = asked.take_if(|(asked, ..)| *asked == id) {
-                            record.done.push(Done { deed, at_ms: now_ms() });
+                        let asked = asked.take_if(|(asked, ..)| *asked == id);
+                        if let Some((_, deed, asked_ms, _)) = asked {
+                            record.done.push(Done { deed, asked_ms, at_ms: now_ms() });
                             *hand = deed == Deed::Raised;
                         }
                     }
                     ServerMessage::Refused { id, code, .. } => {
-                        if let Some((_, deed, _)) = asked.take_if(|(asked, ..)| *asked == id) {
+                        if let Some((_, deed, ..)) = asked.take_if(|(asked, ..)| *asked == id) {
                             record.refused.push((now_ms(), format!("{code:?}")));
                             // It may have been taken down, or raised, without an answer.
                             *hand = deed == Deed::Lowered && *hand;
@@ -199,7 +212,7 @@ async fn take_part(
                     true => (Deed::Lowered, MemberCommand::LowerHand { member: None }),
                 };
                 let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
-                asked = Some((*id, deed, deadline));
+                asked = Some((*id, deed, now_ms(), deadline));
                 if send(socket, &ClientMessage::Command { id: *id, command }).await.is_err() {
                     break;
                 }
@@ -288,14 +301,14 @@ fn look(log: &[Event], campus: &[Record], school: &[Record], cuts_ns: &[(u64, u6
                 .filter(|e| deed_of(e).is_some_and(|(d, m)| d == deed && m == record.member))
                 .map(|e| e.at_ms)
                 .collect();
-            let done: Vec<u64> =
-                record.done.iter().filter(|d| d.deed == deed).map(|d| d.at_ms).collect();
+            let done: Vec<&Done> = record.done.iter().filter(|d| d.deed == deed).collect();
             kept.events_lost += done.len().saturating_sub(logged.len());
             let more = logged.len().saturating_sub(done.len());
             let unknown = more.min(open);
             open -= unknown;
             kept.events_doubled += more - unknown;
-            let apart = logged.iter().zip(&done).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+            let apart = logged.iter().zip(&done).map(|(at, done)| done.off(*at, &cuts));
+            let apart = apart.max().unwrap_or(0);
             let same = logged.len() == done.len();
             off = off.filter(|_| same).map(|most: u64| most.max(apart));
         }
@@ -334,7 +347,10 @@ mod tests {
     }
 
     fn record(member: &str, done: &[u64], unanswered: usize) -> Record {
-        let done = done.iter().map(|at_ms| Done { deed: Deed::Raised, at_ms: *at_ms }).collect();
+        let done = done
+            .iter()
+            .map(|at| Done { deed: Deed::Raised, asked_ms: at - 1, at_ms: *at })
+            .collect();
         Record { member: member.into(), done, unanswered, ..Record::default() }
     }
 
@@ -353,6 +369,17 @@ mod tests {
         assert_eq!(unknown.events_doubled, 0, "it may have been done");
         let hole = look(&[event(1, 1, "a"), event(3, 1, "a")], &[], &[], &[]);
         assert_eq!(hole.holes, 1);
+    }
+
+    #[test]
+    fn what_a_cut_overtakes_may_have_been_done_before_it_and_nothing_else() {
+        let done = Done { deed: Deed::Raised, asked_ms: 1000, at_ms: 2800 };
+        let overtaken = [(1050, 9000)];
+        for (logged, off) in [(1040, 0), (2800, 0), (900, 100), (2900, 100)] {
+            assert_eq!(done.off(logged, &overtaken), off, "{logged}");
+        }
+        assert_eq!(done.off(1040, &[]), 1760, "its line was not cut");
+        assert_eq!(done.off(1040, &[(900, 9000)]), 1760, "it was asked while the line was away");
     }
 
     #[test]

@@ -95,5 +95,6 @@ async fn runs(options: &Options, place: &Place) -> Result<Report> {
     let plan = plan(options.seed)?;
     let kind = options.kind(&plan);
     let description = plan.profile.description.clone();
-    Ok(Report::new(kind, description, plan.length.as_secs_f64(), plan.bitrate, runs))
+    let seconds = plan.length.as_secs_f64();
+    Ok(Report::new(kind, description, seconds, plan.bitrate, options.at_once, runs))
 }

@@ -60,6 +60,9 @@ pub struct Options {
     /// Also write the report to this file, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// So many measurements run on this machine at the same time, for the report to say.
+    #[arg(long, default_value_t = 1, hide = true)]
+    pub at_once: u8,
     /// Where the nodes keep their data; emptied first.
     #[arg(long, default_value = "target/trunk")]
     pub data: PathBuf,

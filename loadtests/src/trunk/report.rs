@@ -15,6 +15,8 @@ pub struct Report {
     pub seconds: f64,
     pub bitrate_mbps: f64,
     pub debug_build: bool,
+    /// Measurements on this machine at the same time, this one included.
+    pub at_once: u8,
     pub machine: Machine,
     /// Whether everything holds that must.
     pub ok: bool,
@@ -29,6 +31,7 @@ impl Report {
         description: String,
         seconds: f64,
         bitrate: u64,
+        at_once: u8,
         runs: Vec<Run>,
     ) -> Self {
         let verdicts = verdicts(&kind, &runs);
@@ -38,6 +41,7 @@ impl Report {
             seconds,
             bitrate_mbps: bitrate as f64 / 1e6,
             debug_build: cfg!(debug_assertions),
+            at_once,
             machine: Machine::this(),
             ok: verdicts.iter().all(|v| v.holds),
             verdicts,
@@ -100,10 +104,12 @@ impl Report {
                 let _ = writeln!(out, "  told: {}", told.collect::<Vec<_>>().join(", "));
             }
         }
-        for Verdict { what, wanted, measured, holds, plain } in &self.verdicts {
+        for Verdict { what, wanted, measured, holds, each, plain } in &self.verdicts {
             let mark = if *holds { "✓" } else { "✗" };
             let plain = plain.as_ref().map(|p| format!("; plain WebRTC {p}")).unwrap_or_default();
-            let _ = writeln!(out, "{mark} {what}: {measured} ({wanted}{plain})");
+            let each =
+                if each.len() > 1 { format!("; {}", each.join(", ")) } else { String::new() };
+            let _ = writeln!(out, "{mark} {what}: {measured} ({wanted}{each}{plain})");
         }
         out
     }

@@ -26,6 +26,8 @@ pub struct Verdict {
     pub wanted: String,
     pub measured: String,
     pub holds: bool,
+    /// What was measured in each run, in the order of their seeds.
+    pub each: Vec<String>,
     /// The same of plain WebRTC on such a line, where it was watched beside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plain: Option<String>,
@@ -74,6 +76,12 @@ impl Judge<'_> {
             }
         };
         let value = worst(&of);
+        let digits_only = |v: Option<f64>| match v {
+            Some(v) if v.is_finite() => format!("{v:.digits$}"),
+            Some(_) => "never".to_owned(),
+            None => "–".to_owned(),
+        };
+        let each = self.runs.iter().map(|run| digits_only(of(run))).collect();
         let (sign, bound, holds) = match limit {
             AtMost(bound) => ("≤", bound, value.is_some_and(|v| v <= bound)),
             AtLeast(bound) => ("≥", bound, value.is_some_and(|v| v >= bound)),
@@ -87,6 +95,7 @@ impl Judge<'_> {
             wanted: format!("{sign} {bound} {unit}").trim_end().to_owned(),
             measured: value.map_or_else(|| "never".to_owned(), show),
             holds,
+            each,
             plain: worst(&plain).map(show),
         });
     }

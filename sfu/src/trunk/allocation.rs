@@ -80,8 +80,8 @@ pub struct Outlook {
 }
 
 /// What is sent already may take a little more than the estimate, which wavers; in percent.
-/// What begins leaves a tenth of it for bursts and for what is sent again, and so does the
-/// smallest picture that moves.
+/// What begins leaves a tenth of it for bursts and for what is sent again, and so do pictures that
+/// stand and the smallest that moves.
 const KEEP: u64 = 108;
 const BEGIN: u64 = 90;
 
@@ -216,7 +216,7 @@ impl Line {
             Some((least, since, penalty)) if rate(forms, form) >= least => {
                 (now - since >= penalty / 2).then_some(PLENTY)
             }
-            _ if form == self.moving => Some(BEGIN),
+            _ if form <= self.moving => Some(BEGIN),
             _ => Some(GAIN),
         }
     }
