@@ -10,6 +10,7 @@ use super::batch::{Parts, TrackBatch};
 use super::egress::{Egress, Epoch, Outgoing};
 use super::encoding::{OVERHEAD, TRUNK_REPLAY_PACKETS};
 use super::gate::{Gate, Through};
+use super::gathered::{Due, Said};
 use super::lane::{Lane, ShardLane, TrunkLane};
 use super::layers::Target;
 use super::track::{Feed, Fresh, Track};
@@ -295,9 +296,11 @@ impl Track {
     /// were dropped because a lane was full.
     pub fn feed_outlets(&mut self, now: Instant) -> u64 {
         if self.outlets.is_empty() {
+            self.gathered.clear();
             return 0;
         }
         let mut outlets = std::mem::take(&mut self.outlets);
+        let due = self.due();
         let mut dropped = 0;
         let mut shared = Shared::default();
         for outlet in &mut outlets {
@@ -315,12 +318,28 @@ impl Track {
                 }
                 (Lane::Trunk(lane), Kind::Video, showing) => {
                     let line = outlet.line.get_or_insert_with(|| self.new_line(showing, now));
-                    self.feed_line(lane, line, showing, &mut shared, now)
+                    let feed = |due| self.feed_line(lane, line, showing, due, &mut shared, now);
+                    due.as_ref().map_or(0, feed)
                 }
             };
         }
+        due.into_iter().for_each(|due| self.gathered.reuse(due));
         self.outlets = outlets;
         dropped
+    }
+
+    /// What of a picture goes up trunks now.
+    fn due(&mut self) -> Option<Due> {
+        if self.kind == Kind::Audio {
+            return None;
+        }
+        let mut gathered = std::mem::take(&mut self.gathered);
+        let due = gathered.gather(&self.fresh, self.fresh_clocks, |fresh| {
+            let packet = self.packet(fresh.encoding, fresh.number)?;
+            Some(Said { timestamp: packet.timestamp, marker: packet.marker })
+        });
+        self.gathered = gathered;
+        due
     }
 
     fn new_line(&self, showing: Showing, now: Instant) -> Box<Line> {
@@ -362,6 +381,7 @@ impl Track {
         lane: &TrunkLane,
         line: &mut Line,
         showing: Showing,
+        due: &Due,
         shared: &mut Shared,
         now: Instant,
     ) -> u64 {
@@ -371,9 +391,7 @@ impl Track {
                 line.egress.retarget(best);
             }
         }
-        let fresh = std::mem::take(&mut self.fresh);
-        let dropped = self.send_line(lane, line, showing, &fresh, shared, now);
-        self.fresh = fresh;
+        let dropped = self.send_line(lane, line, showing, due, shared, now);
         self.want_for(line, showing, now);
         dropped
     }
@@ -395,7 +413,7 @@ impl Track {
         lane: &TrunkLane,
         line: &mut Line,
         showing: Showing,
-        packets: &[Fresh],
+        Due { packets, clocks }: &Due,
         shared: &mut Shared,
         now: Instant,
     ) -> u64 {
@@ -423,7 +441,7 @@ impl Track {
         };
         batch.still = stills;
         let shown = line.epoch.map(|e| e.encoding);
-        let came = shown.is_some_and(|e| self.fresh_clocks >> e & 1 == 1);
+        let came = shown.is_some_and(|e| clocks >> e & 1 == 1);
         if (came || line.clock_due)
             && let Some(mut clock) = shown.and_then(|e| self.encoding(e)?.clock())
             && let Some(offset) = line.egress.timestamp_offset()
@@ -524,8 +542,10 @@ impl Track {
         if let Some(replay) = replay
             && !matches!(showing, Showing::Stills(_))
         {
-            // Packets of this turn go out with the turn.
-            let before: Vec<Fresh> = replay.filter(|f| !self.fresh.contains(f)).collect();
+            // Packets of this turn, and those that wait, go out with the rest of their frame.
+            let comes = |f: &Fresh| self.fresh.contains(f) || self.gathered.contains(f);
+            let packets = replay.filter(|f| !comes(f)).collect();
+            let before = Due { packets, clocks: self.fresh_clocks };
             self.send_line(lane, line, showing, &before, &mut Shared::default(), now);
         }
         self.want_for(line, showing, now);

@@ -4,6 +4,7 @@ use super::batch::{Clock, TrackKey};
 use super::cache::Cached;
 use super::egress::Epoch;
 use super::encoding::{Encoding, Packet};
+use super::gathered::Gathered;
 use super::loudest::Entrant;
 use super::outlet::Outlet;
 use super::thumbnail::Thumbnail;
@@ -67,6 +68,8 @@ pub struct Track {
     pub fresh: Vec<Fresh>,
     /// Encodings whose clock came in this turn: it goes on to the outlets.
     pub fresh_clocks: u8,
+    /// Of video, what waits to go up trunks.
+    pub gathered: Gathered,
     /// It waits for the end of the turn.
     pub dirty: bool,
     pub muted: bool,
@@ -89,6 +92,7 @@ impl Track {
             outlets: Vec::new(),
             fresh: Vec::with_capacity(64),
             fresh_clocks: 0,
+            gathered: Gathered::default(),
             dirty: false,
             muted: false,
             wanted: None,
@@ -110,6 +114,7 @@ impl Track {
         let accepted = encoded.accept(packet, self.muted, now);
         if encoded.run != run {
             self.fresh.retain(|f| f.encoding != encoding);
+            self.gathered.forget(encoding);
         }
         let Some(number) = accepted else { return false };
         if let Some(byte) = packet.level {
@@ -135,6 +140,7 @@ impl Track {
         self.muted = muted;
         if muted {
             self.fresh.clear();
+            self.gathered.clear();
             self.outlets.iter().for_each(|o| o.lane.empty());
         }
     }

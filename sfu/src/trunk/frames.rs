@@ -151,35 +151,36 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Adds a packet of `cut`; gives the frame before it, or the one it completes.
-    pub fn push(&mut self, cut: &Cut, piece: Piece) -> [Option<Whole>; 2] {
+    /// Adds a packet of `cut`. Gives `each` the frame before it, or the one it completes.
+    pub fn push(&mut self, cut: &Cut, piece: Piece, mut each: impl FnMut(&mut Whole)) {
         let other = self.timestamp.is_some_and(|t| t != piece.timestamp);
-        let before = other || self.whole.parts.len() >= FRAME_PACKETS;
-        let before = before.then(|| self.take()).flatten();
+        if other || self.whole.parts.len() >= FRAME_PACKETS {
+            self.end(&mut each);
+        }
         if self.timestamp.is_none() {
             self.whole.discardable = true;
         }
         self.timestamp = Some(piece.timestamp);
         self.whole.add(cut, piece);
-        let complete = piece.marker.then(|| self.take()).flatten();
-        [before, complete]
-    }
-
-    fn take(&mut self) -> Option<Whole> {
-        self.timestamp = None;
-        let whole = std::mem::take(&mut self.whole);
-        (!whole.parts.is_empty()).then_some(whole)
-    }
-
-    /// Takes a frame back whose packets have gone, for its room.
-    pub fn reuse(&mut self, mut done: Whole) {
-        if self.whole.parts.is_empty() && done.parts.capacity() <= KEEP {
-            done.bytes.clear();
-            done.parts.clear();
-            (done.keyframe, done.discardable) = (false, false);
-            done.way = Way::Here;
-            self.whole = done;
+        if piece.marker {
+            self.end(&mut each);
         }
+    }
+
+    /// The next begins in the place of the one under way, and with its room.
+    fn end(&mut self, each: &mut impl FnMut(&mut Whole)) {
+        self.timestamp = None;
+        let whole = &mut self.whole;
+        if !whole.parts.is_empty() {
+            each(whole);
+        }
+        if whole.parts.capacity() > KEEP {
+            *whole = Whole::default();
+        }
+        whole.bytes.clear();
+        whole.parts.clear();
+        (whole.keyframe, whole.discardable) = (false, false);
+        whole.way = Way::Here;
     }
 
     /// The frame under way, where it is so large that it goes on as it comes.
@@ -216,7 +217,10 @@ mod tests {
 
     fn push(frame: &mut Frame, batch: &TrackBatch) -> Vec<Whole> {
         let cut = batch.cut();
-        cut.pieces.iter().flat_map(|piece| frame.push(cut, *piece)).flatten().collect()
+        let mut wholes = Vec::new();
+        let mut each = |whole: &mut Whole| wholes.push(std::mem::take(whole));
+        cut.pieces.iter().for_each(|piece| frame.push(cut, *piece, &mut each));
+        wholes
     }
 
     fn numbers(whole: &Whole, first: usize, closing: &mut Closing) -> Vec<u16> {
@@ -304,7 +308,9 @@ mod tests {
         }
         assert_eq!(next(12), Some(vec![12]));
         assert_eq!(next(13), Some(vec![12, 13]));
-        let whole = frame.take().unwrap();
+        let mut wholes = Vec::new();
+        frame.end(&mut |whole| wholes.push(std::mem::take(whole)));
+        let whole = wholes.pop().unwrap();
         whole.leave_out(12, &mut closing);
         assert_eq!(whole.numbered(0, &mut closing).len(), 12);
         assert_eq!(closing.number(14), Some(13));

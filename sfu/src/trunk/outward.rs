@@ -56,10 +56,9 @@ impl Taker for Outward {
         } else if !batch.has_no_packets() {
             let cut = batch.cut();
             for piece in &cut.pieces {
-                for mut whole in frame.push(cut, *piece).into_iter().flatten() {
-                    line.go(&mut whole, true, batch.still, closing, asking);
-                    frame.reuse(whole);
-                }
+                frame.push(cut, *piece, |whole| {
+                    line.go(whole, true, batch.still, closing, asking);
+                });
             }
             if let Some(whole) = frame.early().filter(|_| line.trunk.begins_early()) {
                 line.go(whole, false, batch.still, closing, asking);

@@ -131,17 +131,18 @@ impl Pictures {
             return;
         }
         let cut = batch.cut();
+        let mut frame = std::mem::take(&mut self.frame);
         for piece in &cut.pieces {
-            for whole in self.frame.push(cut, *piece).into_iter().flatten() {
-                if self.takes(&whole, stream.behind()) {
+            frame.push(cut, *piece, |whole| {
+                if self.takes(whole, stream.behind()) {
                     stream.put(&whole.numbered(0, &mut self.closing));
                 } else {
                     whole.leave_out(0, &mut self.closing);
                     self.want_keyframe(stream.behind(), taking);
                 }
-                self.frame.reuse(whole);
-            }
+            });
         }
+        self.frame = frame;
     }
 
     /// Whether a frame is sent, when what waits before it has waited so long.
