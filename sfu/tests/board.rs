@@ -468,6 +468,31 @@ async fn a_malicious_writer_harms_nobody() {
 }
 
 #[tokio::test]
+async fn closing_the_board_and_opening_it_again_gives_nobody_more_than_its_share() {
+    let site = Site::new();
+    let limits =
+        [("LIMITS__BOARD_CHANGE_BURST", "10"), ("LIMITS__BOARD_CHANGES_PER_SECOND", "0.001")];
+    let campus = site.campus(&limits).await;
+    let mut li = Drawer::at(&campus, &site.token("li", Role::Teacher, "campus"), "li", 1).await;
+    for round in 0..3 {
+        for _ in 0..8 {
+            li.draw().await;
+        }
+        li.until("answers", |li| li.pending.is_empty()).await;
+        assert_eq!(li.refused.is_empty(), round == 0);
+        li.page.say_bytes(Frame::Close.encode()).await;
+        li.open().await;
+    }
+    assert_eq!(li.refused.len(), 14, "ten of twenty-four");
+    assert!(li.refused.iter().all(|(code, _)| *code == Refusal::BoardTooFast));
+    // Nor the whole board as often as it likes.
+    for _ in 0..40 {
+        li.open().await;
+    }
+    assert_eq!(li.page.bye().await.0, ByeReason::Protocol);
+}
+
+#[tokio::test]
 async fn the_log_says_how_much_each_wrote_and_a_change_that_is_said_again_counts_once() {
     let class = Class::new().await;
     let token = class.site.token("w1", Role::Student, "school-01");

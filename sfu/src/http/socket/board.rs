@@ -1,6 +1,7 @@
 //! A page's part in the lesson's board: what it draws is judged and taken, what others draw is
 //! sent on, each at the page's own pace.
 
+use super::line::Ending;
 use crate::board::{Board, Drawn, News, Reader, Shown};
 use crate::bucket::Bucket;
 use crate::http::state::App;
@@ -27,6 +28,11 @@ const INK_EVERY: Duration = Duration::from_millis(60);
 /// Of its own strokes under way a page tells so often at most: a second, and at once.
 const INKS: (f64, u32) = (25.0, 50);
 
+/// A page opens the board so often at most, a second and at once: each time all that it lacks is
+/// written anew, which for a full board is a hundred times what it asks with. A page opens it when
+/// it is shown, and when it comes back.
+const OPENS: (f64, u32) = (1.0, 20);
+
 type Opening = BoxFuture<'static, Result<Arc<Board>, Refusal>>;
 
 /// A board that is shown.
@@ -45,6 +51,7 @@ pub(super) struct BoardSeat {
     lang: Lang,
     changes: Bucket,
     inks: Bucket,
+    opens: Bucket,
     /// Being opened, for a page that has what this vector says.
     opening: Option<(Opening, Vec<u8>)>,
     open: Option<Open>,
@@ -69,6 +76,7 @@ impl BoardSeat {
             lang,
             changes: Bucket::new(limits.board_changes_per_second, limits.board_change_burst, now),
             inks: Bucket::new(INKS.0, INKS.1, now),
+            opens: Bucket::new(OPENS.0, OPENS.1, now),
             opening: None,
             open: None,
             early: VecDeque::new(),
@@ -79,8 +87,15 @@ impl BoardSeat {
     }
 
     /// Takes what the page says.
-    pub(super) fn heard(&mut self, frame: Frame) {
+    ///
+    /// # Errors
+    /// The [`Ending`] of a page that opens the board again and again.
+    pub(super) fn heard(&mut self, frame: Frame) -> Result<(), Ending> {
         match frame {
+            Frame::Open { .. } if !self.opens.take(Instant::now()) => {
+                let zh = "白板打开得太频繁。";
+                return Err(Ending::protocol(zh, "The board was opened more often than allowed."));
+            }
             Frame::Open { vector } => {
                 let (node, lesson) = (self.app.node.clone(), self.lesson.id().clone());
                 let opening = async move { node.board(&lesson).await }.boxed();
@@ -88,8 +103,11 @@ impl BoardSeat {
                 self.opening = Some((opening, vector));
             }
             Frame::Close => {
-                let drawn = std::mem::take(&mut self.drawn);
-                *self = Self { drawn, ..Self::new(&self.app, &self.lesson, &self.me, self.lang) };
+                // What it may still say and has said stays as it is.
+                (self.opening, self.open) = (None, None);
+                self.early.clear();
+                self.unanswered.clear();
+                self.outgoing.clear();
             }
             Frame::Ink { data, .. } => self.ink(data),
             Frame::Change { n, update } if self.opening.is_some() => {
@@ -104,6 +122,7 @@ impl BoardSeat {
             // The node's to say.
             Frame::Taken { .. } | Frame::Refused { .. } => {}
         }
+        Ok(())
     }
 
     fn ink(&mut self, data: Vec<u8>) {

@@ -263,7 +263,7 @@ impl<'a> Session<'a> {
             tokio::select! {
                 message = line.next() => match message? {
                     Heard::Said(message) => self.heard(message)?,
-                    Heard::Board(frame) => self.board.heard(frame),
+                    Heard::Board(frame) => self.board.heard(frame)?,
                 },
                 bytes = self.board.next() => line.send_bytes(bytes).await?,
                 events = news.next_told() => match events {
