@@ -129,12 +129,10 @@ async fn serve(
     let exporter = Exporter { store: store.clone(), profile, base: config.base().into() };
     let router = http::router(App { exporter, auth, telemetry }, readiness);
     tracing::info!(url = config.http.url(), "serving");
-    let served = service_http::serve_on(listener, router, shutdown.clone()).await;
-    // Whatever ended it, the follower is to store what was being said.
-    shutdown.cancel();
+    service_http::serve_on(listener, router, shutdown.clone()).await;
     following.await.context("following lessons failed")?;
     store.close().await;
-    served.context("serving HTTP failed")
+    Ok(())
 }
 
 async fn export(

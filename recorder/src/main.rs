@@ -108,13 +108,10 @@ async fn serve(config: Config, upstreams: Vec<String>) -> anyhow::Result<()> {
 
     let app = api::App { store: store.clone(), files: config.library(), auth, telemetry };
     tracing::info!(url = config.http.url(), "serving");
-    let served =
-        service_http::serve_on(listener, api::router(app, readiness), shutdown.clone()).await;
-    // Whatever ended it, what is being recorded is to be closed.
-    shutdown.cancel();
+    service_http::serve_on(listener, api::router(app, readiness), shutdown.clone()).await;
     recording.await.context("recording failed")?;
     store.close().await;
-    served.context("serving HTTP failed")
+    Ok(())
 }
 
 /// Makes the directories and opens the catalogue.

@@ -3,6 +3,7 @@
 //! Any origin may call the APIs: they take bearer tokens and no cookies, so a foreign page
 //! can do nothing its reader didn't hand it a token for.
 
+use crate::connections::{self, HEAD_WITHIN};
 use crate::cors::cors;
 use crate::problem::{self, Problem};
 use axum::Router;
@@ -23,18 +24,14 @@ use tower_http::set_header::SetResponseHeaderLayer;
 /// Largest request body. An SDP offer with a hundred m-lines has a third of it.
 pub const MAX_BODY: usize = 256 * 1024;
 
-/// How addresses end that take files: they bound a body themselves, and [`drain`] what they
-/// refuse.
-pub const FILES: &str = "/assets";
+/// How addresses end that take more, files and whole timetables: they bound a body themselves.
+pub const LARGER: [&str; 2] = ["/assets", "/api/timetable"];
 
 /// How much of a body over the limit is read away, so that its sender, which usually writes
 /// all before it reads, sees the answer rather than a broken connection.
 const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-/// How long requests may take to finish once the process goes down.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Why serving failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +43,7 @@ pub enum ServeError {
     InUse { address: SocketAddr },
     #[error("[http] bind = \"{address}\" can't be served: {source}")]
     Bind { address: SocketAddr, source: io::Error },
-    #[error("serving HTTP failed: {0}")]
+    #[error("HTTP can't be served: {0}")]
     Serve(#[from] io::Error),
 }
 
@@ -64,44 +61,19 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 /// Serves `router` at `address` until `shutdown`, then lets running requests finish.
 ///
 /// # Errors
-/// [`ServeError`] when the address can't be had or accepting fails.
+/// [`ServeError`] when the address can't be had.
 pub async fn serve(
     address: SocketAddr,
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    serve_on(bind(address).await?, router, shutdown).await
+    serve_on(bind(address).await?, router, shutdown).await;
+    Ok(())
 }
 
 /// [`serve`] at an address already [taken](bind).
-///
-/// # Errors
-/// [`ServeError::Serve`] when accepting fails.
-pub async fn serve_on(
-    listener: TcpListener,
-    router: Router,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    let app = layered(router).into_make_service_with_connect_info::<SocketAddr>();
-    let asked = shutdown.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(asked.cancelled_owned());
-    finishing(server.into_future(), shutdown).await
-}
-
-/// Waits for `server`, and after `shutdown` not much longer.
-pub(crate) async fn finishing(
-    server: impl Future<Output = io::Result<()>>,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = server => served?,
-        () = late => tracing::info!("some requests did not finish in time"),
-    }
-    Ok(())
+pub async fn serve_on(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    connections::serve(listener, layered(router), HEAD_WITHIN, shutdown).await;
 }
 
 /// `router` with the layers every server of ours has: body limit, problems in the language
@@ -127,7 +99,7 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     match length {
-        Some(length) if length > MAX_BODY as u64 && !request.uri().path().ends_with(FILES) => {
+        Some(length) if length > MAX_BODY as u64 && !takes_more(request.uri().path()) => {
             if length <= DRAIN_BYTES {
                 drain(request.into_body()).await;
             }
@@ -135,6 +107,10 @@ async fn refuse_large(request: Request, next: Next) -> Response {
         }
         _ => next.run(request).await,
     }
+}
+
+fn takes_more(path: &str) -> bool {
+    LARGER.iter().any(|end| path.ends_with(end))
 }
 
 /// Reads the rest of a body away, within bounds, so that its sender sees the answer.
@@ -159,8 +135,7 @@ mod tests {
     use axum::http::Method;
     use axum::routing::{options, post};
 
-    async fn started()
-    -> (String, CancellationToken, tokio::task::JoinHandle<Result<(), ServeError>>) {
+    async fn started() -> (String, CancellationToken, tokio::task::JoinHandle<()>) {
         let length = post(async |body: String| body.len().to_string());
         let router = Router::new()
             .route("/len", length)
@@ -185,7 +160,7 @@ mod tests {
         assert_eq!(answer.text().await.unwrap(), MAX_BODY.to_string());
         drop(client);
         token.cancel();
-        task.await.unwrap().unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]
@@ -217,7 +192,7 @@ mod tests {
         assert_eq!(asked.headers()["accept-post"], "text/plain", "it is no preflight");
         drop(client);
         token.cancel();
-        task.await.unwrap().unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]

@@ -1,29 +1,29 @@
 //! Serving HTTPS with a certificate that may change while it is served: connections made from
 //! then on show the new one.
 
-use crate::http::{ServeError, finishing, layered};
+use crate::connections::{self, HEAD_WITHIN};
+use crate::http::{ServeError, layered};
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-/// TLS handshakes at once: a whole school that opens its pages at the bell.
+/// TLS handshakes at once: a whole school that opens its pages at the bell. For one more the
+/// oldest is given up, so that who begins many and ends none keeps nobody out.
 const HANDSHAKES: usize = 256;
 
 /// For one of them.
@@ -90,13 +90,10 @@ pub async fn serve_on(
     let address = listener.local_addr()?;
     let (ready, shaken) = mpsc::channel(16);
     let accepting = tokio::spawn(accept(listener, Arc::new(tls).into(), ready));
-    let app = layered(router).layer(from_fn(address_of_peer));
-    let app = app.into_make_service_with_connect_info::<Remote>();
-    let server = axum::serve(TlsListener { shaken, address }, app)
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let served = finishing(server.into_future(), shutdown).await;
+    let listener = TlsListener { shaken, address };
+    connections::serve(listener, layered(router), HEAD_WITHIN, shutdown).await;
     accepting.abort();
-    served
+    Ok(())
 }
 
 async fn accept(
@@ -104,10 +101,8 @@ async fn accept(
     tls: TlsAcceptor,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut begun: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // A handshake that is not finished holds up nobody but itself.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -116,8 +111,14 @@ async fn accept(
                 continue;
             }
         };
+        begun.retain(|handshake| !handshake.is_finished());
+        if begun.len() >= HANDSHAKES
+            && let Some(oldest) = begun.pop_front()
+        {
+            oldest.abort();
+        }
         let (tls, ready) = (tls.clone(), ready.clone());
-        tokio::spawn(async move {
+        let handshake = tokio::spawn(async move {
             stream.set_nodelay(true).ok();
             match timeout(LIMIT, tls.accept(stream)).await {
                 // Fails when the server is going down.
@@ -125,8 +126,8 @@ async fn accept(
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
                 Err(_) => tracing::debug!(%peer, "no TLS in time"),
             }
-            drop(place);
         });
+        begun.push_back(handshake.abort_handle());
     }
 }
 
@@ -151,20 +152,48 @@ impl Listener for TlsListener {
     }
 }
 
-/// The peer of a TLS connection.
-#[derive(Debug, Clone, Copy)]
-struct Remote(SocketAddr);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::time::Instant;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-impl Connected<IncomingStream<'_, TlsListener>> for Remote {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
+    #[tokio::test]
+    async fn who_begins_handshakes_and_ends_none_keeps_nobody_out() {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificates = Arc::new(Certificates::default());
+        certificates.set(&own.cert.pem(), &own.signing_key.serialize_pem()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "here"));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(serve_on(listener, router, certificates, shutdown));
 
-/// Handlers know peers as they know them over plain HTTP.
-async fn address_of_peer(mut request: Request, next: Next) -> Response {
-    if let Some(ConnectInfo(Remote(peer))) = request.extensions().get().copied() {
-        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+        let begun = Instant::now();
+        let mut silent = Vec::new();
+        for _ in 0..HANDSHAKES {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(own.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tls = tokio_rustls::TlsConnector::from(Arc::new(tls));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut page = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let asked = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        page.write_all(asked).await.unwrap();
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("here"), "{answer}");
+        assert!(begun.elapsed() < LIMIT, "it had to wait until the silent ones were given up");
+        // The oldest made room; the others have their time.
+        let mut byte = [0];
+        assert_eq!(timeout(LIMIT, silent[0].read(&mut byte)).await.unwrap().unwrap_or(0), 0);
     }
-    next.run(request).await
 }

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+mod connections;
 mod cors;
 pub mod health;
 pub mod http;

@@ -61,16 +61,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(node = %config.node.name, url = %config.http.url(), "serving");
     let router = router(app.clone(), readiness);
     match node.papers().https().cloned() {
-        None => http::serve_on(listener, router, shutdown).await?,
+        None => http::serve_on(listener, router, shutdown).await,
         Some(own) => {
             let secure = http::bind(own.bind).await?;
             let plain = beside(router.clone(), own.clone());
             tokio::select! {
                 served = async {
-                    tokio::try_join!(
-                        http::serve_on(listener, plain, shutdown.clone()),
-                        https::serve_on(secure, router, own.certificates.clone(), shutdown),
-                    )
+                    let plain = http::serve_on(listener, plain, shutdown.clone());
+                    let plain = async {
+                        plain.await;
+                        Ok(())
+                    };
+                    let certificates = own.certificates.clone();
+                    tokio::try_join!(plain, https::serve_on(secure, router, certificates, shutdown))
                 } => drop(served?),
                 () = own.follow_files() => {}
             }

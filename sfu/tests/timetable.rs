@@ -103,6 +103,17 @@ async fn a_table_is_taken_as_a_whole_or_not_at_all() {
                 m-2,小数的意义,李老师,2099-11-23 09:00,40,school-01;school-02\n";
     let bad = format!("{good}m 3,百分数,李老师,2099-11-23 10:00,40,\nm-4,,李老师,never,40,\n");
 
+    // A whole district's term is more than other requests may say.
+    let mut term = "课号,课名,教师,开始时间,时长,学校\n".to_owned();
+    while term.len() < 300_000 {
+        let n = term.len();
+        term.push_str(&format!(
+            "t-{n},二次函数的图像和性质,李老师,2099-11-23 08:00,40,school-01\n"
+        ));
+    }
+    let (status, answer) = operator.table("&dry-run=true", &term).await;
+    assert_eq!((status, &answer["faulty"]), (200, &json!(0)), "{}", answer["detail"]);
+
     let (status, answer) = operator.table("", &bad).await;
     assert_eq!((status, &answer["taken"], &answer["faulty"]), (422, &json!(false), &json!(2)));
     assert_eq!(answer["faults"][0]["line"], 4);
