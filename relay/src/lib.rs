@@ -49,6 +49,7 @@ mod purpose;
 mod reach;
 mod redundancy;
 mod roq_peer;
+mod shares;
 mod side;
 mod stats;
 mod tls;

@@ -5,18 +5,21 @@ use crate::enrol::{self, Office};
 use crate::identity::Identity;
 use crate::measure;
 use crate::purpose::Purpose;
+use crate::shares::Shares;
 use crate::tls::TlsError;
 use quinn::{Connection, Incoming, ServerConfig, TransportConfig, VarInt};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Machines at the counter at once.
+/// Machines at the counter at once, and those of them that come from one address: a room in
+/// which new machines are set up. Who takes its share and says nothing keeps nobody else out.
 const ENROLLING: usize = 32;
+const ENROLLING_FROM_ONE: usize = 8;
 
 /// Lines measured at once: each is given up to 20 Mbit/s for some seconds.
 const MEASURING: usize = 4;
+const MEASURING_FROM_ONE: usize = 2;
 
 /// For TLS.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -29,8 +32,8 @@ pub struct SideDoors {
     enrol: ServerConfig,
     measure: ServerConfig,
     office: Option<Arc<Office>>,
-    enrolling: Arc<Semaphore>,
-    measuring: Arc<Semaphore>,
+    enrolling: Shares,
+    measuring: Shares,
 }
 
 impl SideDoors {
@@ -45,7 +48,8 @@ impl SideDoors {
         enrol.transport_config(Arc::new(transport));
         let mut measure = ServerConfig::with_crypto(identity.measure_server()?);
         measure.transport_config(measure::transport());
-        let [enrolling, measuring] = [ENROLLING, MEASURING].map(|n| Arc::new(Semaphore::new(n)));
+        let enrolling = Shares::new(ENROLLING, ENROLLING_FROM_ONE);
+        let measuring = Shares::new(MEASURING, MEASURING_FROM_ONE);
         Ok(Self { enrol, measure, office, enrolling, measuring })
     }
 
@@ -56,8 +60,10 @@ impl SideDoors {
             Purpose::Enrol | Purpose::Trunk => (&self.enrol, &self.enrolling),
         };
         // Who waits here long may as well come again: the address is asked to be its own.
-        let Ok(place) = places.clone().try_acquire_owned() else { return incoming.refuse() };
-        if places.available_permits() < 2 && incoming.may_retry() {
+        let Some(place) = places.take(incoming.remote_address().ip()) else {
+            return incoming.refuse();
+        };
+        if places.left() < 2 && incoming.may_retry() {
             if let Err(error) = incoming.retry() {
                 tracing::debug!(%error, "no proof of address asked for");
             }

@@ -1,5 +1,6 @@
 //! Wrong codes by address, as a value: who gave too many waits.
 
+use crate::shares::network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -23,17 +24,6 @@ pub struct Attempts {
 struct Wrong {
     count: u32,
     since: Instant,
-}
-
-/// Whoever has one address of an IPv6 network has 2⁶⁴ of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
 }
 
 impl Attempts {

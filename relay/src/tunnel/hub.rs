@@ -2,14 +2,15 @@
 
 use super::lane::Lane;
 use super::socket::{Datagram, Lanes, TunnelSocket};
+use crate::shares::Shares;
 use quinn::AsyncUdpSocket;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,11 @@ use tokio_util::sync::CancellationToken;
 /// Tunnels at once, with and without a trunk in them: a guard against a flood, far above the
 /// schools of a campus whose networks let no UDP out.
 const TUNNELS: usize = 1024;
+
+/// Those of them from one address: the schools behind one provider's address translation, or
+/// behind a web server on another machine that passes them on. Who takes that many without a
+/// trunk in any of them leaves the rest to the schools.
+const FROM_ONE: usize = 256;
 
 /// For TLS.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -35,7 +41,7 @@ pub struct TunnelStats {
     pub accepted: u64,
     /// Spoke no TLS, or not in time.
     pub failed: u64,
-    /// Came when too many others were there.
+    /// Came when too many others were there, or too many from the same address.
     pub turned_away: u64,
     /// Datagrams of closed tunnels that found the line too slow.
     pub datagrams_dropped: u64,
@@ -56,13 +62,25 @@ impl Hub {
         listener: std::net::TcpListener,
         tls: Arc<rustls::ServerConfig>,
     ) -> io::Result<Self> {
+        // A web server of this machine passes on whoever comes.
+        Self::start_with(listener, tls, (FROM_ONE, IpAddr::is_loopback))
+    }
+
+    /// [`Self::start`], with `share` tunnels for an address that is not `any`body's.
+    fn start_with(
+        listener: std::net::TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        (share, any): (usize, fn(&IpAddr) -> bool),
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let lanes = Lanes::default();
         let (socket, arrived, end) = TunnelSocket::new(address, lanes.clone());
         let (counts, stats) = watch::channel(TunnelStats::default());
-        let door = Door { lanes, arrived, counts, tls: tls.into(), end: end.clone() };
+        let places = Shares::new(TUNNELS, share);
+        let tls = tls.into();
+        let door = Door { lanes, arrived, counts, places, any, tls, end: end.clone() };
         tokio::spawn(end.run_until_cancelled_owned(Arc::new(door).serve(listener)));
         Ok(Self { socket, stats })
     }
@@ -72,13 +90,15 @@ struct Door {
     lanes: Lanes,
     arrived: mpsc::Sender<Datagram>,
     counts: watch::Sender<TunnelStats>,
+    places: Shares,
+    /// Whether an address stands for many.
+    any: fn(&IpAddr) -> bool,
     tls: TlsAcceptor,
     end: CancellationToken,
 }
 
 impl Door {
     async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(TUNNELS));
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -88,7 +108,12 @@ impl Door {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
+            let from = peer.ip().to_canonical();
+            let place = match (self.any)(&from) {
+                true => self.places.take_beyond(from),
+                false => self.places.take(from),
+            };
+            let Some(place) = place else {
                 self.counts.send_modify(|c| c.turned_away += 1);
                 continue;
             };
@@ -146,4 +171,67 @@ fn keep_little_unsent(stream: &TcpStream) -> io::Result<()> {
         )
     };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::tunnel::ALPN;
+    use crate::{ca, tls};
+    use cloudschool_protocol::id::NodeId;
+    use cloudschool_protocol::trunk::NodeKind;
+    use rustls::pki_types::ServerName;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpSocket;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    /// Far longer than it takes.
+    const SOON: Duration = Duration::from_secs(30);
+
+    async fn tunnel(from: &str, to: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from.parse().unwrap(), 0))?;
+        let stream = socket.connect(to).await?;
+        let tls = TlsConnector::from(Arc::new(tls::stranger(ALPN).unwrap()));
+        let name = ServerName::try_from("campus").unwrap();
+        let mut stream = timeout(SOON, tls.connect(name, stream)).await.unwrap()?;
+        // In TLS 1.3 a client is through before the server has let it in.
+        let mut byte = [0];
+        match timeout(Duration::from_millis(1), stream.read(&mut byte)).await {
+            Ok(Ok(_)) => Err(io::ErrorKind::ConnectionReset.into()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(stream),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_all_the_tunnels_it_can_get_leaves_the_rest_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (authority, own) = (dir.path().join("ca"), dir.path().join("campus"));
+        ca::init(&authority).unwrap();
+        let campus = NodeId::new("campus").unwrap();
+        ca::issue(&authority, &campus, NodeKind::Origin, None, &own).unwrap();
+        let server = Identity::load(&own).unwrap().tunnel_server().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = |from: &IpAddr| *from == IpAddr::from([127, 0, 0, 3]);
+        let mut hub = Hub::start_with(listener, server, (4, proxy)).unwrap();
+
+        let mut greedy = Vec::new();
+        for _ in 0..4 {
+            greedy.push(tunnel("127.0.0.1", address).await.unwrap());
+        }
+        assert!(tunnel("127.0.0.1", address).await.is_err(), "it has its share");
+        let turned_away = hub.stats.wait_for(|stats| stats.turned_away == 1);
+        timeout(SOON, turned_away).await.unwrap().unwrap();
+        let _school = tunnel("127.0.0.2", address).await.unwrap();
+        for _ in 0..8 {
+            greedy.push(tunnel("127.0.0.3", address).await.unwrap());
+        }
+        drop(greedy);
+        let left = hub.stats.wait_for(|stats| stats.open == 1 && stats.accepted == 13);
+        timeout(SOON, left).await.unwrap().unwrap();
+    }
 }

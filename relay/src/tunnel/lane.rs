@@ -19,10 +19,12 @@ const QUEUE_BYTES: usize = 256 * 1024;
 /// What goes to TLS at once: one record.
 const AT_ONCE: usize = 16 * 1024;
 
-/// The largest datagram: QUIC's path discovery ends far below.
-pub const LARGEST: usize = 1500;
+/// The largest datagram: what an endpoint has room for (`max_udp_payload_size`, 1,500 bytes of
+/// Ethernet without headers). QUIC's path discovery ends below.
+pub const LARGEST: usize = 1472;
 
-/// Nothing for so long, with keep-alives every two seconds: nobody is there any more.
+/// No datagram for so long, with keep-alives every two seconds: nobody is there any more, or
+/// nobody who has anything to say.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Datagrams on their way to one TCP connection.
@@ -104,6 +106,17 @@ impl Lane {
         peer: SocketAddr,
         arrived: &mpsc::Sender<Datagram>,
     ) -> io::Result<()> {
+        self.run_while_heard(stream, peer, arrived, SILENCE).await
+    }
+
+    /// [`Self::run`], until no datagram came for `silence`: bytes that make none don't count.
+    async fn run_while_heard(
+        &self,
+        stream: impl AsyncRead + AsyncWrite,
+        peer: SocketAddr,
+        arrived: &mpsc::Sender<Datagram>,
+        silence: Duration,
+    ) -> io::Result<()> {
         let (mut from, mut to) = tokio::io::split(stream);
         let write = async {
             loop {
@@ -113,13 +126,15 @@ impl Lane {
         };
         let read = async {
             let mut buffer = Reader::default();
+            let mut heard = tokio::time::Instant::now();
             loop {
                 let read = from.read_buf(&mut buffer.bytes);
                 let silent = |_| io::Error::from(io::ErrorKind::TimedOut);
-                if tokio::time::timeout(SILENCE, read).await.map_err(silent)?? == 0 {
+                if tokio::time::timeout_at(heard + silence, read).await.map_err(silent)?? == 0 {
                     return Ok(());
                 }
                 while let Some(bytes) = buffer.next()? {
+                    heard = tokio::time::Instant::now();
                     // A busy endpoint drops, as a full socket buffer does.
                     arrived.try_send(Datagram { peer, bytes }).ok();
                 }
@@ -199,6 +214,33 @@ mod tests {
             () = all => {}
             ended = left.run(a, peer, &to_left) => panic!("{ended:?}"),
             ended = right.run(b, peer, &to_right) => panic!("{ended:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_make_no_datagram_keep_no_tunnel_open() {
+        let (near, far) = tokio::io::duplex(64);
+        let (to_near, _arrived) = mpsc::channel(1);
+        let lane = Lane::default();
+        let peer = ([10, 0, 0, 1], 443).into();
+        let (_from_near, mut to_far) = tokio::io::split(far);
+        let trickle = async {
+            to_far.write_all(&1000u16.to_be_bytes()).await.unwrap();
+            loop {
+                to_far.write_all(b"x").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let silence = Duration::from_millis(500);
+        // As many bytes as make a datagram would take fifty seconds.
+        let limit = Duration::from_secs(30);
+        let run = lane.run_while_heard(near, peer, &to_near, silence);
+        tokio::select! {
+            ended = tokio::time::timeout(limit, run) => {
+                let error = ended.expect("it is kept open").unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            }
+            () = trickle => {}
         }
     }
 

@@ -79,17 +79,22 @@ impl AsyncUdpSocket for TunnelSocket {
     ) -> Poll<io::Result<usize>> {
         let mut arrived = self.arrived();
         let mut taken = 0;
-        for (buffer, meta) in buffers.iter_mut().zip(meta) {
+        let mut places = buffers.iter_mut().zip(meta);
+        let mut place = places.next();
+        while let Some((buffer, meta)) = &mut place {
             let next = match taken {
                 0 => ready!(arrived.poll_recv(cx)),
                 _ => arrived.try_recv().ok(),
             };
             let Some(Datagram { peer, bytes }) = next else { break };
-            let Some(place) = buffer.get_mut(..bytes.len()) else { continue };
-            place.copy_from_slice(&bytes);
             let len = bytes.len();
-            *meta = RecvMeta { addr: peer, len, stride: len, ecn: None, dst_ip: None };
+            // What finds no room is lost, and its place is the next one's: a place that is left
+            // out would be read all the same, and none at all end QUIC's endpoint.
+            let Some(room) = buffer.get_mut(..len) else { continue };
+            room.copy_from_slice(&bytes);
+            **meta = RecvMeta { addr: peer, len, stride: len, ecn: None, dst_ip: None };
             taken += 1;
+            place = places.next();
         }
         match taken {
             0 => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -123,5 +128,36 @@ struct Always;
 impl UdpPoller for Always {
     fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_datagram_that_finds_no_room_costs_nobody_else_anything() {
+        let local = ([127, 0, 0, 1], 443).into();
+        let (socket, arrived, _end) = TunnelSocket::new(local, Lanes::default());
+        let peers: [SocketAddr; 2] = [([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into()];
+        let came = |peer, len| arrived.try_send(Datagram { peer, bytes: vec![7; len] }).unwrap();
+        let read = || {
+            let mut room = [[0; 100]; 4];
+            let mut buffers = room.each_mut().map(|b| IoSliceMut::new(b));
+            let mut metas = [RecvMeta::default(); 4];
+            let cx = &mut Context::from_waker(Waker::noop());
+            socket.poll_recv(cx, &mut buffers, &mut metas).map(|taken| {
+                let metas = metas.into_iter().take(taken.unwrap());
+                metas.map(|meta| (meta.addr, meta.len)).collect::<Vec<_>>()
+            })
+        };
+        came(peers[0], 101);
+        assert!(read().is_pending(), "the socket is whole, and there is nothing to read");
+        came(peers[0], 101);
+        came(peers[1], 100);
+        came(peers[0], 500);
+        came(peers[1], 3);
+        assert_eq!(read(), Poll::Ready(vec![(peers[1], 100), (peers[1], 3)]));
     }
 }
