@@ -446,8 +446,13 @@ impl Waiting {
             }
             frame.again_at().is_some_and(|at| at <= now)
         };
-        let open = self.open.iter_mut();
-        open.filter_map(|f| due(f).then(|| f.write_again(connection))).sum()
+        let mut again = 0;
+        for frame in &mut self.open {
+            if due(frame) {
+                again += frame.write_again(connection);
+            }
+        }
+        again
     }
 
     /// Whether parts of a keyframe are on their way that may have to be sent once more soon.
