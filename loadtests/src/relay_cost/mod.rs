@@ -12,9 +12,9 @@
 //! bursts of the lesson's sizes at the lesson's times, each made once and shared by all
 //! connections, and receivers that acknowledge as quinn does. It has quinn's own settings. It
 //! looks at no packet, receives none of a publisher, and has no deadlines, priorities, control
-//! streams or figures to tell: what these cost is the campus's. In the kernel both spend the
-//! same for a packet (`perf stat` tells instructions apart by side), so that the ratio is of
-//! what the programs do themselves.
+//! streams or figures to tell: what these cost is the campus's. In the kernel both spend within
+//! 5 % of the same for a packet (instructions, by `perf stat` of both processes), so that the
+//! ratio is of what the programs do themselves.
 //!
 //! `moq-relay` is not among the sides: it relays its own container over its own sessions, and
 //! publishing and subscribing the same packets would take its client stack as a dependency.
