@@ -93,7 +93,10 @@ impl MediaController {
             // The line is found full before the queue hurts anybody.
             Some(probe) if stands => {
                 let base = probe.base;
-                self.rate = self.rate.min(base.max(KEEP * self.seen.delivered));
+                // What arrived of a rate that was rising is less than what the line was given last:
+                // of several that find it full at once, who had least would lose most by it.
+                let carried = self.seen.delivered.max(KEEP * probe.level);
+                self.rate = self.rate.min(base.max(KEEP * carried));
                 self.end_probe(now, base);
             }
             Some(_) if enough || self.drain.is_some() => {

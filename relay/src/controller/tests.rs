@@ -158,11 +158,12 @@ fn four_trunks_on_one_line_are_equal_within_a_fifth() {
 
 #[test]
 fn four_trunks_that_start_at_once_soon_have_the_same_picture() {
-    for seed in SEEDS {
+    const TOGETHER: [f64; 4] = [0.0, 0.001, 0.001, 0.002];
+    const ALMOST: [f64; 4] = [0.0, 0.05, 0.1, 0.2];
+    for (seed, starts) in SEEDS.flat_map(|seed| [(seed, TOGETHER), (seed, ALMOST)]) {
         let way = Way::new(4.0, 50, 0, 0.0, 1.0);
         let mut world = World::new(Line::new(way.clone()), seed);
         let source = || Source { layers: vec![125e3, 500e3, 2000e3], one_way: way.one_way };
-        let starts = [0.0, 0.05, 0.1, 0.2];
         let mut trunks = starts.map(|at| Trunk::new(world.start + s(at), source()));
         let mut senders: Vec<_> = trunks
             .iter_mut()
@@ -173,7 +174,7 @@ fn four_trunks_that_start_at_once_soon_have_the_same_picture() {
         let media = trunks.each_ref().map(|t| t.report(10.0, 50.0, &[]).media as u64);
         println!("{seed}: video in time {media:?}");
         let (least, most) = (media.iter().min().unwrap(), media.iter().max().unwrap());
-        assert!(least * 10 >= most * 7, "{seed}: {media:?}");
+        assert!(least * 10 >= most * 8, "{seed}: {media:?}");
         let last = trunks.each_ref().map(|t| t.layer_at(30.0));
         assert_eq!(last, [500e3; 4], "{seed}: half a minute after they began");
     }
